@@ -36,9 +36,9 @@ class SandboxClient:
         self.world = sandbox.network.world
 
     def token(self, community: str, kind: str) -> str:
-        found = self.sandbox.network.grants.stable(self.world.communities[community])[kind]
-        assert found is not None
-        return found
+        token = self.sandbox.network.grants.stable(self.world.communities[community])[kind]
+        assert token is not None
+        return token
 
     def bearer(self, community: str = "coffee") -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token(community, 'community')}"}

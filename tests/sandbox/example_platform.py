@@ -24,7 +24,7 @@ PROFILE: Final = Profile(
 )  # fmt: skip
 
 
-class Shown:
+class CounterView:
     """Keeps the posts that came through the API, which the world does not."""
 
     def __init__(self, world: World) -> None:
@@ -54,15 +54,15 @@ def routes(network: Network) -> list[Route]:
     async def post(request: Request) -> Response:
         """A post with an image; the same `key` posts once."""
         network.tick()
-        token, wanted = str(request.path_params["token"]), await params(request)
+        token, query = str(request.path_params["token"]), await params(request)
         grant = network.grants.find(token, "example")
         if grant is None or grant.state != "good" or "write" not in grant.scopes:
             return fault("InvalidToken")
-        c, world, key = network.world.communities[grant.community], network.world, wanted.get("key")
-        if (known := world.keys.get(key)) is not None:
-            return json_response({"id": known["id"]})
+        c, world, key = network.world.communities[grant.community], network.world, query.get("key")
+        if (community := world.keys.get(key)) is not None:
+            return json_response({"id": community["id"]})
         image = world.emit("media", c, "api", kind="image/png", count=68)["id"]
-        fields = Fields(text=wanted.get("text"), media=[image], key=key)
+        fields = Fields(text=query.get("text"), media=[image], key=key)
         return json_response({"id": world.emit("post", c, "api", **fields)["id"]})
 
     return [Route("/example/{token}/refresh", refresh, methods=["POST"]), Route("/example/{token}/post", post)]
@@ -101,5 +101,5 @@ WIRE_FORMAT: Final = WireFormat(
     token_of=lambda request, _: request.url.path.split("/")[2],
     fault=fault,
     hook=Hook(events=_events, confirmation=_confirmation),
-    extra_state=Shown,
+    extra_state=CounterView,
 )

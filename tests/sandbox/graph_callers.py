@@ -49,6 +49,6 @@ class Someone:
 
     def number(self, post_id: str) -> str:
         """What the world calls a post of Meta's."""
-        found = ids.read(post_id.rpartition("_")[2], [self.c])
-        assert found is not None
-        return str(found[2])
+        entry_id = ids.read(post_id.rpartition("_")[2], [self.c])
+        assert entry_id is not None
+        return str(entry_id[2])

@@ -37,11 +37,11 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
 
 @lru_cache(maxsize=1)
 def _lexicons() -> dict[str, Json]:
-    found = {}
+    documents = {}
     for path in data("bluesky/lexicons").rglob("*.json"):
         lexicon = json.loads(path.read_text())
-        found[lexicon["id"]] = lexicon["defs"]
-    return found
+        documents[lexicon["id"]] = lexicon["defs"]
+    return documents
 
 
 def methods() -> set[str]:
@@ -108,18 +108,18 @@ def _check(schema: Json, value: Json, home: str, at: str) -> Iterator[str]:
 
 
 def _swapped(ref: str, value: Json, home: str) -> tuple[Json, Json, str]:
-    found, name = definition(ref, home)
-    return found, value, name
+    definition_found, name = definition(ref, home)
+    return definition_found, value, name
 
 
 def _union(schema: Json, value: Json, home: str, at: str) -> Iterator[str]:
     """One of several, told by `$type`; another one only where the union is open, and that is never ours."""
     named = value.get("$type") if isinstance(value, dict) else None
-    known = {_full(ref, home): ref for ref in schema["refs"]}
-    if named not in known:
-        yield f"{at}: $type {named!r} is none of {sorted(known)}"
+    refs_by_id = {_full(ref, home): ref for ref in schema["refs"]}
+    if named not in refs_by_id:
+        yield f"{at}: $type {named!r} is none of {sorted(refs_by_id)}"
     else:
-        yield from _check(*_swapped(known[named], value, home), at)
+        yield from _check(*_swapped(refs_by_id[named], value, home), at)
 
 
 def _full(ref: str, home: str) -> str:

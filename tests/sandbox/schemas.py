@@ -62,8 +62,8 @@ def vk_problems(method: str, answer: Json, response: str = "response") -> tuple[
 
 
 def vk_tokens(method: str) -> list[str]:
-    found: list[str] = _vk()[1][method]["access_token_type"]
-    return found
+    token_kinds: list[str] = _vk()[1][method]["access_token_type"]
+    return token_kinds
 
 
 def mastodon_problems(path: str, method: str, status: int, answer: Json) -> list[str]:
@@ -83,10 +83,10 @@ def _mastodon() -> tuple[Registry[Json], Json]:
     return Registry().with_resource("urn:mastodon", resource), specification
 
 
-def _sorted(found: Iterator[ValidationError]) -> tuple[list[str], list[str]]:
+def _sorted(problems: Iterator[ValidationError]) -> tuple[list[str], list[str]]:
     errors: list[str] = []
     warnings: list[str] = []
-    for problem in found:
+    for problem in problems:
         leaves = list(problem.context or [problem])
         for leaf in leaves:
             where = "/".join(str(part) for part in leaf.absolute_path)

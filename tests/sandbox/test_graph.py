@@ -54,20 +54,20 @@ async def test_fields_are_those_asked_for_and_the_id(page: Someone) -> None:
 
 async def test_sums_need_no_items_and_count_by_filter(page: Someone) -> None:
     post = (await page.act("post", text="Who is in?"))["id"]
-    top = (await page.act("comment", post=post))["id"]
-    await page.act("comment", post=post, parent=top)
+    root_comment = (await page.act("comment", post=post))["id"]
+    await page.act("comment", post=post, parent=root_comment)
     await page.act("react", id=post)
-    asked = "comments.summary(true).limit(0),reactions.summary(true).limit(0),shares"
-    told = await page.get(page.post_id(post), fields=asked)
-    assert told["comments"] == {
+    fields = "comments.summary(true).limit(0),reactions.summary(true).limit(0),shares"
+    answer = await page.get(page.post_id(post), fields=fields)
+    assert answer["comments"] == {
         "data": [], "summary": {"order": "chronological", "total_count": 1, "can_comment": True},
     }  # fmt: skip
-    assert told["reactions"]["summary"]["total_count"] == 1
-    assert "shares" not in told, "while there are none, there is no such field"
+    assert answer["reactions"]["summary"]["total_count"] == 1
+    assert "shares" not in answer, "while there are none, there is no such field"
     await page.act("share", id=post)
-    asked = "comments.filter(stream).summary(total_count).limit(0),shares"
-    told = await page.get(page.post_id(post), fields=asked)
-    assert (told["comments"]["summary"]["total_count"], told["shares"]) == (2, {"count": 1})
+    fields = "comments.filter(stream).summary(total_count).limit(0),shares"
+    answer = await page.get(page.post_id(post), fields=fields)
+    assert (answer["comments"]["summary"]["total_count"], answer["shares"]) == (2, {"count": 1})
 
 
 async def test_an_edge_without_anything_is_left_out_of_its_node(page: Someone) -> None:
@@ -79,26 +79,26 @@ async def test_an_edge_without_anything_is_left_out_of_its_node(page: Someone) -
 # ── pages ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def _walk(someone: Someone, path: str, **params: Any) -> list[Any]:
+async def _read_all(someone: Someone, path: str, **params: Any) -> list[Any]:
     """All items, by the addresses that each page names."""
     page = await someone.get(path, **params)
-    found = list(page["data"])
+    items = list(page["data"])
     while (url := page.get("paging", {}).get("next")) is not None:
         page = (await someone.client.http.get(url)).json()
-        found += page["data"]
-    return found
+        items += page["data"]
+    return items
 
 
 @pytest.mark.parametrize("edge", ["published_posts", "posts", "feed"])
 async def test_posts_come_newest_first(page: Someone, edge: str) -> None:
-    found = await _walk(page, f"me/{edge}", limit=13, fields="id")
-    assert [one["id"] for one in found] == [ids.post(page.c, one) for one in reversed(page.c.posts)]
+    items = await _read_all(page, f"me/{edge}", limit=13, fields="id")
+    assert [one["id"] for one in items] == [ids.post(page.c, one) for one in reversed(page.c.posts)]
 
 
 async def test_the_next_address_has_the_token_and_what_was_asked(page: Someone) -> None:
     first = await page.get("me/posts", limit=2, fields="message{a},id")
-    asked = parse_qs(urlsplit(first["paging"]["next"]).query)
-    assert asked == {
+    next_params = parse_qs(urlsplit(first["paging"]["next"]).query)
+    assert next_params == {
         "access_token": [page.token], "fields": ["message{a},id"], "limit": ["2"],
         "after": [first["paging"]["cursors"]["after"]],
     }  # fmt: skip
@@ -119,9 +119,9 @@ async def test_a_cursor_stays_where_it_was(page: Someone) -> None:
 
 
 async def test_the_last_page_has_cursors_and_no_next(page: Someone) -> None:
-    told = await page.get("me/posts", limit=100)
-    assert len(told["data"]) == len(page.c.posts) < 100
-    assert set(told["paging"]) == {"cursors"}
+    answer = await page.get("me/posts", limit=100)
+    assert len(answer["data"]) == len(page.c.posts) < 100
+    assert set(answer["paging"]) == {"cursors"}
 
 
 async def test_limits_of_lists(page: Someone, account: Someone) -> None:
@@ -151,30 +151,38 @@ async def test_posts_since(page: Someone) -> None:
 async def test_threads_are_one_level_deep(page: Someone, account: Someone) -> None:
     for someone in (page, account):
         post = (await someone.act("post"))["id"]
-        top = (await someone.act("comment", post=post, text="a"))["id"]
-        below = (await someone.act("comment", post=post, parent=top, text="b"))["id"]
+        root_comment = (await someone.act("comment", post=post, text="a"))["id"]
+        below = (await someone.act("comment", post=post, parent=root_comment, text="b"))["id"]
         deeper = (await someone.act("comment", post=post, parent=below, text="c"))["id"]
         other = (await someone.act("comment", post=post, text="d"))["id"]
         if someone is page:
-            wanted = page.post_id(post)
+            object_id = page.post_id(post)
 
             def name(number: str, post: str = post) -> str:
                 return ids.comment(page.c, int(post), int(number))
 
-            stream = await page.get(f"{wanted}/comments", filter="stream", fields="parent{id}")
-            assert [one["id"] for one in stream["data"]] == [name(one) for one in (top, below, deeper, other)]
-            assert [one.get("parent", {}).get("id") for one in stream["data"]] == [None, name(top), name(top), None]
-            backwards = await page.get(f"{wanted}/comments", filter="stream", order="reverse_chronological")
+            stream = await page.get(f"{object_id}/comments", filter="stream", fields="parent{id}")
+            assert [one["id"] for one in stream["data"]] == [name(one) for one in (root_comment, below, deeper, other)]
+            assert [one.get("parent", {}).get("id") for one in stream["data"]] == [
+                None,
+                name(root_comment),
+                name(root_comment),
+                None,
+            ]
+            backwards = await page.get(f"{object_id}/comments", filter="stream", order="reverse_chronological")
             assert [one["id"] for one in backwards["data"]] == [one["id"] for one in stream["data"]][::-1]
-            tops = await page.get(f"{wanted}/comments", fields="comment_count")
-            assert tops["data"] == [{"comment_count": 2, "id": name(top)}, {"comment_count": 0, "id": name(other)}]
-            answers = await page.get(f"{name(top)}/comments", fields="message")
+            tops = await page.get(f"{object_id}/comments", fields="comment_count")
+            assert tops["data"] == [
+                {"comment_count": 2, "id": name(root_comment)},
+                {"comment_count": 0, "id": name(other)},
+            ]
+            answers = await page.get(f"{name(root_comment)}/comments", fields="message")
             assert [one["message"] for one in answers["data"]] == ["b", "c"]
         else:
             tops = await account.get(f"{account.post_id(post)}/comments", fields="text,replies{text,parent_id}")
             assert [one["text"] for one in tops["data"]] == ["d", "a"], "newest first"
             assert "replies" not in tops["data"][0]
-            parent = ids.make(ids.IG_COMMENT, account.c, int(top))
+            parent = ids.make(ids.IG_COMMENT, account.c, int(root_comment))
             assert [one["text"] for one in tops["data"][1]["replies"]["data"]] == ["b", "c"]
             assert {one["parent_id"] for one in tops["data"][1]["replies"]["data"]} == {parent}
 
@@ -185,12 +193,12 @@ async def test_comments_since_and_who_wrote_them(client: SandboxClient, page: So
     client.manual_clock.at += 60
     late = await page.act("comment", post=post, text="late", person=77)
     at = instants.parse(late["at"]) // 1000
-    told = await page.get(f"{page.post_id(post)}/comments", since=at, fields="message,from")
-    assert [one["message"] for one in told["data"]] == ["late"]
-    assert told["data"][0]["from"]["id"] == ids.person(page.c, page.c.number_of(77))
+    answer = await page.get(f"{page.post_id(post)}/comments", since=at, fields="message,from")
+    assert [one["message"] for one in answer["data"]] == ["late"]
+    assert answer["data"][0]["from"]["id"] == ids.person(page.c, page.c.number_of(77))
     manager = Someone(client, PAGE, "user")
-    told = await manager.get(f"{page.post_id(post)}/comments", fields="message,from")
-    assert all("from" not in one for one in told["data"]), "a Page's token alone sees who"
+    answer = await manager.get(f"{page.post_id(post)}/comments", fields="message,from")
+    assert all("from" not in one for one in answer["data"]), "a Page's token alone sees who"
 
 
 # ── what is gone, and many at once ────────────────────────────────────────────────────────────────
@@ -199,19 +207,22 @@ async def test_comments_since_and_who_wrote_them(client: SandboxClient, page: So
 async def test_what_is_gone_never_was_or_is_anothers_is_all_the_same(page: Someone, account: Someone) -> None:
     post = (await page.act("post"))["id"]
     await page.act("delete_post", id=post)
-    for wanted in (page.post_id(post), "1", account.c.profile.external_id, ids.make(ids.MEDIA, account.c, 1)):
-        assert await page.refused("GET", wanted) == (100, 33)
+    for object_id in (page.post_id(post), "1", account.c.profile.external_id, ids.make(ids.MEDIA, account.c, 1)):
+        assert await page.refused("GET", object_id) == (100, 33)
 
 
 async def test_answers_outlive_what_they_answer(page: Someone) -> None:
-    top = await page.act("comment", text="Oops")
-    below = await page.act("comment", post=top["post"], parent=top["id"], text="What?")
-    await page.act("delete_comment", id=top["id"])
-    assert await page.refused("GET", ids.comment(page.c, int(top["post"]), int(top["id"]))) == (100, 33)
-    found = await _walk(page, f"{page.post_id(top['post'])}/comments", fields="message,parent")
-    wanted = ids.comment(page.c, int(top["post"]), int(below["id"]))
-    assert [one for one in found if one["id"] == wanted] == [{"message": "What?", "id": wanted}]
-    assert "Oops" not in {one["message"] for one in found}
+    root_comment = await page.act("comment", text="Oops")
+    below = await page.act("comment", post=root_comment["post"], parent=root_comment["id"], text="What?")
+    await page.act("delete_comment", id=root_comment["id"])
+    assert await page.refused("GET", ids.comment(page.c, int(root_comment["post"]), int(root_comment["id"]))) == (
+        100,
+        33,
+    )
+    items = await _read_all(page, f"{page.post_id(root_comment['post'])}/comments", fields="message,parent")
+    object_id = ids.comment(page.c, int(root_comment["post"]), int(below["id"]))
+    assert [one for one in items if one["id"] == object_id] == [{"message": "What?", "id": object_id}]
+    assert "Oops" not in {one["message"] for one in items}
 
 
 async def test_several_ids_in_one_call_are_refused_as_a_servers_error(page: Someone) -> None:
@@ -258,8 +269,8 @@ METRICS = {"veloklub.nord": "post_media_view,post_total_media_view_unique", "lin
 
 
 async def _insights(someone: Someone, post: str) -> dict[str, int]:
-    told = await someone.get(f"{someone.post_id(post)}/insights", metric=METRICS[someone.c.key])
-    return {one["name"]: one["values"][0]["value"] for one in told["data"]}
+    answer = await someone.get(f"{someone.post_id(post)}/insights", metric=METRICS[someone.c.key])
+    return {one["name"]: one["values"][0]["value"] for one in answer["data"]}
 
 
 @pytest.mark.parametrize("key", METRICS)
@@ -284,17 +295,17 @@ async def test_insights_are_a_day_late_and_settled_at_midnight(client: SandboxCl
 
 @pytest.mark.parametrize("metric", ["post_impressions", "post_media_view,post_impressions_unique", "likes", ""])
 async def test_one_retired_metric_fails_the_whole_call(page: Someone, metric: str) -> None:
-    told = await page.call("GET", f"{page.post_id(page.c.posts[0])}/insights", status=400, metric=metric)
-    assert told["error"]["message"] == "(#100) The value must be a valid insights metric"
+    answer = await page.call("GET", f"{page.post_id(page.c.posts[0])}/insights", status=400, metric=metric)
+    assert answer["error"]["message"] == "(#100) The value must be a valid insights metric"
 
 
 @pytest.mark.parametrize(("metric", "said"), [
     ("impressions", "no longer supported"), ("plays", "must be one of"), ("reels_skip_rate", "does not support"),
 ])  # fmt: skip
 async def test_metrics_of_other_media_or_days(account: Someone, metric: str, said: str) -> None:
-    wanted = account.post_id(account.c.posts[0])
-    told = await account.call("GET", f"{wanted}/insights", status=400, metric=f"views,{metric}")
-    assert said in told["error"]["message"]
+    object_id = account.post_id(account.c.posts[0])
+    answer = await account.call("GET", f"{object_id}/insights", status=400, metric=f"views,{metric}")
+    assert said in answer["error"]["message"]
 
 
 async def test_a_small_page_has_no_insights(manual_clock: ManualClock) -> None:
@@ -306,31 +317,35 @@ async def test_a_small_page_has_no_insights(manual_clock: ManualClock) -> None:
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:
         small = Someone(SandboxClient(sandbox, manual_clock, http), profile.key)
         assert len(small.c.followers) < 100
-        told = await small.get(f"{ids.post(small.c, small.c.posts[0])}/insights", metric="post_media_view")
-        assert told == {"data": []}
+        answer = await small.get(f"{ids.post(small.c, small.c.posts[0])}/insights", metric="post_media_view")
+        assert answer == {"data": []}
     sandbox.network.world.ledger.close()
 
 
 async def test_the_ledger_adds_up_to_what_the_wire_says(client: SandboxClient, page: Someone, account: Someone) -> None:
     for someone in (page, account):
         post = (await someone.act("post"))["id"]
-        top = (await someone.act("comment", post=post))["id"]
-        await someone.act("comment", post=post, parent=top)
+        root_comment = (await someone.act("comment", post=post))["id"]
+        await someone.act("comment", post=post, parent=root_comment)
         await someone.act("share", id=post)
         await someone.act("follow", person=900_001)
         client.manual_clock.at += 3600
     client.sandbox.network.tick()
     tallies = recount.tallies(client.records(), client.world.now)
-    asked = "comments.filter(stream).summary(true).limit(0),reactions.summary(true).limit(0),shares"
+    fields = "comments.filter(stream).summary(true).limit(0),reactions.summary(true).limit(0),shares"
     tally = tallies[PAGE]
     assert (await page.get("me", fields="followers_count"))["followers_count"] == tally.size
-    for one in await _walk(page, "me/posts", fields=asked, limit=50):
-        known = tally.posts[page.number(one["id"])]
-        told = [one[edge]["summary"]["total_count"] for edge in ("comments", "reactions")]
-        assert [*told, one.get("shares", {"count": 0})["count"]] == [known.comments, known.reactions, known.shares]
+    for one in await _read_all(page, "me/posts", fields=fields, limit=50):
+        expected_counters = tally.posts[page.number(one["id"])]
+        answer = [one[edge]["summary"]["total_count"] for edge in ("comments", "reactions")]
+        assert [*answer, one.get("shares", {"count": 0})["count"]] == [
+            expected_counters.comments,
+            expected_counters.reactions,
+            expected_counters.shares,
+        ]
     tally = tallies[ACCOUNT]
-    us = account.c.profile.external_id
-    assert (await account.get(us, fields="followers_count"))["followers_count"] == tally.size
-    for one in await _walk(account, f"{us}/media", fields="like_count,comments_count", limit=50):
-        known = tally.posts[account.number(one["id"])]
-        assert (one["like_count"], one["comments_count"]) == (known.reactions, known.comments)
+    account_id = account.c.profile.external_id
+    assert (await account.get(account_id, fields="followers_count"))["followers_count"] == tally.size
+    for one in await _read_all(account, f"{account_id}/media", fields="like_count,comments_count", limit=50):
+        expected_counters = tally.posts[account.number(one["id"])]
+        assert (one["like_count"], one["comments_count"]) == (expected_counters.reactions, expected_counters.comments)

@@ -53,17 +53,17 @@ def fields_of(name: str) -> dict[str, str]:
 
 def problems(node: Mapping[str, Any], specs: tuple[str, ...], where: str = "") -> list[str]:
     """Fields that no specification has, and values of a wrong type."""
-    known = {name: type_ for spec in specs for name, type_ in fields_of(spec).items()}
-    found: list[str] = []
+    types = {name: type_ for spec in specs for name, type_ in fields_of(spec).items()}
+    findings: list[str] = []
     for name, value in node.items():
         place = f"{where}/{name}"
-        if name not in known and name not in RECORDED:
-            found.append(f"{place}: no such field")
-        elif name in known and not fits(value, known[name]):
-            found.append(f"{place}: {value!r} is no {known[name]}")
-        elif isinstance(value, dict) and known.get(name, "") in {"Comment", "IGUser", "IGMedia", "IGCommentFromUser"}:
-            found += problems(value, (known[name],), place)
-    return found
+        if name not in types and name not in RECORDED:
+            findings.append(f"{place}: no such field")
+        elif name in types and not fits(value, types[name]):
+            findings.append(f"{place}: {value!r} is no {types[name]}")
+        elif isinstance(value, dict) and types.get(name, "") in {"Comment", "IGUser", "IGMedia", "IGCommentFromUser"}:
+            findings += problems(value, (types[name],), place)
+    return findings
 
 
 def fits(value: object, type_: str) -> bool:
@@ -145,17 +145,17 @@ def _bearer(client: SandboxClient, community: str, kind: str = "community") -> d
 
 async def test_every_field_of_every_node_is_as_specified(client: SandboxClient) -> None:
     seen: set[str] = set()
-    async for kind, wanted, community, token in _made(client):
+    async for kind, object_id, community, token in _made(client):
         spec = GRAPH.kinds[kind]
         edges = [name for name in spec.edges if name not in {"insights", "conversations", "subscribed_apps"}]
-        asked = ",".join([*spec.fields, *(f"{name}.limit(2).summary(true)" for name in edges)])
+        fields = ",".join([*spec.fields, *(f"{name}.limit(2).summary(true)" for name in edges)])
         answer = await client.http.get(
-            f"/v26.0/{wanted}", params={"fields": asked}, headers=_bearer(client, community, token)
+            f"/v26.0/{object_id}", params={"fields": fields}, headers=_bearer(client, community, token)
         )
         assert answer.status_code == 200, answer.text
         if kind in SPECS:
             assert problems(answer.json(), SPECS[kind]) == [], kind
-            usual = await client.http.get(f"/v26.0/{wanted}", headers=_bearer(client, community, token))
+            usual = await client.http.get(f"/v26.0/{object_id}", headers=_bearer(client, community, token))
             assert problems(usual.json(), SPECS[kind]) == [], kind
         for edge in edges:
             below = "IGComment" if (kind, edge) == ("media", "comments") else BELOW.get(edge, "")
@@ -166,11 +166,11 @@ async def test_every_field_of_every_node_is_as_specified(client: SandboxClient) 
 
 
 async def test_the_pages_of_a_person_and_the_application(client: SandboxClient) -> None:
-    for wanted in ("cornercafe", "corner.cafe"):
-        told = await client.http.get("/v26.0/me/accounts", headers=_bearer(client, "cornercafe", "user"))
+    for key in ("cornercafe", "corner.cafe"):
+        body = await client.http.get("/v26.0/me/accounts", headers=_bearer(client, "cornercafe", "user"))
         recorded = json.loads(data("meta/python-facebook/testdata/base/user_accounts_token.json").read_text())
-        assert set(told.json()["data"][0]) == set(recorded["data"][0]), wanted
-        assert problems(told.json()["data"][0], ("Page",)) == []
+        assert set(body.json()["data"][0]) == set(recorded["data"][0]), key
+        assert problems(body.json()["data"][0], ("Page",)) == []
     token = f"{ids.APP}|{app_secret(client.world)}"
     application = await client.http.get(f"/v26.0/{ids.APP}", params={"access_token": token})
     assert problems(application.json(), ("Application",)) == []
@@ -181,18 +181,18 @@ async def test_a_message_is_as_recorded(client: SandboxClient) -> None:
     recorded = json.loads(
         data("meta/python-facebook/testdata/facebook/apidata/messages/messages_info.json").read_text()
     )
-    known = next(iter(recorded.values()))
+    types = next(iter(recorded.values()))
     message = await client.act("cornercafe", "message")
     page = client.world.communities["cornercafe"]
     answer = await client.http.get(
         f"/v26.0/{ids.message(page, int(message['id']))}", params={"fields": "from,to,tags,created_time"},
         headers=_bearer(client, "cornercafe"),
     )  # fmt: skip
-    told = answer.json()
-    assert set(told) <= set(known)
-    assert set(told["from"]) == set(known["from"])
-    assert set(told["to"]["data"][0]) == set(known["to"]["data"][0])
-    assert datetime.strptime(told["created_time"], "%Y-%m-%dT%H:%M:%S%z")
+    body = answer.json()
+    assert set(body) <= set(types)
+    assert set(body["from"]) == set(types["from"])
+    assert set(body["to"]["data"][0]) == set(types["to"]["data"][0])
+    assert datetime.strptime(body["created_time"], "%Y-%m-%dT%H:%M:%S%z")
 
 
 @pytest.mark.parametrize(
@@ -203,31 +203,31 @@ async def test_insights_are_as_specified(
     client: SandboxClient, community: str, metrics: Mapping[str, Any], spec: str
 ) -> None:
     c = client.world.communities[community]
-    wanted = ids.post(c, c.posts[0]) if spec == "InsightsResult" else ids.make(ids.MEDIA, c, c.posts[0])
+    object_id = ids.post(c, c.posts[0]) if spec == "InsightsResult" else ids.make(ids.MEDIA, c, c.posts[0])
     answer = await client.http.get(
-        f"/v26.0/{wanted}/insights", params={"metric": ",".join(metrics)}, headers=_bearer(client, community)
+        f"/v26.0/{object_id}/insights", params={"metric": ",".join(metrics)}, headers=_bearer(client, community)
     )
-    told = answer.json()["data"]
-    assert [one["name"] for one in told] == list(metrics)
-    for one in told:
+    body = answer.json()["data"]
+    assert [one["name"] for one in body] == list(metrics)
+    for one in body:
         assert problems(one, (spec,)) == []
         assert set(one["values"][0]) <= set(fields_of("InsightsValue"))
     if spec == "InstagramInsightsResult":
-        known = json.loads(data("meta/insights-metrics-v26.json").read_text())
-        assert set(metrics) <= set(known["ig_metric"])
+        metric_names = json.loads(data("meta/insights-metrics-v26.json").read_text())
+        assert set(metrics) <= set(metric_names["ig_metric"])
 
 
 async def test_edges_are_those_of_the_specifications(client: SandboxClient) -> None:
     """`feed`, `posts` and the others can be read, and made by POST, where Meta's lists have them."""
     for kind, specs in SPECS.items():
         for method, names in (("GET", GRAPH.kinds[kind].edges), ("POST", GRAPH.kinds[kind].changes)):
-            known = {
+            metric_names = {
                 (api.get("endpoint") or "").strip("/")
                 for spec in specs
                 for api in json.loads(data(f"meta/api_specs/{spec}.json").read_text())["apis"]
                 if api["method"] == method
             }
-            assert set(names) <= known | {"likes", "reactions"}, (kind, method)
+            assert set(names) <= metric_names | {"likes", "reactions"}, (kind, method)
     assert client.world.communities
 
 
@@ -239,6 +239,6 @@ async def test_errors_are_as_recorded(client: SandboxClient) -> None:
         await client.http.get("/v26.0/me?fields=colour", headers=_bearer(client, "cornercafe")),
     ]
     for answer in answers:
-        told = answer.json()["error"]
-        assert set(recorded) <= set(told) <= {*recorded, "error_subcode", "is_transient"}
-        assert [type(told[name]) for name in recorded] == [type(recorded[name]) for name in recorded]
+        body = answer.json()["error"]
+        assert set(recorded) <= set(body) <= {*recorded, "error_subcode", "is_transient"}
+        assert [type(body[name]) for name in recorded] == [type(recorded[name]) for name in recorded]

@@ -60,9 +60,9 @@ async def test_tokens_travel_in_a_header_the_address_or_a_form(client: SandboxCl
     name = {"name": "The Corner Café", "id": ids.page(page.c)}
     assert await page.get("me") == name
     assert await _door(client, "/v26.0/me", access_token=page.token) == name
-    told = await client.http.post("/v26.0/me", data={"method": "get", "access_token": page.token})
-    assert told.json() == name
-    assert told.headers["facebook-api-version"] == "v26.0"
+    answer = await client.http.post("/v26.0/me", data={"method": "get", "access_token": page.token})
+    assert answer.json() == name
+    assert answer.headers["facebook-api-version"] == "v26.0"
     assert (await _door(client, "/v26.0/me", 400))["error"]["code"] == 104
 
 
@@ -95,36 +95,36 @@ async def test_a_person_gets_the_tokens_of_pages(client: SandboxClient, page: So
 
 async def test_a_persons_token_is_made_longer(client: SandboxClient) -> None:
     manager = Someone(client, PAGE, "user")
-    asked: dict[str, Any] = {"grant_type": "fb_exchange_token", "fb_exchange_token": manager.token}
-    told = await _door(client, "/oauth/access_token", **_app(client), **asked)
-    assert (told["token_type"], told["expires_in"]) == ("bearer", 60 * DAY)
+    params: dict[str, Any] = {"grant_type": "fb_exchange_token", "fb_exchange_token": manager.token}
+    answer = await _door(client, "/oauth/access_token", **_app(client), **params)
+    assert (answer["token_type"], answer["expires_in"]) == ("bearer", 60 * DAY)
     await client.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "revoked"})
-    wrong = await _door(client, "/v26.0/oauth/access_token", 400, **_app(client), **asked)
+    wrong = await _door(client, "/v26.0/oauth/access_token", 400, **_app(client), **params)
     assert (wrong["error"]["code"], wrong["error"]["error_subcode"]) == (190, 460)
-    manager.token = told["access_token"]
+    manager.token = answer["access_token"]
     assert (await manager.get("me"))["id"] == ids.user(manager.c)
     client.sandbox.network.clock.set_speed(0)
     await client.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "expired"})
     assert await manager.refused("GET", "me") == (190, 463)
-    unknown = await _door(client, "/oauth/access_token", 400, client_id="1", client_secret="x", **asked)
+    unknown = await _door(client, "/oauth/access_token", 400, client_id="1", client_secret="x", **params)
     assert unknown["error"]["code"] == 101
-    wrong = await _door(client, "/oauth/access_token", 400, **{**_app(client), "client_secret": "x"}, **asked)
+    wrong = await _door(client, "/oauth/access_token", 400, **{**_app(client), "client_secret": "x"}, **params)
     assert wrong["error"]["code"] == 1
 
 
 async def test_instagrams_own_login(client: SandboxClient, account: Someone) -> None:
     """Its tokens renew themselves, and `me` is the account, with an id that nobody else knows."""
     own = Someone(client, ACCOUNT, "user")
-    told = await _door(client, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
-    assert told["expires_in"] == 60 * DAY
-    assert "instagram_business_basic" in told["permissions"].split(",")
-    own.token = told["access_token"]
-    us = account.c.profile.external_id
+    answer = await _door(client, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
+    assert answer["expires_in"] == 60 * DAY
+    assert "instagram_business_basic" in answer["permissions"].split(",")
+    own.token = answer["access_token"]
+    account_id = account.c.profile.external_id
     me = await own.get("me", fields="user_id,username")
-    assert me == {"user_id": int(us), "username": ACCOUNT, "id": ids.app_scoped(own.c)}
+    assert me == {"user_id": int(account_id), "username": ACCOUNT, "id": ids.app_scoped(own.c)}
     assert (await own.get(me["id"], fields="username"))["username"] == ACCOUNT
     assert (await account.get("me", fields="instagram_business_account{username}")) == {
-        "instagram_business_account": {"username": ACCOUNT, "id": us}, "id": ids.page(account.c),
+        "instagram_business_account": {"username": ACCOUNT, "id": account_id}, "id": ids.page(account.c),
     }  # fmt: skip
     for token in (account.token, client.token(PAGE, "user")):
         wrong = await _door(client, "/refresh_access_token", 400, grant_type="ig_refresh_token", access_token=token)
@@ -133,19 +133,19 @@ async def test_instagrams_own_login(client: SandboxClient, account: Someone) -> 
 
 async def test_what_a_token_may_is_told(client: SandboxClient, page: Someone) -> None:
     token = f"{ids.APP}|{app_secret(client.world)}"
-    told = (await _door(client, "/debug_token", access_token=token, input_token=page.token))["data"]
-    assert (told["is_valid"], told["type"], told["expires_at"]) == (True, "PAGE", 0)
-    assert {"pages_messaging", "read_insights"} <= set(told["scopes"])
+    answer = (await _door(client, "/debug_token", access_token=token, input_token=page.token))["data"]
+    assert (answer["is_valid"], answer["type"], answer["expires_at"]) == (True, "PAGE", 0)
+    assert {"pages_messaging", "read_insights"} <= set(answer["scopes"])
     grants, c = client.sandbox.network.grants, page.c
     short = grants.make(c, "user", ["pages_show_list"], 3600)
-    told = (await _door(client, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
-    assert (told["type"], told["scopes"]) == ("USER", ["pages_show_list"])
-    assert told["expires_at"] == client.world.now // 1000 + 3600
+    answer = (await _door(client, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
+    assert (answer["type"], answer["scopes"]) == ("USER", ["pages_show_list"])
+    assert answer["expires_at"] == client.world.now // 1000 + 3600
     grants.end(short, "expired")
-    told = (await _door(client, "/debug_token", access_token=token, input_token=short))["data"]
-    assert (told["is_valid"], told["error"]["subcode"]) == (False, 463)
-    told = (await _door(client, "/debug_token", access_token=token, input_token="x"))["data"]
-    assert not told["is_valid"]
+    answer = (await _door(client, "/debug_token", access_token=token, input_token=short))["data"]
+    assert (answer["is_valid"], answer["error"]["subcode"]) == (False, 463)
+    answer = (await _door(client, "/debug_token", access_token=token, input_token="x"))["data"]
+    assert not answer["is_valid"]
 
 
 @pytest.mark.parametrize(
@@ -168,20 +168,20 @@ async def test_each_edge_takes_a_permission(
 ) -> None:
     someone = Someone(client, community)
     posts = someone.c.posts
-    wanted = path.format(post=someone.post_id(posts[0]), us=someone.c.profile.external_id)
-    query = dict(part.split("=") for part in wanted.partition("?")[2].split("&") if part)
-    wanted = wanted.partition("?")[0]
-    assert "data" in await (await _allowed(client, community, scope)).get(wanted, **query)
+    object_id = path.format(post=someone.post_id(posts[0]), account_id=someone.c.profile.external_id)
+    query = dict(part.split("=") for part in object_id.partition("?")[2].split("&") if part)
+    object_id = object_id.partition("?")[0]
+    assert "data" in await (await _allowed(client, community, scope)).get(object_id, **query)
     poor = await _allowed(client, community)
-    assert (await poor.refused("GET", wanted, 403 if code == 200 else 400, **query))[0] == code
+    assert (await poor.refused("GET", object_id, 403 if code == 200 else 400, **query))[0] == code
 
 
 async def test_what_takes_a_pages_token(client: SandboxClient, page: Someone) -> None:
     manager = Someone(client, PAGE, "user")
     assert await manager.refused("GET", f"{ids.page(page.c)}/conversations") == (190, None)
     assert await manager.refused("POST", f"{ids.page(page.c)}/feed", message="Hello") == (190, None)
-    wanted = f"{page.post_id(page.c.posts[0])}/insights"
-    assert await manager.refused("GET", wanted, metric="post_clicks") == (190, None)
+    object_id = f"{page.post_id(page.c.posts[0])}/insights"
+    assert await manager.refused("GET", object_id, metric="post_clicks") == (190, None)
 
 
 # ── limits and errors ─────────────────────────────────────────────────────────────────────────────
@@ -204,12 +204,12 @@ async def test_usage_and_refusal_by_kind_of_token(client: SandboxClient, page: S
         answers = [await client.http.get(f"/v26.0/{path}", params={"access_token": token}) for _ in range(5)]
         assert [one.status_code for one in answers] == [200] * 4 + [400]
         assert answers[4].json()["error"]["code"] == code
-        told = [json.loads(one.headers[header]) for one in answers]
+        answer = [json.loads(one.headers[header]) for one in answers]
         if header == "x-app-usage":
-            assert [one["call_count"] for one in told] == [25, 50, 75, 100, 100]
+            assert [one["call_count"] for one in answer] == [25, 50, 75, 100, 100]
             continue
         c = page.c if code == 80_001 else account.c
-        usages = [one[c.profile.external_id][0] for one in told]
+        usages = [one[c.profile.external_id][0] for one in answer]
         assert [one["call_count"] for one in usages] == [25, 50, 75, 100, 100]
         assert usages[3]["estimated_time_to_regain_access"] == 0
         minutes = usages[4]["estimated_time_to_regain_access"]
@@ -262,9 +262,9 @@ async def test_a_post_with_photos_that_were_uploaded_before(page: Someone) -> No
 
 
 async def test_a_photo_is_a_post_by_itself(page: Someone) -> None:
-    told = await page.post("me/photos", message="A dot", files={"source": DOT})
-    assert told["post_id"] == page.post_id(page.c.posts[-1])
-    assert (await page.get(told["post_id"], fields="status_type"))["status_type"] == "added_photos"
+    answer = await page.post("me/photos", message="A dot", files={"source": DOT})
+    assert answer["post_id"] == page.post_id(page.c.posts[-1])
+    assert (await page.get(answer["post_id"], fields="status_type"))["status_type"] == "added_photos"
     assert await page.refused("POST", "me/photos", message="None") == (324, 2069019)
     wrong = {"source": ("a.txt", b"words", "text/plain")}
     assert await page.refused("POST", "me/photos", files=wrong) == (324, 2069019)
@@ -277,21 +277,21 @@ async def test_nothing_is_known_again(page: Someone, account: Someone) -> None:
     assert first != second
     assert len(page.c.posts) == before + 2
     comment = await page.act("comment")
-    wanted = ids.comment(page.c, int(comment["post"]), int(comment["id"]))
-    assert len({(await page.post(f"{wanted}/comments", message="Yes"))["id"] for _ in range(2)}) == 2
+    object_id = ids.comment(page.c, int(comment["post"]), int(comment["id"]))
+    assert len({(await page.post(f"{object_id}/comments", message="Yes"))["id"] for _ in range(2)}) == 2
     remark = await account.act("comment")
-    wanted = ids.make(ids.IG_COMMENT, account.c, int(remark["id"]))
-    assert len({(await account.post(f"{wanted}/replies", message="Yes"))["id"] for _ in range(2)}) == 2
+    object_id = ids.make(ids.IG_COMMENT, account.c, int(remark["id"]))
+    assert len({(await account.post(f"{object_id}/replies", message="Yes"))["id"] for _ in range(2)}) == 2
 
 
 async def test_an_answer_can_be_read_as_it_is_made(page: Someone) -> None:
     comment = await page.act("comment", text="Open?")
-    wanted = ids.comment(page.c, int(comment["post"]), int(comment["id"]))
-    told = await page.post(f"{wanted}/comments", message="Yes", fields="id,message,from,parent{id}")
-    assert (told["message"], told["from"]["id"], told["parent"]) == ("Yes", ids.page(page.c), {"id": wanted})
+    object_id = ids.comment(page.c, int(comment["post"]), int(comment["id"]))
+    answer = await page.post(f"{object_id}/comments", message="Yes", fields="id,message,from,parent{id}")
+    assert (answer["message"], answer["from"]["id"], answer["parent"]) == ("Yes", ids.page(page.c), {"id": object_id})
     record = page.client.records()[-1]
     assert (record["type"], record["via"], record["parent"]) == ("reply", "comment", comment["id"])
-    assert await page.refused("POST", f"{wanted}/comments", message=" ") == (100, None)
+    assert await page.refused("POST", f"{object_id}/comments", message=" ") == (100, None)
     assert await page.refused("POST", "me/feed") == (197, None)
 
 
@@ -308,60 +308,69 @@ async def _container(account: Someone, **params: Any) -> str:
 async def test_a_picture_is_prepared_and_published_once(client: SandboxClient, account: Someone) -> None:
     client.sandbox.network.clock.set_speed(0)
     client.sandbox.network.limits["graph_container_seconds"] = 30
-    us, made = account.c.profile.external_id, await _container(account, image_url=PICTURE, caption="Bun")
+    account_id, made = account.c.profile.external_id, await _container(account, image_url=PICTURE, caption="Bun")
     assert (await account.get(made, fields="status_code"))["status_code"] == "IN_PROGRESS"
-    assert await account.refused("POST", f"{us}/media_publish", creation_id=made) == (9007, 2207027)
+    assert await account.refused("POST", f"{account_id}/media_publish", creation_id=made) == (9007, 2207027)
     await client.http.post("/_sandbox/clock", json={"advance": 30})
     assert (await account.get(made, fields="status_code"))["status_code"] == "FINISHED"
-    media = (await account.post(f"{us}/media_publish", creation_id=made))["id"]
+    media = (await account.post(f"{account_id}/media_publish", creation_id=made))["id"]
     entry = account.c.wall[account.c.posts[-1]]
     assert (media, entry.text, len(entry.media)) == (account.post_id(entry.id), "Bun", 1)
     assert (await account.get(made, fields="status_code"))["status_code"] == "PUBLISHED"
-    assert await account.refused("POST", f"{us}/media_publish", creation_id=made) == (24, 2207008)
+    assert await account.refused("POST", f"{account_id}/media_publish", creation_id=made) == (24, 2207008)
     late = await _container(account, image_url=PICTURE)
     await client.http.post("/_sandbox/clock", json={"advance": DAY})
     assert (await account.get(late, fields="status_code"))["status_code"] == "EXPIRED"
-    assert await account.refused("POST", f"{us}/media_publish", creation_id=late) == (24, 2207008)
+    assert await account.refused("POST", f"{account_id}/media_publish", creation_id=late) == (24, 2207008)
 
 
 async def test_a_carousel(account: Someone) -> None:
-    us = account.c.profile.external_id
+    account_id = account.c.profile.external_id
     items = [await _container(account, image_url=PICTURE, is_carousel_item="true") for _ in range(3)]
-    assert await account.refused("POST", f"{us}/media_publish", creation_id=items[0]) == (24, 2207008)
+    assert await account.refused("POST", f"{account_id}/media_publish", creation_id=items[0]) == (24, 2207008)
     album = await _container(account, media_type="CAROUSEL", children=",".join(items), caption="Three")
-    media = (await account.post(f"{us}/media_publish", creation_id=album))["id"]
-    told = await account.get(media, fields="media_type,children{media_type}")
-    assert (told["media_type"], len(told["children"]["data"])) == ("CAROUSEL_ALBUM", 3)
+    media = (await account.post(f"{account_id}/media_publish", creation_id=album))["id"]
+    answer = await account.get(media, fields="media_type,children{media_type}")
+    assert (answer["media_type"], len(answer["children"]["data"])) == ("CAROUSEL_ALBUM", 3)
     alone = await _container(account, image_url=PICTURE)
     for wrong in (items[:1], items * 4, ["1", "2"], [items[0], alone]):
         code = (100, 2207028) if len(wrong) != 2 else (24, 2207006)
-        assert await account.refused("POST", f"{us}/media", media_type="CAROUSEL", children=",".join(wrong)) == code
+        assert (
+            await account.refused("POST", f"{account_id}/media", media_type="CAROUSEL", children=",".join(wrong))
+            == code
+        )
 
 
 async def test_what_instagram_does_not_take(client: SandboxClient, account: Someone) -> None:
-    us = account.c.profile.external_id
-    assert await account.refused("POST", f"{us}/media", caption="Words alone") == (100, None)
-    assert await account.refused("POST", f"{us}/media", image_url="a.jpg") == (9004, 2207052)
-    assert await account.refused("POST", f"{us}/media", image_url=PICTURE, caption="x" * 2201) == (36004, 2207010)
-    assert await account.refused("POST", f"{us}/media_publish", creation_id="17889455560051444") == (24, 2207006)
+    account_id = account.c.profile.external_id
+    assert await account.refused("POST", f"{account_id}/media", caption="Words alone") == (100, None)
+    assert await account.refused("POST", f"{account_id}/media", image_url="a.jpg") == (9004, 2207052)
+    assert await account.refused("POST", f"{account_id}/media", image_url=PICTURE, caption="x" * 2201) == (
+        36004,
+        2207010,
+    )
+    assert await account.refused("POST", f"{account_id}/media_publish", creation_id="17889455560051444") == (
+        24,
+        2207006,
+    )
     client.sandbox.network.limits["graph_publish_daily"] = 2
     for used in range(2):
-        told = await account.get(f"{us}/content_publishing_limit", fields="config,quota_usage")
-        assert told["data"] == [{"quota_usage": used, "config": {"quota_total": 2, "quota_duration": DAY}}]
-        await account.post(f"{us}/media_publish", creation_id=await _container(account, image_url=PICTURE))
+        answer = await account.get(f"{account_id}/content_publishing_limit", fields="config,quota_usage")
+        assert answer["data"] == [{"quota_usage": used, "config": {"quota_total": 2, "quota_duration": DAY}}]
+        await account.post(f"{account_id}/media_publish", creation_id=await _container(account, image_url=PICTURE))
     last = await _container(account, image_url=PICTURE)
-    assert await account.refused("POST", f"{us}/media_publish", creation_id=last) == (9, 2207042)
+    assert await account.refused("POST", f"{account_id}/media_publish", creation_id=last) == (9, 2207042)
 
 
 async def test_mentions_are_listed_and_answered(account: Someone) -> None:
     mention = await account.act("mention", text="At @corner.cafe")
-    us = account.c.profile.external_id
-    tagged = (await account.get(f"{us}/tags", fields="caption,username"))["data"][0]
+    account_id = account.c.profile.external_id
+    tagged = (await account.get(f"{account_id}/tags", fields="caption,username"))["data"][0]
     assert (tagged["caption"], tagged["id"]) == ("At @corner.cafe", ids.make(ids.TAGGED, account.c, int(mention["id"])))
-    await account.post(f"{us}/mentions", media_id=tagged["id"], message="Thank you")
+    await account.post(f"{account_id}/mentions", media_id=tagged["id"], message="Thank you")
     record = account.client.records()[-1]
     assert (record["type"], record["via"], record["parent"]) == ("reply", "mention", mention["id"])
-    assert await account.refused("POST", f"{us}/mentions", media_id="1", message="Thank you") == (100, 33)
+    assert await account.refused("POST", f"{account_id}/mentions", media_id="1", message="Thank you") == (100, 33)
 
 
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────
@@ -376,8 +385,8 @@ async def test_messages_are_answered_within_a_day(client: SandboxClient, key: st
     message = await someone.act("message", text="Open?", person=4711)
     to = json.dumps({"id": ids.person(someone.c, message["person"])})
     platform, other = ("messenger", "instagram") if limit == 2000 else ("instagram", "messenger")
-    told = await someone.get("me/conversations", platform=platform, fields="participants,messages{message,from}")
-    thread = told["data"][0]
+    answer = await someone.get("me/conversations", platform=platform, fields="participants,messages{message,from}")
+    thread = answer["data"][0]
     assert thread["messages"]["data"][0]["message"] == "Open?"
     assert (
         thread["participants"]["data"][0]["id"] == thread["messages"]["data"][0]["from"]["id"] == json.loads(to)["id"]
@@ -387,11 +396,11 @@ async def test_messages_are_answered_within_a_day(client: SandboxClient, key: st
     sent = await someone.post("me/messages", recipient=to, message='{"text": "Yes"}', messaging_type="RESPONSE")
     assert sent["recipient_id"] == json.loads(to)["id"]
     assert (await someone.get(sent["message_id"], fields="message"))["message"] == "Yes"
-    newest = (await someone.get(f"{thread['id']}/messages", limit=1, fields="message"))["data"]
-    assert newest == [{"message": "Yes", "id": sent["message_id"]}]
+    latest_messages = (await someone.get(f"{thread['id']}/messages", limit=1, fields="message"))["data"]
+    assert latest_messages == [{"message": "Yes", "id": sent["message_id"]}]
 
-    words = json.dumps({"text": "x" * (limit + 1)})
-    assert await someone.refused("POST", "me/messages", recipient=to, message=words) == (100, None)
+    too_long = json.dumps({"text": "x" * (limit + 1)})
+    assert await someone.refused("POST", "me/messages", recipient=to, message=too_long) == (100, None)
     nobody = json.dumps({"id": ids.person(someone.c, someone.c.number_of(999_998))})
     assert await someone.refused("POST", "me/messages", recipient=nobody, message='{"text": "?"}') == (100, 2018001)
     await client.http.post("/_sandbox/clock", json={"advance": DAY + 600})  # who is answered may yet say thanks
@@ -424,16 +433,16 @@ async def test_tokens_containers_and_what_was_published_survive_a_restart(
         async with httpx.AsyncClient(transport=transport, base_url="http://sandbox.test") as http:
             client = SandboxClient(sandbox, manual_clock, http)
             own = Someone(client, ACCOUNT, "user")
-            us = own.c.profile.external_id
+            account_id = own.c.profile.external_id
             if not start:
-                asked: dict[str, Any] = {"grant_type": "ig_refresh_token", "access_token": own.token}
-                token = (await _door(client, "/refresh_access_token", **asked))["access_token"]
+                params: dict[str, Any] = {"grant_type": "ig_refresh_token", "access_token": own.token}
+                token = (await _door(client, "/refresh_access_token", **params))["access_token"]
                 container = await _container(own, image_url=PICTURE, caption="Before")
-                media = (await own.post(f"{us}/media_publish", creation_id=container))["id"]
+                media = (await own.post(f"{account_id}/media_publish", creation_id=container))["id"]
             own.token = token
             assert (await own.get(container, fields="status_code"))["status_code"] == "PUBLISHED"
             assert (await own.get(media, fields="caption"))["caption"] == "Before"
-            told = await own.get(f"{us}/content_publishing_limit")
-            assert told["data"] == [{"quota_usage": 1}]
+            answer = await own.get(f"{account_id}/content_publishing_limit")
+            assert answer["data"] == [{"quota_usage": 1}]
         sandbox.network.world.ledger.close()
     assert token not in ledger_path.read_text()

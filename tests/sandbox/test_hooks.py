@@ -24,7 +24,7 @@ class Listener:
 
     def __init__(self, secret: str) -> None:
         self.secret, self.refuse = secret, 0
-        self.heard: list[str] = []
+        self.received: list[str] = []
         self._more = asyncio.Event()
         self.app = Starlette(routes=[Route("/", self._confirm), Route("/", self._hear, methods=["POST"])])
 
@@ -40,15 +40,15 @@ class Listener:
         return Response(status_code=503 if self.refuse >= 0 else 204)
 
     def _keep(self, said: str) -> None:
-        self.heard.append(said)
+        self.received.append(said)
         self._more.set()
 
-    async def until(self, *heard: str) -> None:
+    async def until(self, *received: str) -> None:
         async with asyncio.timeout(10):
-            while len(self.heard) < len(heard):
+            while len(self.received) < len(received):
                 self._more.clear()
                 await self._more.wait()
-        assert self.heard == list(heard)
+        assert self.received == list(received)
 
 
 @pytest.fixture
@@ -64,13 +64,13 @@ async def stall(manual_clock: ManualClock) -> AsyncIterator[SandboxClient]:
 
 
 async def _subscribed(stall: SandboxClient, listener: Listener, url: str) -> None:
-    asked = {"community": "stall", "url": url, "secret": listener.secret, "verify": "moonlight"}
-    answer = await stall.http.post("/_sandbox/callbacks", json=asked)
+    subscription = {"community": "stall", "url": url, "secret": listener.secret, "verify": "moonlight"}
+    answer = await stall.http.post("/_sandbox/callbacks", json=subscription)
     assert (answer.status_code, answer.json()["confirmation"]) == (201, "moonlight")
     await listener.until("verify moonlight")
-    (subscription,) = stall.sandbox.callbacks.of(stall.world.communities["stall"])
+    (stored,) = stall.sandbox.callbacks.of(stall.world.communities["stall"])
     for _ in range(500):
-        if subscription.status == "ok":
+        if stored.status == "ok":
             return
         await asyncio.sleep(0.01)
     pytest.fail("it is never confirmed")

@@ -14,7 +14,7 @@ def _imported() -> dict[str, set[str]]:
     """By module: those of the sandbox that stand anywhere in its source as imported."""
     paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SANDBOX.rglob("*.py")}
     modules = {name.removesuffix(".__init__"): path for name, path in paths.items()}
-    found: dict[str, set[str]] = {}
+    imports_by_file: dict[str, set[str]] = {}
     for name, path in modules.items():
         named: set[str] = set()
         for node in ast.walk(ast.parse(path.read_text())):
@@ -25,12 +25,12 @@ def _imported() -> dict[str, set[str]]:
                     inner if (inner := f"{node.module}.{alias.name}") in modules else node.module
                     for alias in node.names
                 }
-        found[name] = (named & modules.keys()) - {name}
+        imports_by_file[name] = (named & modules.keys()) - {name}
     # `discover_wire_formats` imports all folders by their names.
-    found["sandbox.wire_formats"] |= {
+    imports_by_file["sandbox.wire_formats"] |= {
         name for name, path in modules.items() if path.parent != SANDBOX and path.stem == "__init__"
     }
-    return found
+    return imports_by_file
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

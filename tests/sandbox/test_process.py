@@ -60,8 +60,8 @@ async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     address = f"http://127.0.0.1:{port_file.read_text()}"
     async with httpx.AsyncClient(base_url=address, timeout=10, trust_env=False) as http:
         await http.post("/_sandbox/limits", json=GENEROUS)
-        found = (await http.get("/_sandbox/communities")).json()
-        yield Running(process, http, ledger, {one["key"]: one for one in found})
+        communities = (await http.get("/_sandbox/communities")).json()
+        yield Running(process, http, ledger, {one["key"]: one for one in communities})
     assert process.stdin is not None
     process.stdin.close()
     assert await asyncio.to_thread(process.wait, 10) == 0, "it ends when its parent's end of the pipe does"
@@ -180,8 +180,8 @@ async def test_the_control_api_says_what_is_wrong(running: Running, path: str, b
 
 def test_help_and_a_foreign_ledger(tmp_path: Path) -> None:
     run = [sys.executable, "-m", "sandbox"]
-    told = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout
-    assert "/_sandbox/communities" in told
+    help_text = subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "/_sandbox/communities" in help_text
     ledger = tmp_path / "ledger.jsonl"
     build(seed=1, real=ManualClock(), ledger=ledger, tick=None).network.world.ledger.close()
     refused = subprocess.run([*run, "--ledger", str(ledger)], capture_output=True, text=True, check=False)
@@ -221,21 +221,23 @@ class Receiver:
 @pytest.fixture
 async def receiver(client: SandboxClient) -> AsyncIterator[tuple[Receiver, str]]:
     lift_rate_limits(client.sandbox)
-    found = Receiver(client.sandbox.callbacks.code(client.world.communities["velo_dvor"]))
-    async with running_server(found.app) as url:
+    receiver = Receiver(client.sandbox.callbacks.code(client.world.communities["velo_dvor"]))
+    async with running_server(receiver.app) as url:
         await client.sandbox.callbacks.start()
-        yield found, f"{url}/hook"
+        yield receiver, f"{url}/hook"
         await client.sandbox.callbacks.stop()
 
 
-async def _status(client: SandboxClient, wanted: str) -> None:
+async def _status(client: SandboxClient, expected_status: str) -> None:
     """Wait until the callback server is seen in that state."""
     for _ in range(500):
-        found = (await client.http.get("/_sandbox/communities")).json()
-        if [one["callback"]["servers"][0]["status"] for one in found if one["key"] == "velo_dvor"] == [wanted]:
+        communities = (await client.http.get("/_sandbox/communities")).json()
+        if [one["callback"]["servers"][0]["status"] for one in communities if one["key"] == "velo_dvor"] == [
+            expected_status
+        ]:
             return
         await asyncio.sleep(0.01)
-    pytest.fail(f"it is never {wanted}")
+    pytest.fail(f"it is never {expected_status}")
 
 
 async def _configured(client: SandboxClient, url: str) -> Hooks:
@@ -261,7 +263,7 @@ async def test_events_arrive_in_order_as_the_schema_says(client: SandboxClient, 
     await client.act("velo_dvor", "react", id=post)
     await client.act("velo_dvor", "unreact", id=post)
     events = (await server.until(9))[1:]
-    shapes = {
+    formats = {
         "wall_post_new": "callback_wall_post_new",
         "wall_reply_new": "callback_wall_reply_new",
         "wall_reply_delete": "callback_wall_comment_delete",
@@ -271,12 +273,12 @@ async def test_events_arrive_in_order_as_the_schema_says(client: SandboxClient, 
         "like_add": "callback_like_add_remove",
         "like_remove": "callback_like_add_remove",
     }
-    assert [one["type"] for one in events] == list(shapes)
+    assert [one["type"] for one in events] == list(formats)
     assert len({one["event_id"] for one in events}) == len(events)
     secret = client.sandbox.callbacks.secret(client.world.communities["velo_dvor"])
     for one in events:
         assert (one["secret"], one["v"], one["group_id"]) == (secret, "5.199", 220000004)
-        assert list(vk_validator("callback/objects.json", shapes[one["type"]]).iter_errors(one["object"])) == []
+        assert list(vk_validator("callback/objects.json", formats[one["type"]]).iter_errors(one["object"])) == []
 
 
 async def test_a_failed_event_comes_again_under_the_same_id(

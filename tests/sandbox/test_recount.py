@@ -26,7 +26,7 @@ async def _mastodon(client: SandboxClient, c: Community) -> tuple[int, dict[str,
 
 async def _vk(client: SandboxClient, c: Community) -> tuple[int, dict[str, recount.Counters]]:
     owner = -220_000_000 - c.profile.number
-    found = await client.vk("groups.getById", community=c.key, group_id=-owner, fields="members_count")
+    response = await client.vk("groups.getById", community=c.key, group_id=-owner, fields="members_count")
     items: list[Any] = []
     while True:
         wall = await client.vk("wall.get", community=c.key, owner_id=owner, count=100, offset=len(items))
@@ -44,7 +44,7 @@ async def _vk(client: SandboxClient, c: Community) -> tuple[int, dict[str, recou
                 one["likes"]["count"], one["comments"]["count"], one["reposts"]["count"], one["views"]["count"],
                 by_id[one["id"]],
             )  # fmt: skip
-    return found["response"]["groups"][0]["members_count"], posts
+    return response["response"]["groups"][0]["members_count"], posts
 
 
 async def _meddle(client: SandboxClient, rng: Random) -> None:
@@ -144,9 +144,9 @@ async def test_most_engagement_comes_early(client: SandboxClient) -> None:
     records = client.records()
 
     def reactions(at: int) -> int:
-        found = recount.counters(records, "kofe_zerno", str(post), at)
-        assert found is not None
-        return found.reactions
+        counters = recount.counters(records, "kofe_zerno", str(post), at)
+        assert counters is not None
+        return counters.reactions
 
     hour, day, end = (reactions(born + span * instants.HOUR) for span in (1, 24, 24 * 10))
     assert 0.35 * end < hour < day <= end * 1.05

@@ -21,7 +21,7 @@ from sandbox.network import WireFormat
 from sandbox.server import Sandbox, build
 from sandbox.wire_formats import WireFormatError, compatible, discover_wire_formats, profiles
 from tests.sandbox.conftest import ManualClock, SandboxClient
-from tests.sandbox.example_platform import HOUR, PROFILE, WIRE_FORMAT, Shown
+from tests.sandbox.example_platform import HOUR, PROFILE, WIRE_FORMAT, CounterView
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ async def test_images_keys_and_what_a_wire_format_keeps_survive_a_restart(
         c = client.world.communities["stall"]
         assert c.wall[int(post)].media == ("1",)
         assert (c.media["1"].type, c.media["1"].size) == ("image/png", 68)
-        assert client.sandbox.network.extra_state(Shown).posts == [post]
+        assert client.sandbox.network.extra_state(CounterView).posts == [post]
 
 
 async def test_saves_and_quotes_are_counted(manual_clock: ManualClock) -> None:
@@ -145,18 +145,18 @@ async def test_saves_and_quotes_are_counted(manual_clock: ManualClock) -> None:
         assert (c.wall[int(post)].saves, c.wall[int(post)].quotes) == (before[0] + 2, before[1] + 1)
         tally = recount.tallies(client.records(), client.world.now)["stall"].posts
         assert {(one.saves, one.quotes) for one in tally.values()} != {(0, 0)}, "people do so by themselves"
-        found = {key: (c.wall[int(key)].saves, c.wall[int(key)].quotes) for key in tally}
-        assert found == {key: (one.saves, one.quotes) for key, one in tally.items()}
+        counts = {key: (c.wall[int(key)].saves, c.wall[int(key)].quotes) for key in tally}
+        assert counts == {key: (one.saves, one.quotes) for key, one in tally.items()}
 
 
 async def test_it_is_told_limited_and_fails_in_its_own_form(manual_clock: ManualClock) -> None:
     async with _visited(manual_clock) as client:
-        (told,) = (await client.http.get("/_sandbox/communities")).json()
-        assert (told["address"], told["external_id"]) == ("http://127.0.0.1/example/stall", "st-900")
-        assert (told["app_secret"], list(told["tokens"])) == ("hush", ["user", "community", "refresh", "app"])
+        (community,) = (await client.http.get("/_sandbox/communities")).json()
+        assert (community["address"], community["external_id"]) == ("http://127.0.0.1/example/stall", "st-900")
+        assert (community["app_secret"], list(community["tokens"])) == ("hush", ["user", "community", "refresh", "app"])
         assert (await client.http.post("/_sandbox/limits", json={"example_calls": 3})).json() == {"example_calls": 3}
         assert client.sandbox.network.limits == {"example_calls": 3}
-        token = told["tokens"]["community"]
+        token = community["tokens"]["community"]
         for rule in ({"token": token}, {"token": "stall/community/0"}, {"community": "stall"}):
             effect = {"type": "platform_error", "code": "TooSlow"}
             fault = {"platform": "example", "count": 1, **rule, "effect": effect}
@@ -171,10 +171,10 @@ async def test_it_is_told_limited_and_fails_in_its_own_form(manual_clock: Manual
 # ── a world with some of them ─────────────────────────────────────────────────────────────────
 
 
-def _told(sandbox: Sandbox, platform: str) -> list[dict[str, object]]:
-    found = sandbox.network.world.ledger.page(0, 10**7)
+def _records_of(sandbox: Sandbox, platform: str) -> list[dict[str, object]]:
+    records = sandbox.network.world.ledger.page(0, 10**7)
     sandbox.network.world.ledger.close()
-    return [{**one, "n": 0} for one in found if one.get("platform") == platform]
+    return [{**one, "n": 0} for one in records if one.get("platform") == platform]
 
 
 @pytest.mark.parametrize("platform", ["mastodon", "vk"])
@@ -186,7 +186,7 @@ def test_a_further_platform_changes_nothing_for_the_others(manual_clock: ManualC
         seed=7, real=manual_clock, tick=None, platforms=["mastodon", "vk", "example"],
         wire_formats=[replace(WIRE_FORMAT, profiles=(replace(PROFILE, snowflakes=True),)), *discover_wire_formats()],
     )  # fmt: skip
-    assert _told(alone, platform) == _told(shared, platform) == _told(crowded, platform)
+    assert _records_of(alone, platform) == _records_of(shared, platform) == _records_of(crowded, platform)
 
 
 def test_a_world_keeps_the_communities_it_began_with(manual_clock: ManualClock, ledger_path: Path) -> None:

@@ -30,9 +30,9 @@ def video(client: SandboxClient, post: str) -> str:
 async def test_ids_are_read_back(client: SandboxClient) -> None:
     c = client.world.communities["beanlab"]
     assert len(c.profile.external_id) == 24
-    top = await client.act("beanlab", "comment")
-    below = await client.act("beanlab", "comment", post=top["post"], parent=top["id"])
-    one, other = c.wall[int(top["id"])], c.wall[int(below["id"])]
+    root_comment = await client.act("beanlab", "comment")
+    below = await client.act("beanlab", "comment", post=root_comment["post"], parent=root_comment["id"])
+    one, other = c.wall[int(root_comment["id"])], c.wall[int(below["id"])]
     assert len(ids.video(one)) == 11
     assert ids.entry_of(ids.video(one)) == one.id
     assert (len(ids.comment(one, one)), len(ids.comment(one, other))) == (26, 49)
@@ -75,8 +75,12 @@ async def test_a_refresh_token_gets_tokens_of_an_hour(client: SandboxClient) -> 
     made = (await client.http.post("/token", data=form)).json()
     assert (made["token_type"], made["expires_in"]) == ("Bearer", 3599)
     headers = {"authorization": f"Bearer {made['access_token']}"}
-    told = (await client.http.post("/tokeninfo", data={"access_token": made["access_token"]})).json()
-    assert (told["expires_in"], told["scope"], told["aud"]) == ("3599", made["scope"], form["client_id"])
+    token_info = (await client.http.post("/tokeninfo", data={"access_token": made["access_token"]})).json()
+    assert (token_info["expires_in"], token_info["scope"], token_info["aud"]) == (
+        "3599",
+        made["scope"],
+        form["client_id"],
+    )
     again = (await client.http.post("/token", data=form)).json()
     assert again["access_token"] != made["access_token"]
     own = {"part": "id", "mine": "true"}
@@ -99,8 +103,8 @@ async def test_a_refresh_token_gets_tokens_of_an_hour(client: SandboxClient) -> 
 async def test_the_quota_is_in_units_and_by_project_and_ends_at_midnight_in_california(client: SandboxClient) -> None:
     client.sandbox.network.limits["youtube_units"] = 60
     c = client.world.communities["beanlab"]
-    asked = c.wall[int((await client.act("beanlab", "comment"))["id"])]
-    said = {"snippet": {"parentId": ids.comment(asked, asked), "textOriginal": "Yes"}}
+    comment_entry = c.wall[int((await client.act("beanlab", "comment"))["id"])]
+    said = {"snippet": {"parentId": ids.comment(comment_entry, comment_entry), "textOriginal": "Yes"}}
 
     async def answering(community: str) -> httpx.Response:
         headers = client.bearer(community)
@@ -162,29 +166,31 @@ async def test_uploads_are_paged_by_offset_and_comments_by_place(client: Sandbox
 
 async def test_answers_stand_on_one_level_and_go_with_their_comment(client: SandboxClient) -> None:
     c = client.world.communities["beanlab"]
-    top = await client.act("beanlab", "comment", text="First")
+    root_comment = await client.act("beanlab", "comment", text="First")
     made = []
-    above = top["id"]
+    above = root_comment["id"]
     for number in range(7):
-        above = (await client.act("beanlab", "comment", text=f"A{number}", post=top["post"], parent=above))["id"]
+        above = (await client.act("beanlab", "comment", text=f"A{number}", post=root_comment["post"], parent=above))[
+            "id"
+        ]
         made.append(above)
-    thread_id = ids.comment(c.wall[int(top["id"])], c.wall[int(top["id"])])
-    post = video(client, top["post"])
+    thread_id = ids.comment(c.wall[int(root_comment["id"])], c.wall[int(root_comment["id"])])
+    post = video(client, root_comment["post"])
 
     async def thread() -> Any:
-        found = await ask(client, "commentThreads", part="snippet,replies", videoId=post, maxResults=100)
-        return next((one for one in found.json().get("items", []) if one["id"] == thread_id), None)
+        response = await ask(client, "commentThreads", part="snippet,replies", videoId=post, maxResults=100)
+        return next((one for one in response.json().get("items", []) if one["id"] == thread_id), None)
 
-    shown = await thread()
-    assert shown["snippet"]["totalReplyCount"] == 7
-    assert len(shown["replies"]["comments"]) == 5
+    visible_thread = await thread()
+    assert visible_thread["snippet"]["totalReplyCount"] == 7
+    assert len(visible_thread["replies"]["comments"]) == 5
     listed = (await ask(client, "comments", part="snippet", parentId=thread_id, maxResults=100)).json()["items"]
     assert [str(ids.comment_of(one["id"])) for one in listed] == made[::-1]
     assert {one["snippet"]["parentId"] for one in listed} == {thread_id}
-    counted = c.wall[int(top["post"])].comments
-    await client.act("beanlab", "delete_comment", id=top["id"])
+    counted = c.wall[int(root_comment["post"])].comments
+    await client.act("beanlab", "delete_comment", id=root_comment["id"])
     assert await thread() is None
-    assert c.wall[int(top["post"])].comments == counted - 8
+    assert c.wall[int(root_comment["post"])].comments == counted - 8
     gone = await ask(client, "comments", part="snippet", parentId=thread_id)
     assert reason(gone) == (404, "commentNotFound")
 
@@ -197,12 +203,12 @@ async def test_what_owners_switch_off(client: SandboxClient) -> None:
     quiet = await ask(client, "commentThreads", part="id", videoId=video(client, off["id"]))
     assert reason(quiet) == (403, "commentsDisabled")
     named = ",".join(video(client, one["id"]) for one in (off, shy))
-    found = (await ask(client, "videos", part="statistics", id=named)).json()["items"]
-    assert "commentCount" not in found[0]["statistics"]
-    assert "likeCount" not in found[1]["statistics"]
+    response = (await ask(client, "videos", part="statistics", id=named)).json()["items"]
+    assert "commentCount" not in response[0]["statistics"]
+    assert "likeCount" not in response[1]["statistics"]
     size: dict[str, Any] = {"part": "statistics", "id": c.profile.external_id}
-    shown = (await ask(client, "channels", **size)).json()["items"][0]["statistics"]
-    assert shown["subscriberCount"] == str(len(c.followers) // 10 * 10)
+    statistics = (await ask(client, "channels", **size)).json()["items"][0]["statistics"]
+    assert statistics["subscriberCount"] == str(len(c.followers) // 10 * 10)
     client.world.emit("youtube_size", c, "control", kind="hidden")
     hidden = (await ask(client, "channels", **size)).json()["items"][0]["statistics"]
     assert (hidden["hiddenSubscriberCount"], "subscriberCount" in hidden) == (True, False)
@@ -215,9 +221,9 @@ async def test_private_videos_are_for_their_owner_until_they_are_public(client: 
 
     async def seen(kind: str) -> tuple[bool, bool]:
         listed = await ask(client, "playlistItems", kind, part="contentDetails", playlistId=ids.uploads(c))
-        found = (await ask(client, "videos", kind, part="snippet", id=name)).json()
+        response = (await ask(client, "videos", kind, part="snippet", id=name)).json()
         first = listed.json()["items"][0]["contentDetails"]
-        return first["videoId"] == name, bool(found.get("items"))
+        return first["videoId"] == name, bool(response.get("items"))
 
     assert await seen("app") == (False, False)
     assert await seen("community") == (True, True)
@@ -227,9 +233,9 @@ async def test_private_videos_are_for_their_owner_until_they_are_public(client: 
 
 async def test_only_a_comment_of_the_first_level_is_answered(client: SandboxClient) -> None:
     c = client.world.communities["beanlab"]
-    top = await client.act("beanlab", "comment")
-    below = await client.act("beanlab", "comment", post=top["post"], parent=top["id"])
-    one, other = c.wall[int(top["id"])], c.wall[int(below["id"])]
+    root_comment = await client.act("beanlab", "comment")
+    below = await client.act("beanlab", "comment", post=root_comment["post"], parent=root_comment["id"])
+    one, other = c.wall[int(root_comment["id"])], c.wall[int(below["id"])]
 
     async def said(parent: str, text: str) -> httpx.Response:
         body = {"snippet": {"parentId": parent, "textOriginal": text}}
@@ -256,9 +262,11 @@ async def test_what_happened_survives_a_restart(manual_clock: ManualClock, ledge
         c = network.world.communities["beanlab"]
         if not again:
             post, person = str(c.posts[-1]), c.number_of(1)
-            top = network.world.emit("comment", c, "control", post=post, person=person, text="a", kind="other")
-            network.world.emit("comment", c, "control", post=post, parent=top["id"], person=person, text="b", kind="x")
-            network.world.emit("comment_deleted", c, "control", id=top["id"], post=post, person=person)
+            root_comment = network.world.emit("comment", c, "control", post=post, person=person, text="a", kind="other")
+            network.world.emit(
+                "comment", c, "control", post=post, parent=root_comment["id"], person=person, text="b", kind="x"
+            )
+            network.world.emit("comment_deleted", c, "control", id=root_comment["id"], post=post, person=person)
             network.world.emit("youtube_size", c, "control", kind="hidden")
             token = network.grants.make(c, "community", seconds=3599, origin="api")
             standing = {*c.wall}

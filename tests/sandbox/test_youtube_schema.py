@@ -15,7 +15,7 @@ from tests.platforms.data import data
 from tests.sandbox.conftest import SandboxClient
 
 API = "/youtube/v3"
-SHAPES: Mapping[str, Mapping[str, Any]] = {
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "uint64": {"pattern": r"^(0|[1-9]\d{0,19})$"},
     "uint32": {"minimum": 0, "maximum": 2**32 - 1},
     "int32": {"minimum": -(2**31), "maximum": 2**31 - 1},
@@ -40,7 +40,7 @@ def _strict(schema: Any) -> Any:
         kept["additionalProperties"] = False
     elif "additionalProperties" in schema:
         kept["additionalProperties"] = _strict(schema["additionalProperties"])
-    return {**kept, **SHAPES.get(schema.get("format", ""), {})}
+    return {**kept, **SCHEMAS.get(schema.get("format", ""), {})}
 
 
 @lru_cache(maxsize=1)
@@ -78,7 +78,7 @@ async def test_every_list_answers_as_the_document_says(client: SandboxClient) ->
     shy = await client.act("beanlab", "post", text="No likes", category="likes_hidden")
     soon = await client.act("beanlab", "post", text="Soon", category="public_after:3600")
     never = await client.act("beanlab", "post", text="Never", category="private")
-    top = ids.comment(c.wall[int(comment["id"])], c.wall[int(comment["id"])])
+    root_comment_id = ids.comment(c.wall[int(comment["id"])], c.wall[int(comment["id"])])
     videos = [ids.video(c.wall[int(one["id"])]) for one in (off, shy, soon, never)]
     everything = "id,snippet,contentDetails,status,statistics,replies"
     channel = c.profile.external_id
@@ -91,7 +91,7 @@ async def test_every_list_answers_as_the_document_says(client: SandboxClient) ->
         ("videos", "Video", {"id": "AAAAAAAAAAA"}, 0),
         ("commentThreads", "CommentThread", {"allThreadsRelatedToChannelId": channel, "maxResults": 100}, 100),
         ("commentThreads", "CommentThread", {"videoId": ids.video(c.wall[int(comment["post"])])}, 0),
-        ("comments", "Comment", {"parentId": top, "maxResults": 5}, 5),
+        ("comments", "Comment", {"parentId": root_comment_id, "maxResults": 5}, 5),
     ]
     for path, name, query, least in calls:
         assert set(query) <= parameters(path), path
@@ -105,8 +105,8 @@ async def test_every_list_answers_as_the_document_says(client: SandboxClient) ->
 
 async def test_an_answer_is_a_comment_as_the_document_says(client: SandboxClient) -> None:
     c = client.world.communities["beanlab"]
-    asked = c.wall[int((await client.act("beanlab", "comment"))["id"])]
-    said = {"snippet": {"parentId": ids.comment(asked, asked), "textOriginal": "Yes & no"}}
+    comment_entry = c.wall[int((await client.act("beanlab", "comment"))["id"])]
+    said = {"snippet": {"parentId": ids.comment(comment_entry, comment_entry), "textOriginal": "Yes & no"}}
     assert problems("Comment", said) == []
     answer = await client.http.post(
         f"{API}/comments", params={"part": "snippet"}, json=said, headers=client.bearer("beanlab")

@@ -31,7 +31,7 @@ from tests.system.installation import (
 from tests.system.sandbox import Sandbox, sandbox
 from tests.system.serving import ROOT, api, process
 
-HANG_TIMEOUT = 15.0
+HANG_TIMEOUT = 19.0
 """Less than the 20 seconds after which a hanging call times out and frees its connection."""
 RESPONSE_TIMEOUT = 10.0
 """Seconds within which the API must answer during an outage."""
