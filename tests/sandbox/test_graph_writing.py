@@ -156,10 +156,10 @@ async def test_what_a_token_may_is_told(client: SandboxClient, page: Someone) ->
         (PAGE, "read_insights", "{post}/insights?metric=post_clicks", 10),
         (PAGE, "pages_messaging", "me/conversations", 200),
         (PAGE, "pages_manage_metadata", "me/subscribed_apps", 200),
-        (ACCOUNT, "instagram_basic", "{us}/media", 10),
+        (ACCOUNT, "instagram_basic", "{account_id}/media", 10),
         (ACCOUNT, "instagram_manage_comments", "{post}/comments", 10),
         (ACCOUNT, "instagram_manage_insights", "{post}/insights?metric=views", 10),
-        (ACCOUNT, "instagram_content_publish", "{us}/content_publishing_limit", 10),
+        (ACCOUNT, "instagram_content_publish", "{account_id}/content_publishing_limit", 10),
         (ACCOUNT, "instagram_manage_messages", "me/conversations?platform=instagram", 200),
     ],
 )
