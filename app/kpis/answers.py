@@ -3,7 +3,7 @@
 Responses are plain dictionaries, ready for JSON; `schemas` describes them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
@@ -11,7 +11,8 @@ from uuid import UUID
 
 import structlog
 
-from app.kpis.contract import DAY, Community, Kpi, Loaded, Missing, Project, Reason, Span, Value, Window
+from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
+from app.kpis.contract import DAY, Community, Kpi, LoadRequest, Missing, Project, Reason, Value, Window
 from app.kpis.windows import Days, Granularity
 
 log = structlog.get_logger()
@@ -28,49 +29,41 @@ class KpiQuery:
     days: Days
     granularity: Granularity
     compare: bool
-    loaded: Mapping[str, Loaded[Any]]
-    broken: set[str] = field(default_factory=set)
+    request: LoadRequest
+    datasets: Datasets
+    failed_kpis: set[str] = field(default_factory=set)
     """Keys of KPIs whose computation has failed, so that each is logged once."""
 
-    def window(self, days: Days | None = None, only: Community | None = None) -> Window:
-        """The inputs for some days (all of them) of some communities (all of them)."""
+    def window(self, days: Days | None = None) -> Window:
+        """Some days (the requested ones) in the loaded data."""
         selected = days or self.days
-        return Window(selected.first, selected.last, self.project.today, self.loaded, only)
+        return self.request.window(selected.first, selected.last, self.project.today)
 
-    def value(self, kpi: Kpi, days: Days | None = None, only: Community | None = None) -> Value:
-        """The KPI's value for some days of some communities; one that cannot be computed is unknown."""
-        if (failed := self.failed(kpi)) is not None:
-            return self._unknown(kpi, failed.reason, days, only)
-        try:
-            return kpi.compute(self.window(days, only))
-        except Exception as error:  # `compute` is pure, so this is a fault in it or in its inputs
-            self._report(kpi, error)
-            return self._unknown(kpi, Reason.NOT_COMPUTED, days, only)
-
-    def failed(self, kpi: Kpi) -> Loaded[Any] | None:
-        """An input of the KPI that could not be loaded; None where all are there."""
-        return next((one for source in kpi.needs if (one := self.loaded[source.key]).failed), None)
+    def values(self, kpi: Kpi, others: Sequence[Days] = ()) -> Values:
+        """The KPI's values of the requested days, of each community, and of other days."""
+        windows = map(self.window, others)
+        return values(kpi, self.datasets, self.window(), windows, report=lambda error: self._report(kpi, error))
 
     def gaps(self, kpi: Kpi, of: Sequence[Community]) -> Sequence[Missing]:
         """Days on which data of the KPI's sources was lost."""
         window = self.window()
-        if self.failed(kpi) is not None:
+        if failed_dataset(kpi, self.datasets) is not None:
             return ()
         try:
-            return [gap for source in kpi.needs for one in of for gap in source.gaps(window.of(source), one, window)]
+            return [
+                gap
+                for source in kpi.needs
+                for one in of
+                for gap in source.gaps(self.datasets[source.key].parts[one], window)
+            ]
         except Exception as error:
             self._report(kpi, error)
-            return self._unknown(kpi, Reason.NOT_COMPUTED).missing
-
-    def _unknown(self, kpi: Kpi, reason: str, days: Days | None = None, only: Community | None = None) -> Value:
-        first, last = self.window(days)[:2]
-        of = (only,) if only is not None else communities(kpi, self.loaded)
-        return Value(None, reason, [Missing(one, reason, first, last) for one in of])
+            return [Missing(one, Reason.NOT_COMPUTED, window.first, window.last) for one in of]
 
     def _report(self, kpi: Kpi, error: Exception) -> None:
-        if kpi.key not in self.broken:
+        if kpi.key not in self.failed_kpis:
             log.error("kpis.not_computed", kpi=kpi.key, project_id=str(self.project.id), exc_info=error)
-        self.broken.add(kpi.key)
+        self.failed_kpis.add(kpi.key)
 
     def described(self) -> dict[str, Any]:
         """The window, for the answer."""
@@ -84,17 +77,20 @@ class KpiQuery:
 
 def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     """The whole answer of `GET /v1/projects/{id}/kpis/{key}`."""
-    value = query.value(kpi)
+    parts = list(query.days.parts(query.granularity))
+    before = [query.days.before] if query.compare else []
+    value, by_community, others = query.values(kpi, [*before, *parts])
+    series = others[len(before) :]
     return {
         **described(kpi),
         "window": query.described(),
         "value": value.amount,
         "status": value.status.value,
         "reason": value.status_reason,
-        "previous": previous(kpi, query, value) if query.compare else None,
-        "series": [_point(part, query.value(kpi, part)) for part in query.days.parts(query.granularity)],
-        "breakdown": [_share(one, query.value(kpi, only=one)) for one in communities(kpi, query.loaded)],
-        "freshness": freshness(kpi, query.loaded),
+        "previous": previous(query, value, others[0]) if query.compare else None,
+        "series": [_point(days, one) for days, one in zip(parts, series, strict=True)],
+        "breakdown": [_share(one, share) for one, share in by_community.items()],
+        "freshness": freshness(kpi, query.datasets),
         "coverage": coverage(kpi, query, value),
         "excluded": excluded(value),
         "links": _links(kpi, query),
@@ -103,23 +99,24 @@ def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
 
 def row(kpis: Iterable[Kpi], query: KpiQuery) -> dict[str, Any]:
     """A project's row in the portfolio."""
-    values = [(kpi, query.value(kpi)) for kpi in kpis]
-    before = [previous(kpi, query, value) for kpi, value in values]
     window = query.described()
     return {
         "project_id": query.project.id,
         "name": query.project.name,
         "window": {name: window[name] for name in ("from", "to", "timezone")},
-        "kpis": [
-            {
-                "key": kpi.key,
-                "value": value.amount,
-                "status": value.status.value,
-                "reason": value.status_reason,
-                "previous": {"value": earlier["value"], "change": earlier["change"]},
-            }
-            for (kpi, value), earlier in zip(values, before, strict=True)
-        ],
+        "kpis": [_of_row(kpi, query) for kpi in kpis],
+    }
+
+
+def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
+    value, _, (before,) = query.values(kpi, [query.days.before])
+    earlier = previous(query, value, before)
+    return {
+        "key": kpi.key,
+        "value": value.amount,
+        "status": value.status.value,
+        "reason": value.status_reason,
+        "previous": {"value": earlier["value"], "change": earlier["change"]},
     }
 
 
@@ -135,10 +132,9 @@ def described(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def previous(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
+def previous(query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
     """The value of as many days right before, and the relative change since."""
     days = query.days.before
-    earlier = query.value(kpi, days)
     change = None
     if value.amount is not None and earlier.amount:
         change = (value.amount - earlier.amount) / abs(earlier.amount)
@@ -166,21 +162,14 @@ def _share(community: Community, value: Value) -> dict[str, Any]:
     }
 
 
-def communities(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> Sequence[Community]:
-    """The communities that all of a KPI's sources cover."""
-    first, *others = (loaded[source.key] for source in kpi.needs)
-    return [one for one in first.communities if all(one in other.spans for other in others)]
-
-
-def freshness(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> dict[str, Any]:
+def freshness(kpi: Kpi, datasets: Datasets) -> dict[str, Any]:
     """Up to when all inputs are known, and which community is the stalest."""
-    spans: list[tuple[Community, Span]] = [
-        (one, span) for source in kpi.needs for one, span in loaded[source.key].spans.items()
-    ]
-    if not spans:
+    inputs = [data for source in kpi.needs for data in datasets[source.key].parts.values()]
+    if not inputs:
         return {"as_of": None, "stalest": None}
-    community, span = min(spans, key=lambda pair: _instant(pair[1].as_of))
-    return {"as_of": span.as_of, "stalest": {"community_id": community.id, "as_of": span.as_of}}
+    stalest = min(inputs, key=lambda data: _instant(data.span.as_of))
+    as_of = stalest.span.as_of
+    return {"as_of": as_of, "stalest": {"community_id": stalest.community.id, "as_of": as_of}}
 
 
 def _instant(at: datetime | None) -> float:
@@ -190,7 +179,7 @@ def _instant(at: datetime | None) -> float:
 def coverage(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
     """How many days of communities should be known, how many are, and which are not."""
     days = Days(query.days.first, min(query.days.last, query.project.today))
-    of = communities(kpi, query.loaded)
+    of = communities(kpi, query.datasets)
     length = max((days.last - days.first).days + 1, 0)
     gaps = _joined([*value.missing, *query.gaps(kpi, of)])
     unknown_days = {

@@ -16,9 +16,8 @@ from sqlalchemy import ColumnElement, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.paging import Pager
-from app.kpis import answers
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import Community, EvidenceQuery, Kpi, Section, ValueStatus
+from app.kpis.contract import EvidenceQuery, Kpi, Section, ValueStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,8 @@ async def page(
     Raises `Invalid` for a cursor of another query.
     """
     start = _read(kpi, pager, cursor)
-    community_ids = [one.id for one in answers.communities(kpi, query.loaded) if _is_known(kpi, query, one)]
+    shares = query.values(kpi).by_community
+    community_ids = [one.id for one, value in shares.items() if value.status is not ValueStatus.UNKNOWN]
     data: list[dict[str, Any]] = []
     if not community_ids:
         return data, None
@@ -63,10 +63,6 @@ async def page(
             last = rows[remaining - 1]
             return data, _write(pager, number, [last[name] for name in section.key])
     return data, None
-
-
-def _is_known(kpi: Kpi, query: KpiQuery, community: Community) -> bool:
-    return query.value(kpi, only=community).status is not ValueStatus.UNKNOWN
 
 
 def _page_statement(

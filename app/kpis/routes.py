@@ -20,7 +20,7 @@ from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import GoalType, Kpi, LoadRequest
 from app.kpis.schemas import EvidencePage, KpiAnswer, KpiAnswers, KpiCatalogue, KpiExplanation, Portfolio
-from app.kpis.windows import Granularity, requested_days
+from app.kpis.windows import Days, Granularity, days_to_load, requested_days
 from app.projects.models import Project as ProjectRow
 
 ROUTER = router("/v1", tag="kpis")
@@ -70,11 +70,24 @@ class KpiLoader:
         compare: bool = False,
     ) -> KpiQuery:
         """The query with its inputs; raises `NotFound` for another workspace's project."""
-        project = await projects.one(self.connection, self.workspace_id, project_id, self.now)
-        days = requested_days(first, last, granularity, project.today)
-        request = LoadRequest(self.workspace_id, (project,), days.before.first if compare else days.first, days.last)
-        loaded = await projects.load(self.connection, request, kpis)
-        return KpiQuery(project, days, granularity, compare, loaded[project.id])
+        days = await self._days_to_load(project_id, first, last, granularity)
+        request = LoadRequest(self.workspace_id, (project_id,), days.first, days.last, self.now)
+        project, datasets = await projects.one(self.connection, request, kpis)
+        window = requested_days(first, last, granularity, project.today)
+        return KpiQuery(project, window, granularity, compare, request, datasets)
+
+    async def _days_to_load(
+        self, project_id: UUID, first: date | None, last: date | None, granularity: Granularity
+    ) -> Days:
+        """The days to load; an invalid window is refused only where the project exists, and by its own today."""
+        try:
+            return days_to_load(first, last, granularity, self.now)
+        except Invalid:
+            today = self.now.date()
+            request = LoadRequest(self.workspace_id, (project_id,), today, today, self.now)
+            project, _ = await projects.one(self.connection, request)
+            days = requested_days(first, last, granularity, project.today)
+            return Days(days.before.first, days.last)
 
 
 async def _kpi_loader(actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> KpiLoader:
@@ -202,21 +215,15 @@ async def portfolio(
     )
     statement = _PROJECTS.after(statement, pager.read(cursor, (datetime, UUID)), limit)
     rows, next_cursor = pager.page((await loader.connection.execute(statement)).all(), limit, ("created_at", "id"))
-    page_projects = await projects.find(loader.connection, loader.workspace_id, [row.id for row in rows], loader.now)
-    days = {project.id: requested_days(first, to, Granularity.MONTH, project.today) for project in page_projects}
-    if not page_projects:
+    if not rows:
         return _json({"data": [], "next_cursor": None})
-    request = LoadRequest(
-        loader.workspace_id,
-        page_projects,
-        min(of.before.first for of in days.values()),
-        max(of.last for of in days.values()),
-    )
-    loaded = await projects.load(loader.connection, request, kpis)
-    data = [
-        answers.row(kpis, KpiQuery(project, days[project.id], Granularity.MONTH, True, loaded[project.id]))
-        for project in page_projects
-    ]
+    days = days_to_load(first, to, Granularity.MONTH, loader.now)
+    ids = tuple(row.id for row in rows)
+    request = LoadRequest(loader.workspace_id, ids, days.first, days.last, loader.now)
+    data = []
+    for project, datasets in (await projects.load(loader.connection, request, kpis)).items():
+        window = requested_days(first, to, Granularity.MONTH, project.today)
+        data.append(answers.row(kpis, KpiQuery(project, window, Granularity.MONTH, True, request, datasets)))
     return _json({"data": data, "next_cursor": next_cursor})
 
 

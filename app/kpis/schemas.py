@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from app.kit.schemas import Day, Id, Instant, Output
-from app.kpis.contract import Direction, GoalType, Unit, ValueStatus
+from app.kpis.contract import AddsUp, Direction, GoalType, Unit, ValueStatus
 from app.kpis.windows import Granularity
 
 Amount = int | float
@@ -41,7 +41,11 @@ class EvidenceKind(Output):
 class KpiDocumented(KpiRead):
     """A KPI of the catalogue, with its documentation."""
 
-    additive: bool = Field(description="Values of parts of the window, and of communities, add up to the whole.")
+    adds_up: AddsUp = Field(
+        description="`flow`: the values of parts of the window, and of communities, add up to the whole; `stock`: the "
+        "last part's value is that of the whole; `ratio`: neither."
+    )
+    additive: bool = Field(description="Whether `adds_up` is `flow`.")
     formula: Formula
     source: str
     recount: str = Field(description="How to recompute the value from the evidence by hand.")
@@ -259,7 +263,7 @@ class SourceCommunity(Output):
     model_config = ConfigDict(populate_by_name=True)
     community_id: Id | None
     platform: str | None
-    from_: Day = Field(alias="from", description="Days before are not known.")
+    from_: Day | None = Field(alias="from", description="Days before are not known; null: no day is.")
     as_of: Instant | None
 
 

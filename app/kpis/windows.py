@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -79,3 +79,13 @@ def _refused(field: str, detail: str) -> Invalid:
         code="invalid-window",
         errors=[{"in": "query", "field": field, "code": "invalid-window", "detail": detail}],
     )
+
+
+def days_to_load(first: date | None, last: date | None, granularity: Granularity, now: datetime) -> Days:
+    """The days from the previous window's first one to the window's last one, in whatever zone the project is.
+
+    Raises `Invalid` as `requested_days` does, for a window that is invalid in some zone.
+    """
+    today = now.astimezone(UTC).date()
+    windows = [requested_days(first, last, granularity, day) for day in (today - DAY, today, today + DAY)]
+    return Days(min(days.before.first for days in windows), max(days.last for days in windows))

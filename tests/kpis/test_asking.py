@@ -139,17 +139,12 @@ async def test_the_portfolio_equals_each_projects_own_answer(agency: Agency, riv
 DROPPED = """
 from typing import Final
 
-from app.kpis.arithmetic import add_up
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.publications import PUBLICATIONS, PUBLISHED, PublishedDay
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.publications import POSTS, PUBLISHED
 
 
-def _posts(row: PublishedDay) -> int:
-    return row.posts
-
-
-def compute(window: Window) -> Value:
-    return add_up(window, PUBLICATIONS, _posts, "P", "Posts that appeared")
+def value(posts: int) -> Value:
+    return Value(posts, evidence=(Term("P", "Posts that appeared", posts),))
 
 
 KPI: Final = Kpi(
@@ -159,11 +154,11 @@ KPI: Final = Kpi(
     goal=GoalType.PROCESS,
     version=1,
     direction=Direction.NEUTRAL,
-    needs=(PUBLICATIONS,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(POSTS,),
+    value=value,
     evidence=(PUBLISHED,),
     doc=Doc(formula="The posts that appeared.", symbols="{P}", source="The platforms.", recount="Count the rows."),
-    additive=True,
 )
 """
 

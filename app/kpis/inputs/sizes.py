@@ -1,107 +1,222 @@
 """The sizes of communities: the first and last size polled on each day."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from itertools import accumulate
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import and_, literal, select, true, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
 from app.kpis.contract import (
     DAY,
     Community,
+    CommunityData,
+    Dataset,
     EvidenceQuery,
-    Loaded,
     LoadRequest,
+    Measure,
     Missing,
     Project,
     Reason,
     Section,
+    Source,
+    Span,
     Window,
 )
-from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, local_day, lost_days, polled
-from app.kpis.statement import Statement
+from app.kpis.inputs.columns import Columns, running_sums
+from app.kpis.inputs.parameters import (
+    FIRST,
+    LAST,
+    PROJECT,
+    WORKSPACE,
+    columns_by_community,
+    local_day,
+    lost_days,
+    polled,
+    position,
+)
 from app.metrics.models import CommunityDay, CommunitySnapshot
 
 SIZE_STALE_AFTER: Final = timedelta(days=3)
 """A size changes slowly: one of three days ago still says something."""
 
 
-class SizeDay(NamedTuple):
-    """A community's size over one day, in members."""
+class SizeDays(CommunityData):
+    """The sizes of one community on the days on which it was polled, and on the last such day before."""
 
-    project_id: UUID
-    community_id: UUID
-    day: date
-    first: int
-    last: int
+    __slots__ = ("_before", "_sums", "days", "firsts", "lasts")
 
+    def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
+        super().__init__(community, span, request)
+        positions, self.firsts, self.lasts = columns or ((), (), ())
+        self.days = [request.first + timedelta(days=at) for at in positions]
+        earlier = sum(at < 0 for at in positions)
+        polls = running_sums(self.length, positions[earlier:], [1] * (len(positions) - earlier))
+        self._before = [earlier + count for count in polls]
+        """How many of `days` lie before each position."""
+        self._sums: list[int] = list(accumulate(self.lasts, initial=0))
 
-def _statement() -> Any:
-    days = select(
-        CommunityDay.project_id, CommunityDay.community_id, CommunityDay.day, CommunityDay.first, CommunityDay.last
-    ).where(
-        CommunityDay.workspace_id == WORKSPACE,
-        CommunityDay.project_id == PROJECTS,
-        CommunityDay.day.between(FIRST, LAST),
-    )
-    # The size at the start of the window is the last one before it, however long ago.
-    earlier = (
-        select(CommunityDay.day, CommunityDay.first, CommunityDay.last)
-        .where(
-            CommunityDay.workspace_id == WORKSPACE,
-            CommunityDay.community_id == CommunityRow.id,
-            CommunityDay.day < FIRST,
-        )
-        .order_by(CommunityDay.day.desc())
-        .limit(1)
-        .correlate(CommunityRow)
-        .lateral("earlier")
-    )
-    before = (
-        select(CommunityRow.project_id, CommunityRow.id, earlier.c.day, earlier.c.first, earlier.c.last)
-        .join_from(CommunityRow, earlier, true())
-        .where(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECTS)
-    )
-    return union_all(days, before)
+    def polled_days(self, window: Window) -> tuple[int, int]:
+        """The indexes in `days` of the first one in the window, and of the first one after it."""
+        return self._before[window.start], self._before[window.stop]
+
+    def average(self, window: Window) -> float | None:
+        """The mean of the days' last sizes, over the days on which the size was polled; None without such a day."""
+        first, stop = self.polled_days(window)
+        return (self._sums[stop] - self._sums[first]) / (stop - first) if stop > first else None
+
+    def no_size(self, window: Window) -> list[Missing]:
+        """Why there is no size at all up to the window's end."""
+        if window.last < self.community.connected:
+            return [self.missing_whole(Reason.BEFORE_CONNECTION, window)]
+        until_today = min(max((window.today - self.first).days + 1, 0), self.length)
+        if self.community.size_seen_at is not None and not self._before[until_today]:
+            return [self.missing_whole(Reason.UNSUPPORTED, window)]
+        return self.missing(window)[1] or [self.missing_whole(Reason.NOT_MEASURED_YET, window)]
 
 
-_STATEMENT: Final = Statement(_statement())
-
-
-class Sizes:
+class Sizes(Source[SizeDays]):
     """Sizes of communities."""
 
     key = "sizes"
     title = "Sizes of communities, as polled"
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[SizeDay]]:
-        """The requested days, and each community's last day before them."""
-        rows: dict[UUID, list[SizeDay]] = {project.id: [] for project in request.projects}
-        for row in await _STATEMENT.rows(connection, request.parameters):
-            rows[row[0]].append(SizeDay._make(row))
-        return {project.id: Loaded(rows[project.id], _spans(project)) for project in request.projects}
-
-    def gaps(self, loaded: Loaded[SizeDay], community: Community, window: Window) -> Iterator[Missing]:
-        """Days without any snapshot."""
-        seen = (row.day for row in loaded.between(community, window.first, window.last))
-        yield from lost_days(community, window, loaded.spans.get(community), seen, Reason.NO_SNAPSHOT)
-
-
-def _spans(project: Project) -> dict[Community, Any]:
-    return {
-        community: polled(
-            project, community, since=community.connected, seen_at=community.size_seen_at, stale_after=SIZE_STALE_AFTER
+    @staticmethod
+    def _rows() -> Any:
+        """The requested days, and each community's last day before them, however long ago."""
+        days = select(
+            CommunityDay.community_id, position(CommunityDay.__table__.c.day), CommunityDay.first, CommunityDay.last
+        ).where(
+            CommunityDay.workspace_id == WORKSPACE,
+            CommunityDay.project_id == PROJECT.c.id,
+            CommunityDay.day.between(FIRST, LAST),
         )
-        for community in project.communities
-    }
+        earlier = (
+            select(CommunityDay.day, CommunityDay.first, CommunityDay.last)
+            .where(
+                CommunityDay.workspace_id == WORKSPACE,
+                CommunityDay.community_id == CommunityRow.id,
+                CommunityDay.day < FIRST,
+            )
+            .order_by(CommunityDay.day.desc())
+            .limit(1)
+            .correlate(CommunityRow)
+            .lateral("earlier")
+        )
+        before = (
+            select(CommunityRow.id, position(earlier.c.day), earlier.c.first, earlier.c.last)
+            .join_from(CommunityRow, earlier, true())
+            .where(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECT.c.id)
+        )
+        both = union_all(days.correlate(PROJECT), before.correlate(PROJECT)).subquery("size_days")
+        return select(*both.c)
+
+    rows = columns_by_community(_rows())
+
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[SizeDays]:
+        """The requested days, by community."""
+        return Dataset(
+            SizeDays(
+                community,
+                polled(
+                    project,
+                    community,
+                    since=community.connected,
+                    seen_at=community.size_seen_at,
+                    stale_after=SIZE_STALE_AFTER,
+                ),
+                (rows or {}).get(str(community.id), ()),
+                request,
+            )
+            for community in project.communities
+        )
+
+    def gaps(self, data: SizeDays, window: Window) -> Iterable[Missing]:
+        """Days without any snapshot."""
+        first, stop = data.polled_days(window)
+        return lost_days(data, window, data.days[first:stop], Reason.NO_SNAPSHOT)
 
 
 SIZES: Final = Sizes()
+
+
+class SizeAtEnd(Measure[SizeDays]):
+    """The last size known at the end of the window."""
+
+    source = SIZES
+
+    def part(self, data: SizeDays, window: Window) -> tuple[tuple[int] | None, Sequence[Missing]]:
+        """The size, and what is missing where it is an old one."""
+        if window.first > window.today:
+            return None, [data.missing_whole(Reason.NOT_YET, window)]
+        latest = data.polled_days(window)[1] - 1
+        if latest < 0:
+            return None, data.no_size(window)
+        missing: tuple[Missing, ...] = ()
+        day, last = data.days[latest], min(window.last, window.today)
+        if day < last - SIZE_STALE_AFTER:
+            missing = (Missing(data.community, Reason.STALE, max(day + DAY, window.first), last),)
+        elif day < window.first and window.last < window.today:
+            missing = (Missing(data.community, Reason.NO_SNAPSHOT, window.first, last),)
+        return (data.lasts[latest],), missing
+
+
+class SizesOfGrowth(Measure[SizeDays]):
+    """The sizes at the start and at the end of the window.
+
+    The start is the last size before the window; where there is none, the first one in it, and
+    what came before is missing. A window without a poll has no growth: it counts in the window of the next
+    poll.
+    """
+
+    source = SIZES
+
+    def __init__(self, *, empty: str | None = None) -> None:
+        self.empty = empty
+
+    def part(self, data: SizeDays, window: Window) -> tuple[tuple[int, int] | None, Sequence[Missing]]:
+        """Both sizes, and what is missing."""
+        first, stop = data.polled_days(window)
+        if first == stop:
+            if not first:
+                return None, data.no_size(window)
+            reason = Reason.NOT_YET if window.first > window.today else Reason.NO_SNAPSHOT
+            return None, [data.missing_whole(reason, window)]
+        missing: list[Missing] = []
+        last, day = min(window.last, window.today), data.days[stop - 1]
+        if day < last - SIZE_STALE_AFTER:
+            missing.append(Missing(data.community, Reason.STALE, day + DAY, last))
+        day = data.days[first - 1] if first else data.days[0]
+        if first:
+            if day < window.first - DAY - SIZE_STALE_AFTER:
+                missing.append(Missing(data.community, Reason.NO_SNAPSHOT, day + DAY, window.first - DAY))
+            return (data.lasts[first - 1], data.lasts[stop - 1]), missing
+        if day > window.first:
+            reason = Reason.BEFORE_CONNECTION if window.first < data.community.connected else Reason.NO_SNAPSHOT
+            missing.append(Missing(data.community, reason, window.first, day - DAY))
+        return (data.firsts[0], data.lasts[stop - 1]), missing
+
+
+class AverageSize(Measure[SizeDays]):
+    """The mean of the days' last sizes, over the days on which the size was polled."""
+
+    source = SIZES
+    is_empty_first = True
+
+    def __init__(self, *, empty: str | None = None) -> None:
+        self.empty = empty
+
+    def part(self, data: SizeDays, window: Window) -> tuple[tuple[float] | None, Sequence[Missing]]:
+        """The mean, or why there is none."""
+        average = data.average(window)
+        if average is not None:
+            return (average,), ()
+        has_data, missing = data.missing(window)
+        return None, missing if not has_data else [data.missing_whole(Reason.NO_SNAPSHOT, window)]
 
 
 def _snapshots(workspace_id: UUID, project: Project) -> Any:

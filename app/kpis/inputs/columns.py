@@ -1,0 +1,61 @@
+"""Amounts by day, and sums of them over any days."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Any
+
+from app.kpis.contract import Community, CommunityData, D, LoadRequest, Measure, Missing, Source, Span, Window
+
+Columns = Sequence[Sequence[Any]]
+"""The rows of one community as lists, one for each column; the first holds positions of days."""
+
+
+MakeData = Callable[[Community, Span, Columns, LoadRequest], D]
+"""How a source's data of one community is made of its rows."""
+
+
+def running_sums(length: int, positions: Iterable[int], amounts: Iterable[int | None]) -> list[int]:
+    """The sums before each position and after the last one: the sum of days is a difference of two of them.
+
+    An amount of None counts as 0.
+    """
+    dense = [0] * length
+    for position, amount in zip(positions, amounts, strict=True):
+        dense[position] += amount or 0
+    return list(accumulate(dense, initial=0))
+
+
+class DailyCounts(CommunityData):
+    """Counts by day; a day without a row has none."""
+
+    __slots__ = ("_columns", "_sums")
+
+    def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
+        super().__init__(community, span, request)
+        self._columns = columns
+        self._sums: dict[int, list[int]] = {}
+
+    def sums(self, column: int) -> list[int]:
+        """The running sums of a column; the first one after the positions is 1."""
+        if column not in self._sums:
+            amounts = self._columns[column] if self._columns else ()
+            positions = self._columns[0] if self._columns else ()
+            self._sums[column] = running_sums(self.length, positions, amounts)
+        return self._sums[column]
+
+
+class Counted(Measure[DailyCounts]):
+    """The sums of some columns of daily counts over the window."""
+
+    def __init__(self, source: Source[DailyCounts], *columns: int, empty: str | None = None) -> None:
+        self.source = source
+        self.empty = empty
+        self._columns = columns
+
+    def part(self, data: DailyCounts, window: Window) -> tuple[tuple[int, ...] | None, Sequence[Missing]]:
+        """The sums; missing is what the source's span lacks."""
+        has_data, missing = data.missing(window)
+        if not has_data:
+            return None, missing
+        start, stop = window.start, window.stop
+        return tuple([(sums := data.sums(column))[stop] - sums[start] for column in self._columns]), missing
