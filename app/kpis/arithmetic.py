@@ -7,7 +7,7 @@ known, and from no others; the others are reported as missing.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.kpis.contract import Community, CommunityData, Dataset, Kpi, Measure, Missing, Reason, Value, Window
+from app.kpis.contract import Community, Dataset, Kpi, Measure, Missing, Reason, Value, Window
 
 Datasets = Mapping[str, Dataset[Any]]
 """The loaded data of a project, by source."""
@@ -30,23 +30,26 @@ def values(
     report: Callable[[Exception], None],
 ) -> Values:
     """All values of an answer. One that cannot be computed is unknown, and its exception given to `report`."""
-    of_measures = [datasets[measure.source.key] for measure in kpi.measures]
+    windows = [whole, *others]
     covered = communities(kpi, datasets)
-    columns = {one: [dataset.parts[one] for dataset in of_measures] for one in covered}
     failed = failed_dataset(kpi, datasets)
-    reason = unknown_reason(kpi, datasets)
+    if failed is not None:
+        value, *rest = (_unknown(failed.reason, window, covered) for window in windows)
+        return Values(value, {one: _unknown(failed.reason, whole, (one,)) for one in covered}, rest)
+    try:
+        return _values(kpi, datasets, covered, windows)
+    except Exception as error:  # nothing here reads anything, so this is a fault in the KPI or in its inputs
+        report(error)
+    # What can be computed stands: each value alone.
+    value, *rest = (_alone(kpi, datasets, covered, window) for window in windows)
+    return Values(value, {one: _alone(kpi, datasets, [one], whole) for one in covered}, rest)
 
-    def value(window: Window, selected: Sequence[Community]) -> Value:
-        if failed is not None:
-            return _unknown(failed.reason, window, selected)
-        try:
-            return _value(kpi, [columns[one] for one in selected], window, reason)
-        except Exception as error:  # nothing here reads anything, so this is a fault in the KPI or in its inputs
-            report(error)
-            return _unknown(Reason.NOT_COMPUTED, window, selected)
 
-    by_community = {one: value(whole, (one,)) for one in covered}
-    return Values(value(whole, covered), by_community, [value(window, covered) for window in others])
+def _alone(kpi: Kpi, datasets: Datasets, of: Sequence[Community], window: Window) -> Value:
+    try:
+        return _values(kpi, datasets, of, [window], by_community=False).whole
+    except Exception:  # reported already
+        return _unknown(Reason.NOT_COMPUTED, window, of)
 
 
 def communities(kpi: Kpi, datasets: Datasets) -> list[Community]:
@@ -70,33 +73,99 @@ def _unknown(reason: str, window: Window, of: Iterable[Community]) -> Value:
     return Value(None, reason, [Missing(one, reason, window.first, window.last) for one in of])
 
 
-def _value(kpi: Kpi, rows: Iterable[Sequence[CommunityData]], window: Window, reason: str) -> Value:
-    """The value of some communities, whose data stands in the order of the KPI's measures."""
-    measures = kpi.measures
-    known: list[list[tuple[Any, ...]]] = []
+class _Share(NamedTuple):
+    """What one community adds to the values of all windows."""
+
+    columns: list[list[Any]]
+    """The amounts of all measures, one after the other, by window; where the community is not known, nothing."""
+    unknown: set[int]
+    """The windows in which the community is not known."""
+    empty: dict[int, Missing]
+    """Those in which it is left out because an amount is 0."""
+    missing: dict[int, list[Missing]]
+
+
+def _share(kpi: Kpi, datasets: Datasets, community: Community, windows: Sequence[Window]) -> _Share:
+    columns: list[list[Any]] = []
+    unknown: set[int] = set()
+    missing: dict[int, list[Missing]] = {}
+    empty: dict[int, Measure[Any]] = {}
+    today = windows[0].today
+    for measure in kpi.measures:
+        data = datasets[measure.source.key].parts[community]
+        amounts = measure.amounts(data, windows)
+        columns += amounts
+        first, last = measure.complete(data, today)
+        unknown_here = set()
+        for number, window in enumerate(windows):
+            if window.first < first or last < window.last:
+                is_known, gaps = measure.missing(data, window)
+                if gaps:
+                    missing.setdefault(number, []).extend(gaps)
+                if not is_known:
+                    unknown_here.add(number)
+        if measure.empty is not None:
+            empty.update(
+                (number, measure)
+                for number, amount in enumerate(amounts[0])
+                if not amount and number not in unknown_here
+            )
+        unknown |= unknown_here
+    left_out: dict[int, Missing] = {}
+    for number, measure in empty.items():
+        if measure.empty is not None and (measure.is_empty_first or number not in unknown):
+            left_out[number] = Missing(community, measure.empty, windows[number].first, windows[number].last)
+    unknown.update(empty)
+    nothing = [amount for measure in kpi.measures for amount in measure.nothing]
+    for number in unknown:
+        for column, amount in zip(columns, nothing, strict=True):
+            column[number] = amount
+    return _Share(columns, unknown, left_out, missing)
+
+
+def _values(
+    kpi: Kpi, datasets: Datasets, of: Sequence[Community], windows: Sequence[Window], *, by_community: bool = True
+) -> Values:
+    """The values of all windows; those by community are of the first window."""
+    shares = [_share(kpi, datasets, one, windows) for one in of]
+    reason = unknown_reason(kpi, datasets)
+    totals: list[Any] = []
+    if shares:
+        columns = zip(*(share.columns for share in shares), strict=True)
+        for measure in kpi.measures:
+            totals += [measure.totals(next(columns)) for _ in measure.nothing]
+    made = []
+    amounts = zip(*totals, strict=True) if shares else iter([()] * len(windows))
+    for number, of_window in enumerate(amounts):
+        is_known, missing = _missing(shares, number)
+        made.append(_value(kpi, of_window, is_known=is_known, missing=missing, reason=reason))
+    apart: dict[Community, Value] = {}
+    if by_community:
+        for one, share in zip(of, shares, strict=True):
+            is_known, missing = _missing([share], 0)
+            first = [column[0] for column in share.columns]
+            apart[one] = _value(kpi, first, is_known=is_known, missing=missing, reason=reason)
+    return Values(made[0], apart, made[1:])
+
+
+def _missing(shares: Sequence[_Share], number: int) -> tuple[bool, list[Missing]]:
+    """Whether any community is known in a window, and what is missing: what is empty first."""
+    is_known = False
+    empty: list[Missing] = []
     missing: list[Missing] = []
-    for row in rows:
-        parts: list[tuple[Any, ...]] = []
-        empty: Measure[Any] | None = None
-        for measure, data in zip(measures, row, strict=True):
-            part, gaps = measure.part(data, window)
-            if gaps:
-                missing += gaps
-            if part is not None:
-                parts.append(part)
-                if measure.empty is not None and not part[0]:
-                    empty = measure
-        is_known = len(parts) == len(measures)
-        if empty is None:
-            if is_known:
-                known.append(parts)
-        elif empty.empty is not None and (is_known or empty.is_empty_first):
-            missing.insert(0, row[0].missing_whole(empty.empty, window))
-    if not known:
+    for _, unknown, left_out, gaps in shares:
+        if number not in unknown:
+            is_known = True
+        if number in left_out:
+            empty.append(left_out[number])
+        if number in gaps:
+            missing += gaps[number]
+    return is_known, empty + missing if empty else missing
+
+
+def _value(kpi: Kpi, amounts: Sequence[Any], *, is_known: bool, missing: list[Missing], reason: str) -> Value:
+    if not is_known:
         return Value(None, missing[0].reason if missing else reason, missing)
-    amounts: list[Any] = []
-    for measure, column in zip(measures, zip(*known, strict=True), strict=True):
-        amounts += measure.total(column)
     value = kpi.value(*amounts)
     return value._replace(missing=missing) if missing else value
 

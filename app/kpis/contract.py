@@ -219,8 +219,6 @@ class Span:
     def missing(self, community: Community, window: Window) -> tuple[bool, list[Missing]]:
         """Whether the source has any data of the window, and the days without."""
         first, last, today = window[:3]
-        if self.last is not None and self.first <= first and last <= self.last and last <= today:
-            return True, []
         if last < self.first:
             return False, [Missing(community, self.before, first, last)]
         if first > today:
@@ -306,18 +304,28 @@ class Measure(Generic[D]):
     """Amounts of one community over any days, and how those of several communities add up."""
 
     source: Source[D]
+    nothing: tuple[Any, ...] = (0,)
+    """What each amount of a community is that has no part in a total."""
     empty: str | None = None
     """The reason why a community whose first amount is 0 is left out; None: it is not."""
     is_empty_first: ClassVar[bool] = False
     """Whether that reason is given also where another amount of the community is not known."""
 
-    def part(self, data: D, window: Window) -> tuple[tuple[Any, ...] | None, Sequence[Missing]]:
-        """The amounts, None where they are not known, and what is missing."""
+    def amounts(self, data: D, windows: Sequence[Window]) -> list[list[Any]]:
+        """Each amount, for each window; whether it is known `missing` says."""
         raise NotImplementedError
 
-    def total(self, parts: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
-        """The amounts of several communities together."""
-        return parts[0] if len(parts) == 1 else tuple(map(sum, zip(*parts, strict=True)))
+    def complete(self, data: D, today: date) -> tuple[date, date]:
+        """The days of which nothing is missing, so that `missing` need not be called for windows within them."""
+        return data.span.first, min(data.span.last or date.min, today)
+
+    def missing(self, data: D, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether the amounts are known, and what is missing of them."""
+        return data.missing(window)
+
+    def totals(self, columns: Iterable[Sequence[Any]]) -> list[Any]:
+        """One of the amounts, added up over communities, for each window."""
+        return list(map(sum, zip(*columns, strict=True)))
 
 
 class Term(NamedTuple):

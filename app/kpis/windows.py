@@ -1,10 +1,9 @@
 """The days of a query: the window, the previous one, and its parts."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.kit.errors import Invalid
 from app.kpis.contract import DAY
@@ -25,8 +24,7 @@ class Granularity(StrEnum):
     MONTH = "month"
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
+class Days(NamedTuple):
     """From one local day to another, both included."""
 
     first: date

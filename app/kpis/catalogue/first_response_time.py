@@ -11,9 +11,9 @@ NO_ANSWERS: Final = "no-answers"
 NO_ANSWER_NEEDED: Final = "resolved-without-answer"
 
 
-def value(seconds: list[int], unanswered: int) -> Value:
+def value(seconds: list[int], unanswered: list[int]) -> Value:
     """The median of the opening waits that an answer ended in the window."""
-    excluded = (Excluded(unanswered, NO_ANSWER_NEEDED),) if unanswered else ()
+    excluded = (Excluded(len(unanswered), NO_ANSWER_NEEDED),) if unanswered else ()
     if not seconds:
         return Value(None, NO_ANSWERS, excluded=excluded)
     middle = float(median(seconds))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from app.kpis.contract import Community, CommunityData, D, LoadRequest, Measure, Missing, Source, Span, Window
+from app.kpis.contract import Community, CommunityData, D, LoadRequest, Measure, Source, Span, Window
 
 Columns = Sequence[Sequence[Any]]
 """The rows of one community as lists, one for each column; the first holds positions of days."""
@@ -23,6 +23,11 @@ def running_sums(length: int, positions: Iterable[int], amounts: Iterable[int | 
     for position, amount in zip(positions, amounts, strict=True):
         dense[position] += amount or 0
     return list(accumulate(dense, initial=0))
+
+
+def sums_of(sums: Sequence[int], windows: Sequence[Window]) -> list[int]:
+    """The sum of each window."""
+    return [sums[stop] - sums[start] for _, _, _, start, stop in windows]
 
 
 class DailyCounts(CommunityData):
@@ -50,12 +55,9 @@ class Counted(Measure[DailyCounts]):
     def __init__(self, source: Source[DailyCounts], *columns: int, empty: str | None = None) -> None:
         self.source = source
         self.empty = empty
+        self.nothing = (0,) * len(columns)
         self._columns = columns
 
-    def part(self, data: DailyCounts, window: Window) -> tuple[tuple[int, ...] | None, Sequence[Missing]]:
-        """The sums; missing is what the source's span lacks."""
-        has_data, missing = data.missing(window)
-        if not has_data:
-            return None, missing
-        start, stop = window.start, window.stop
-        return tuple([(sums := data.sums(column))[stop] - sums[start] for column in self._columns]), missing
+    def amounts(self, data: DailyCounts, windows: Sequence[Window]) -> list[list[int]]:
+        """The sums of each column."""
+        return [sums_of(data.sums(column), windows) for column in self._columns]

@@ -32,7 +32,7 @@ from app.kpis.contract import (
     Span,
     Window,
 )
-from app.kpis.inputs.columns import Columns, MakeData, running_sums
+from app.kpis.inputs.columns import Columns, MakeData, running_sums, sums_of
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECT, WORKSPACE, columns_by_community, polled, position
 from app.metrics.contributions import PUBLICATION, contributions
 from app.metrics.models import DifferenceSource, PostLast, RollupDay
@@ -73,27 +73,35 @@ class GainDays(CommunityData):
         """Whether a supported metric was unknown on some day."""
         return bool(self._withheld)
 
-    def gain(self, column: int, start: int, stop: int) -> int:
-        """The sum of a column over some days. What is unknown counts as 0: see `withheld`."""
+    def sums(self, column: int) -> list[int]:
+        """The running sums of a column. What is unknown counts as 0: see `withheld`."""
         if column not in self._sums:
             self._sums[column] = running_sums(self.length, self._columns[0], self._columns[column])
-        return self._sums[column][stop] - self._sums[column][start]
+        return self._sums[column]
 
     def has_rows(self, window: Window) -> bool:
         """Whether anything is stored of the window."""
         return any(window.start <= at < window.stop for at in self._columns[0])
 
-    def pre_tracking(self, column: int, window: Window) -> tuple[int, int]:
-        """The part of a gain that counts as a sum for the day of publication: gained before the first poll, or late."""
+    def pre_tracking(self, column: int, windows: Sequence[Window]) -> list[list[int]]:
+        """The parts of gains that count as a sum for the day of publication: gained before the first poll, and late."""
         if not self.has_pre_tracking:
-            return 0, 0
-        start, stop = window.start, window.stop
-        late = min(max((self.community.connected - self.first).days + 1, start), stop)
-        return self.gain(column, start, late), self.gain(column, late, stop)
+            return [[0] * len(windows), [0] * len(windows)]
+        sums, late = self.sums(column), (self.community.connected - self.first).days + 1
+        between = [sums[min(max(late, start), stop)] for _, _, _, start, stop in windows]
+        return [
+            [middle - sums[window.start] for middle, window in zip(between, windows, strict=True)],
+            [sums[window.stop] - middle for middle, window in zip(between, windows, strict=True)],
+        ]
+
+    def may_withhold(self, bits: int) -> bool:
+        """Whether some of these metrics were unknown on some day."""
+        return bool(self._withheld & bits)
 
     def withheld(self, metrics: Metrics, window: Window) -> Metrics:
         """Those of the metrics that no poll of the window brought, though there were polls."""
-        if not self._withheld or not self.gain(_SNAPSHOTS, window.start, window.stop):
+        snapshots = self.sums(_SNAPSHOTS) if self._withheld else ()
+        if not self._withheld or snapshots[window.stop] == snapshots[window.start]:
             return ()
         return tuple(metric for metric in metrics if not self._known_days(metric, window))
 
@@ -137,23 +145,38 @@ class Gained(Measure[GainDays]):
     sum is not known.
     """
 
+    nothing = (0, 0, 0)
+
     def __init__(self, metrics: Metrics) -> None:
         self.source = ENGAGEMENT
         self._column = _VIEWS if metrics == VIEWED else _ENGAGEMENT
 
-    def part(self, data: GainDays, window: Window) -> tuple[tuple[int, int, int] | None, Sequence[Missing]]:
-        """The sums, and what of them is not known."""
+    def amounts(self, data: GainDays, windows: Sequence[Window]) -> list[list[int]]:
+        """The three sums."""
+        gained = sums_of(data.sums(self._column), windows)
+        return [gained, *data.pre_tracking(self._column + _PRE_TRACKING, windows)]
+
+    def complete(self, data: GainDays, today: date) -> tuple[date, date]:
+        """From the connection to the last poll, unless a metric comes late or was not given."""
+        metrics, bits, delay = data.support[self._column]
+        if not metrics or data.may_withhold(bits):
+            return date.max, date.min
+        first, last = super().complete(data, today)
+        return max(first, data.community.connected), last if delay is None else min(last, today - delay - DAY)
+
+    def missing(self, data: GainDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether the sums are known, and what of them is not."""
         supported, _, delay = data.support[self._column]
         if not supported:
-            return None, [data.missing_whole(Reason.UNSUPPORTED, window)]
+            return False, [data.missing_whole(Reason.UNSUPPORTED, window)]
         has_data, missing = data.missing(window)
         if not has_data:
-            return None, missing
+            return False, missing
         community, last_day = data.community, min(window.last, window.today)
         if window.first < community.connected:
             # Of the days before the connection only the sums at the first poll are known.
             if window.last < community.connected and not data.has_rows(window):
-                return None, [data.missing_whole(Reason.BEFORE_CONNECTION, window)]
+                return False, [data.missing_whole(Reason.BEFORE_CONNECTION, window)]
             since, until = max(window.first, community.backfill), min(window.last, community.connected - DAY)
             missing.append(Missing(community, Reason.GATHERED_BEFORE_CONNECTION, since, until))
         if delay is not None and window.today - delay <= last_day:
@@ -162,10 +185,7 @@ class Gained(Measure[GainDays]):
         withheld = data.withheld(supported, window)
         if withheld:
             missing.append(data.missing_whole(data.reasons.get(withheld[0].value, NOT_GIVEN), window))
-            if len(withheld) == len(supported):
-                return None, missing
-        gain = data.gain(self._column, window.start, window.stop)
-        return (gain, *data.pre_tracking(self._column + _PRE_TRACKING, window)), missing
+        return len(withheld) < len(supported), missing
 
 
 def included(before_connection: int, late: int) -> tuple[Excluded, ...]:

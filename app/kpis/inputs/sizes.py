@@ -48,7 +48,7 @@ SIZE_STALE_AFTER: Final = timedelta(days=3)
 class SizeDays(CommunityData):
     """The sizes of one community on the days on which it was polled, and on the last such day before."""
 
-    __slots__ = ("_before", "_sums", "days", "firsts", "lasts")
+    __slots__ = ("_before", "days", "firsts", "lasts", "sums")
 
     def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
         super().__init__(community, span, request)
@@ -58,16 +58,23 @@ class SizeDays(CommunityData):
         polls = running_sums(self.length, positions[earlier:], [1] * (len(positions) - earlier))
         self._before = [earlier + count for count in polls]
         """How many of `days` lie before each position."""
-        self._sums: list[int] = list(accumulate(self.lasts, initial=0))
+        self.sums = list(accumulate(self.lasts, initial=0))
+        """The running sums of `lasts`."""
 
     def polled_days(self, window: Window) -> tuple[int, int]:
         """The indexes in `days` of the first one in the window, and of the first one after it."""
         return self._before[window.start], self._before[window.stop]
 
-    def average(self, window: Window) -> float | None:
-        """The mean of the days' last sizes, over the days on which the size was polled; None without such a day."""
-        first, stop = self.polled_days(window)
-        return (self._sums[stop] - self._sums[first]) / (stop - first) if stop > first else None
+    @property
+    def unbroken(self) -> tuple[date, date]:
+        """The latest days on end on which the size was polled, without the first of them."""
+        if not self.days:
+            return date.max, date.min
+        days, last = self.days, len(self.days) - 1
+        first = last
+        while first and days[first - 1] == days[first] - DAY:
+            first -= 1
+        return days[first] + DAY, days[last]
 
     def no_size(self, window: Window) -> list[Missing]:
         """Why there is no size at all up to the window's end."""
@@ -138,34 +145,49 @@ class Sizes(Source[SizeDays]):
     def gaps(self, data: SizeDays, window: Window) -> Iterable[Missing]:
         """Days without any snapshot."""
         first, stop = data.polled_days(window)
+        if data.span.first <= window.first and stop - first == (window.last - window.first).days + 1:
+            return ()
         return lost_days(data, window, data.days[first:stop], Reason.NO_SNAPSHOT)
 
 
 SIZES: Final = Sizes()
 
 
-class SizeAtEnd(Measure[SizeDays]):
-    """The last size known at the end of the window."""
+class SizeMeasure(Measure[SizeDays]):
+    """An amount of members."""
 
     source = SIZES
 
-    def part(self, data: SizeDays, window: Window) -> tuple[tuple[int] | None, Sequence[Missing]]:
-        """The size, and what is missing where it is an old one."""
+    def complete(self, data: SizeDays, today: date) -> tuple[date, date]:
+        """Days on end on which the size was polled."""
+        first, last = data.unbroken
+        return first, min(last, today)
+
+
+class SizeAtEnd(SizeMeasure):
+    """The last size known at the end of the window."""
+
+    def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[int]]:
+        """The size."""
+        latest = (data.polled_days(window)[1] - 1 for window in windows)
+        return [[data.lasts[index] if index >= 0 else 0 for index in latest]]
+
+    def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether it is known; what is missing where it is an old one."""
         if window.first > window.today:
-            return None, [data.missing_whole(Reason.NOT_YET, window)]
+            return False, [data.missing_whole(Reason.NOT_YET, window)]
         latest = data.polled_days(window)[1] - 1
         if latest < 0:
-            return None, data.no_size(window)
-        missing: tuple[Missing, ...] = ()
+            return False, data.no_size(window)
         day, last = data.days[latest], min(window.last, window.today)
         if day < last - SIZE_STALE_AFTER:
-            missing = (Missing(data.community, Reason.STALE, max(day + DAY, window.first), last),)
-        elif day < window.first and window.last < window.today:
-            missing = (Missing(data.community, Reason.NO_SNAPSHOT, window.first, last),)
-        return (data.lasts[latest],), missing
+            return True, [Missing(data.community, Reason.STALE, max(day + DAY, window.first), last)]
+        if day < window.first and window.last < window.today:
+            return True, [Missing(data.community, Reason.NO_SNAPSHOT, window.first, last)]
+        return True, ()
 
 
-class SizesOfGrowth(Measure[SizeDays]):
+class SizesOfGrowth(SizeMeasure):
     """The sizes at the start and at the end of the window.
 
     The start is the last size before the window; where there is none, the first one in it, and
@@ -173,50 +195,65 @@ class SizesOfGrowth(Measure[SizeDays]):
     poll.
     """
 
-    source = SIZES
+    nothing = (0, 0)
 
     def __init__(self, *, empty: str | None = None) -> None:
         self.empty = empty
 
-    def part(self, data: SizeDays, window: Window) -> tuple[tuple[int, int] | None, Sequence[Missing]]:
-        """Both sizes, and what is missing."""
+    def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[int]]:
+        """Both sizes."""
+        starts, ends = [], []
+        for window in windows:
+            first, stop = data.polled_days(window)
+            is_known = first < stop
+            starts.append((data.lasts[first - 1] if first else data.firsts[0]) if is_known else 0)
+            ends.append(data.lasts[stop - 1] if is_known else 0)
+        return [starts, ends]
+
+    def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether both are known, and what is missing."""
         first, stop = data.polled_days(window)
         if first == stop:
             if not first:
-                return None, data.no_size(window)
+                return False, data.no_size(window)
             reason = Reason.NOT_YET if window.first > window.today else Reason.NO_SNAPSHOT
-            return None, [data.missing_whole(reason, window)]
+            return False, [data.missing_whole(reason, window)]
         missing: list[Missing] = []
         last, day = min(window.last, window.today), data.days[stop - 1]
         if day < last - SIZE_STALE_AFTER:
             missing.append(Missing(data.community, Reason.STALE, day + DAY, last))
         day = data.days[first - 1] if first else data.days[0]
-        if first:
-            if day < window.first - DAY - SIZE_STALE_AFTER:
-                missing.append(Missing(data.community, Reason.NO_SNAPSHOT, day + DAY, window.first - DAY))
-            return (data.lasts[first - 1], data.lasts[stop - 1]), missing
-        if day > window.first:
+        if first and day < window.first - DAY - SIZE_STALE_AFTER:
+            missing.append(Missing(data.community, Reason.NO_SNAPSHOT, day + DAY, window.first - DAY))
+        elif not first and day > window.first:
             reason = Reason.BEFORE_CONNECTION if window.first < data.community.connected else Reason.NO_SNAPSHOT
             missing.append(Missing(data.community, reason, window.first, day - DAY))
-        return (data.firsts[0], data.lasts[stop - 1]), missing
+        return True, missing
 
 
-class AverageSize(Measure[SizeDays]):
+class AverageSize(SizeMeasure):
     """The mean of the days' last sizes, over the days on which the size was polled."""
 
-    source = SIZES
     is_empty_first = True
 
     def __init__(self, *, empty: str | None = None) -> None:
         self.empty = empty
 
-    def part(self, data: SizeDays, window: Window) -> tuple[tuple[float] | None, Sequence[Missing]]:
-        """The mean, or why there is none."""
-        average = data.average(window)
-        if average is not None:
-            return (average,), ()
+    def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[float]]:
+        """The mean."""
+        means = []
+        for window in windows:
+            first, stop = data.polled_days(window)
+            means.append((data.sums[stop] - data.sums[first]) / (stop - first) if first < stop else 0)
+        return [means]
+
+    def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether there is one, and why not."""
+        first, stop = data.polled_days(window)
+        if first < stop:
+            return True, ()
         has_data, missing = data.missing(window)
-        return None, missing if not has_data else [data.missing_whole(Reason.NO_SNAPSHOT, window)]
+        return False, missing if not has_data else [data.missing_whole(Reason.NO_SNAPSHOT, window)]
 
 
 def _snapshots(workspace_id: UUID, project: Project) -> Any:

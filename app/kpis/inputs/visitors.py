@@ -73,12 +73,12 @@ class DifferentVisitors(Measure[VisitorDays]):
     """The different visitors of the window."""
 
     source = VISITORS
+    nothing = (frozenset(),)
 
-    def part(self, data: VisitorDays, window: Window) -> tuple[tuple[frozenset[str]] | None, Sequence[Missing]]:
-        """Who came, or why that is not known."""
-        has_data, missing = data.missing(window)
-        return (frozenset(data.visitors(window)),) if has_data else None, missing
+    def amounts(self, data: VisitorDays, windows: Sequence[Window]) -> list[list[frozenset[str]]]:
+        """Who came."""
+        return [[frozenset(data.visitors(window)) for window in windows]]
 
-    def total(self, parts: Sequence[tuple[Any, ...]]) -> tuple[frozenset[str]]:
+    def totals(self, columns: Iterable[Sequence[frozenset[str]]]) -> list[frozenset[str]]:
         """Who came by any community's links."""
-        return (frozenset().union(*(visitors for (visitors,) in parts)),)
+        return [frozenset().union(*parts) for parts in zip(*columns, strict=True)]

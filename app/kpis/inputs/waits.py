@@ -1,7 +1,7 @@
 """The periods in which customers waited for an answer."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +19,6 @@ from app.kpis.contract import (
     EvidenceQuery,
     LoadRequest,
     Measure,
-    Missing,
     Project,
     Section,
     Source,
@@ -34,10 +33,22 @@ from app.kpis.inputs.parameters import END, PROJECT, START, WORKSPACE, columns_b
 ANSWER: Final = "answer"
 
 
+class _ByDay:
+    """Working seconds of waits, in the order of the positions of the days on which they ended."""
+
+    def __init__(self, waits: Sequence[tuple[int, int]]) -> None:
+        self._days = [at for at, _ in waits]
+        self._seconds = [seconds for _, seconds in waits]
+
+    def between(self, start: int, stop: int) -> Sequence[int]:
+        """Those of some days."""
+        return self._seconds[bisect_left(self._days, start) : bisect_left(self._days, stop)]
+
+
 class WaitDays(CommunityData):
     """The waits of one community that overlap the loaded days, by the day on which they ended."""
 
-    __slots__ = ("_ended", "_open", "_waits")
+    __slots__ = ("_answered", "_open", "_unanswered")
 
     def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
         super().__init__(community, span, request)
@@ -53,21 +64,25 @@ class WaitDays(CommunityData):
                 strict=True,
             )
         ]
-        self._waits = sorted(
+        waits = sorted(
             (at, answered, length if length is not None else -1)
             for at, is_opening, answered, length in zip(ended, opening, by_answer, seconds, strict=True)
             if is_opening and at is not None and 0 <= at < self.length
         )
-        self._ended = [at for at, _, _ in self._waits]
+        self._answered = _ByDay([(at, length) for at, answered, length in waits if answered and length >= 0])
+        self._unanswered = _ByDay([(at, length) for at, answered, length in waits if not answered])
 
     def open_at_end(self, window: Window) -> int:
         """The number of waits that were going on when the window's last day ended."""
         return self._open[window.stop]
 
-    def ended(self, window: Window) -> Iterator[tuple[bool, int]]:
-        """The opening waits that ended in the window: whether by an answer, and how many working seconds (-1: none)."""
-        first, stop = bisect_left(self._ended, window.start), bisect_left(self._ended, window.stop)
-        return ((answered, seconds) for _, answered, seconds in self._waits[first:stop])
+    def answered(self, window: Window) -> Sequence[int]:
+        """The working seconds of the opening waits that an answer ended in the window."""
+        return self._answered.between(window.start, window.stop)
+
+    def unanswered(self, window: Window) -> Sequence[int]:
+        """Those of the opening waits that ended in the window without an answer."""
+        return self._unanswered.between(window.start, window.stop)
 
 
 class Waits(Source[WaitDays]):
@@ -110,29 +125,24 @@ class OpenWaits(Measure[WaitDays]):
 
     source = WAITS
 
-    def part(self, data: WaitDays, window: Window) -> tuple[tuple[int] | None, Sequence[Missing]]:
-        """The number, or why it is not known."""
-        has_data, missing = data.missing(window)
-        return (data.open_at_end(window),) if has_data else None, missing
+    def amounts(self, data: WaitDays, windows: Sequence[Window]) -> list[list[int]]:
+        """The number."""
+        return [[data.open_at_end(window) for window in windows]]
 
 
 class OpeningWaits(Measure[WaitDays]):
-    """The working seconds of the opening waits that an answer ended in the window, and how many ended without one."""
+    """The working seconds of the opening waits that an answer ended in the window, and those that ended without one."""
 
     source = WAITS
+    nothing = ((), ())
 
-    def part(self, data: WaitDays, window: Window) -> tuple[tuple[list[int], int] | None, Sequence[Missing]]:
-        """Both, or why they are not known."""
-        has_data, missing = data.missing(window)
-        if not has_data:
-            return None, missing
-        ended = list(data.ended(window))
-        seconds = [length for answered, length in ended if answered and length >= 0]
-        return (seconds, sum(not answered for answered, _ in ended)), missing
+    def amounts(self, data: WaitDays, windows: Sequence[Window]) -> list[list[Sequence[int]]]:
+        """The seconds of both kinds of waits."""
+        return [[data.answered(window) for window in windows], [data.unanswered(window) for window in windows]]
 
-    def total(self, parts: Sequence[tuple[Any, ...]]) -> tuple[list[int], int]:
+    def totals(self, columns: Iterable[Sequence[Sequence[int]]]) -> list[list[int]]:
         """Those of several communities together."""
-        return [length for seconds, _ in parts for length in seconds], sum(unanswered for _, unanswered in parts)
+        return [[seconds for waits in parts for seconds in waits] for parts in zip(*columns, strict=True)]
 
 
 def _select(workspace_id: UUID, project: Project, *filters: ColumnElement[bool]) -> EvidenceQuery:
