@@ -12,11 +12,12 @@ from uuid import UUID
 import structlog
 
 from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
-from app.kpis.contract import DAY, Community, Kpi, LoadRequest, Missing, Project, Reason, Value, Window
+from app.kpis.contract import DAY, Community, Kpi, LoadRequest, Missing, Project, Reason, Value, ValueStatus
 from app.kpis.windows import Days, Granularity
 
 log = structlog.get_logger()
 
+_OK: Final = ValueStatus.OK.value
 _EXPECTED: Final = frozenset({Reason.NOT_YET})
 """Reasons that are no gaps: the input is not due yet."""
 
@@ -34,19 +35,14 @@ class KpiQuery:
     failed_kpis: set[str] = field(default_factory=set)
     """Keys of KPIs whose computation has failed, so that each is logged once."""
 
-    def window(self, days: Days | None = None) -> Window:
-        """Some days (the requested ones) in the loaded data."""
-        selected = days or self.days
-        return self.request.window(selected.first, selected.last, self.project.today)
-
     def values(self, kpi: Kpi, others: Sequence[Days] = ()) -> Values:
         """The KPI's values of the requested days, of each community, and of other days."""
-        windows = map(self.window, others)
-        return values(kpi, self.datasets, self.window(), windows, report=lambda error: self._report(kpi, error))
+        windows = self.request.windows((self.days, *others), self.project.today)
+        return values(kpi, self.datasets, windows, report=lambda error: self._report(kpi, error))
 
     def gaps(self, kpi: Kpi, of: Sequence[Community]) -> Sequence[Missing]:
         """Days on which data of the KPI's sources was lost."""
-        window = self.window()
+        (window,) = self.request.windows([self.days], self.project.today)
         if failed_dataset(kpi, self.datasets) is not None:
             return ()
         try:
@@ -84,9 +80,7 @@ def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     return {
         **described(kpi),
         "window": query.described(),
-        "value": value.amount,
-        "status": value.status.value,
-        "reason": value.status_reason,
+        **stated(value),
         "previous": previous(query, value, others[0]) if query.compare else None,
         "series": [_point(days, one) for days, one in zip(parts, series, strict=True)],
         "breakdown": [_share(one, share) for one, share in by_community.items()],
@@ -113,11 +107,19 @@ def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     earlier = previous(query, value, before)
     return {
         "key": kpi.key,
-        "value": value.amount,
-        "status": value.status.value,
-        "reason": value.status_reason,
+        **stated(value),
         "previous": {"value": earlier["value"], "change": earlier["change"]},
     }
+
+
+def stated(value: Value) -> dict[str, Any]:
+    """A value with its status, and the reason of one that is not ok."""
+    amount, reason, missing = value[:3]
+    if amount is None:
+        return {"value": None, "status": ValueStatus.UNKNOWN.value, "reason": value.status_reason}
+    if missing:
+        return {"value": amount, "status": ValueStatus.PARTIAL.value, "reason": reason or missing[0].reason}
+    return {"value": amount, "status": _OK, "reason": None}
 
 
 def described(kpi: Kpi) -> dict[str, Any]:
@@ -141,24 +143,20 @@ def previous(query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
     return {
         "from": days.first,
         "to": days.last,
-        "value": earlier.amount,
-        "status": earlier.status.value,
-        "reason": earlier.status_reason,
+        **stated(earlier),
         "change": change,
     }
 
 
 def _point(days: Days, value: Value) -> dict[str, Any]:
-    return {"from": days.first, "value": value.amount, "status": value.status.value, "reason": value.status_reason}
+    return {"from": days.first, **stated(value)}
 
 
 def _share(community: Community, value: Value) -> dict[str, Any]:
     return {
         "community_id": community.id,
         "platform": community.platform,
-        "value": value.amount,
-        "status": value.status.value,
-        "reason": value.status_reason,
+        **stated(value),
     }
 
 

@@ -24,13 +24,15 @@ class Values(NamedTuple):
 def values(
     kpi: Kpi,
     datasets: Datasets,
-    whole: Window,
-    others: Iterable[Window] = (),
+    windows: Sequence[Window],
     *,
     report: Callable[[Exception], None],
 ) -> Values:
-    """All values of an answer. One that cannot be computed is unknown, and its exception given to `report`."""
-    windows = [whole, *others]
+    """All values of an answer, the whole window first. One that cannot be computed is unknown.
+
+    The first exception of a computation is given to `report`.
+    """
+    whole = windows[0]
     covered = communities(kpi, datasets)
     failed = failed_dataset(kpi, datasets)
     if failed is not None:
@@ -135,10 +137,14 @@ def _values(
         for measure in kpi.measures:
             totals += [measure.totals(next(columns)) for _ in measure.nothing]
     made = []
-    amounts = zip(*totals, strict=True) if shares else iter([()] * len(windows))
-    for number, of_window in enumerate(amounts):
+    incomplete = set().union(*(part for share in shares for part in share[1:]))
+    for number in range(len(windows)):
+        amounts = [column[number] for column in totals]
+        if shares and number not in incomplete:
+            made.append(kpi.value(*amounts))
+            continue
         is_known, missing = _missing(shares, number)
-        made.append(_value(kpi, of_window, is_known=is_known, missing=missing, reason=reason))
+        made.append(_value(kpi, amounts, is_known=is_known, missing=missing, reason=reason))
     apart: dict[Community, Value] = {}
     if by_community:
         for one, share in zip(of, shares, strict=True):

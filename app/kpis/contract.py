@@ -197,10 +197,13 @@ class LoadRequest:
             "end": datetime.combine(self.last, time(), UTC) + 2 * DAY,
         }
 
-    def window(self, first: date, last: date, today: date) -> Window:
-        """Some of the days; positions outside the loaded ones are cut off."""
-        start, stop = (first - self.first).days, (last - self.first).days + 1
-        return Window(first, last, today, max(start, 0), min(stop, self.length))
+    def windows(self, ranges: Iterable[tuple[date, date]], today: date) -> list[Window]:
+        """Some ranges of the days, first and last day included."""
+        origin = self.first.toordinal()
+        return [
+            Window(first, last, today, first.toordinal() - origin, last.toordinal() - origin + 1)
+            for first, last in ranges
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,7 @@ def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     return {
         **answers.described(kpi),
         "window": query.described(),
-        "value": value.amount,
-        "status": value.status.value,
-        "reason": value.status_reason,
+        **answers.stated(value),
         "formula": {
             "words": kpi.doc.formula,
             "symbols": _substituted(kpi.doc.symbols, {}),

@@ -14,15 +14,17 @@ MakeData = Callable[[Community, Span, Columns, LoadRequest], D]
 """How a source's data of one community is made of its rows."""
 
 
-def running_sums(length: int, positions: Iterable[int], amounts: Iterable[int | None]) -> list[int]:
+def running_sums(
+    length: int, positions: Iterable[int], amounts: Iterable[int | None], *, initial: int = 0
+) -> list[int]:
     """The sums before each position and after the last one: the sum of days is a difference of two of them.
 
-    An amount of None counts as 0.
+    An amount of None counts as 0; `initial` is the sum of what came before.
     """
     dense = [0] * length
     for position, amount in zip(positions, amounts, strict=True):
         dense[position] += amount or 0
-    return list(accumulate(dense, initial=0))
+    return list(accumulate(dense, initial=initial))
 
 
 def sums_of(sums: Sequence[int], windows: Sequence[Window]) -> list[int]:

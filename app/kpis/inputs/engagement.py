@@ -190,6 +190,8 @@ class Gained(Measure[GainDays]):
 
 def included(before_connection: int, late: int) -> tuple[Excluded, ...]:
     """What counts as a sum for the day of publication."""
+    if not before_connection and not late:
+        return ()
     amounts = {Reason.GATHERED_BEFORE_CONNECTION: before_connection, Reason.CAME_LATE: late}
     return tuple(Excluded(amount, reason) for reason, amount in amounts.items() if amount)
 

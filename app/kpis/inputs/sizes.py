@@ -1,5 +1,6 @@
 """The sizes of communities: the first and last size polled on each day."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import accumulate
@@ -48,15 +49,16 @@ SIZE_STALE_AFTER: Final = timedelta(days=3)
 class SizeDays(CommunityData):
     """The sizes of one community on the days on which it was polled, and on the last such day before."""
 
-    __slots__ = ("_before", "days", "firsts", "lasts", "sums")
+    __slots__ = ("_before", "_positions", "days", "firsts", "lasts", "sums")
 
     def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
         super().__init__(community, span, request)
-        positions, self.firsts, self.lasts = columns or ((), (), ())
-        self.days = [request.first + timedelta(days=at) for at in positions]
-        earlier = sum(at < 0 for at in positions)
-        polls = running_sums(self.length, positions[earlier:], [1] * (len(positions) - earlier))
-        self._before = [earlier + count for count in polls]
+        self._positions, self.firsts, self.lasts = columns or ((), (), ())
+        positions, origin = self._positions, request.first.toordinal()
+        self.days = [date.fromordinal(origin + at) for at in positions]
+        earlier = bisect_left(positions, 0)
+        polls = [1] * (len(positions) - earlier)
+        self._before = running_sums(self.length, positions[earlier:], polls, initial=earlier)
         """How many of `days` lie before each position."""
         self.sums = list(accumulate(self.lasts, initial=0))
         """The running sums of `lasts`."""
@@ -70,11 +72,11 @@ class SizeDays(CommunityData):
         """The latest days on end on which the size was polled, without the first of them."""
         if not self.days:
             return date.max, date.min
-        days, last = self.days, len(self.days) - 1
+        positions, last = self._positions, len(self.days) - 1
         first = last
-        while first and days[first - 1] == days[first] - DAY:
+        while first and positions[first - 1] + 1 == positions[first]:
             first -= 1
-        return days[first] + DAY, days[last]
+        return self.days[first] + DAY, self.days[last]
 
     def no_size(self, window: Window) -> list[Missing]:
         """Why there is no size at all up to the window's end."""
