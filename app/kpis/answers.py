@@ -61,6 +61,11 @@ class KpiQuery:
             log.error("kpis.not_computed", kpi=kpi.key, project_id=str(self.project.id), exc_info=error)
         self.failed_kpis.add(kpi.key)
 
+    @property
+    def as_of(self) -> str:
+        """The instant of the answer, as its links give it."""
+        return f"&as_of={self.project.now.isoformat().replace('+00:00', 'Z')}"
+
     def described(self) -> dict[str, Any]:
         """The window, for the answer."""
         return {
@@ -218,9 +223,12 @@ def excluded(value: Value) -> list[dict[str, Any]]:
 
 
 def _links(kpi: Kpi, query: KpiQuery) -> dict[str, str]:
-    base = kpi_path(query.project.id, kpi)
-    parameters = f"from={query.days.first}&to={query.days.last}"
-    return {"explain": f"{base}/explain?{parameters}", "evidence": f"{base}/evidence?{parameters}"}
+    return {part: link(kpi, query, part) for part in ("explain", "evidence")}
+
+
+def link(kpi: Kpi, query: KpiQuery, part: str) -> str:
+    """The path of a part of a KPI, for the same days and as of the same instant."""
+    return f"{kpi_path(query.project.id, kpi)}/{part}?from={query.days.first}&to={query.days.last}{query.as_of}"
 
 
 def kpi_path(project_id: UUID, kpi: Kpi) -> str:

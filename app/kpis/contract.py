@@ -193,6 +193,7 @@ class LoadRequest:
             "project_ids": list(self.project_ids),
             "first": self.first,
             "last": self.last,
+            "as_of": self.now,
             "start": datetime.combine(self.first, time(), UTC) - DAY,
             "end": datetime.combine(self.last, time(), UTC) + 2 * DAY,
         }
@@ -378,7 +379,8 @@ class Value(NamedTuple):
 class Section:
     """Evidence rows of one kind, sorted by a unique key.
 
-    `rows` returns the rows behind the value of `project`'s days; each has the columns of `key`.
+    `rows` returns the rows behind the value of `project`'s days, as far as they came up to `project.now`; each has the
+    columns of `key`, and `community_id`.
     """
 
     kind: str
@@ -387,6 +389,8 @@ class Section:
     rows: Callable[[UUID, Project, date, date], EvidenceQuery]
     key: Mapping[str, type]
     """The sort key: names of columns with the types they have in a cursor."""
+    amount: str | None = None
+    """The column whose sum is announced beside the number of rows."""
 
 
 @dataclass(frozen=True, slots=True)

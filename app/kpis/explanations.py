@@ -38,7 +38,7 @@ def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
         "freshness": answers.freshness(kpi, query.datasets),
         "coverage": answers.coverage(kpi, query, value),
         "excluded": answers.excluded(value),
-        "links": {"evidence": f"{answers.kpi_path(query.project.id, kpi)}/evidence?{_window_parameters(query)}"},
+        "links": {"evidence": answers.link(kpi, query, "evidence")},
     }
 
 
@@ -54,10 +54,6 @@ def documented(kpi: Kpi) -> dict[str, Any]:
         "caveats": list(kpi.doc.caveats),
         "evidence": [{"kind": section.kind, "description": section.doc} for section in kpi.evidence],
     }
-
-
-def _window_parameters(query: KpiQuery) -> str:
-    return f"from={query.days.first}&to={query.days.last}"
 
 
 def _inputs(terms: Sequence[Term], community: Community | None) -> list[dict[str, Any]]:

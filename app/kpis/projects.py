@@ -209,15 +209,25 @@ def _project(row: Sequence[Any], now: datetime) -> Project:
         today=now.astimezone(zone).date(),
         now=now,
         created_at=created_at,
-        communities=tuple(_community(columns, zone, now) for columns in orjson.loads(communities or "[]")),
+        communities=_communities(orjson.loads(communities or "[]"), zone, now),
         timezone=timezone,
     )
+
+
+def _communities(rows: Sequence[Sequence[Any]], zone: ZoneInfo, now: datetime) -> tuple[Community, ...]:
+    """The communities that were connected by `now`. One that was polled later counts as polled then."""
+    return tuple(
+        _community(columns, zone, now) for columns in rows if datetime.fromisoformat(columns[_CREATED_AT]) <= now
+    )
+
+
+_CREATED_AT: Final = 3
 
 
 def _community(columns: Sequence[Any], zone: ZoneInfo, now: datetime) -> Community:
     community_id, platform, title, created_at, backfill_since, state, *polled_at, has_inbound_gaps = columns
     connected = datetime.fromisoformat(created_at).astimezone(zone).date()
-    size, posts, conversations = (datetime.fromisoformat(at) if at is not None else None for at in polled_at)
+    size, posts, conversations = (min(datetime.fromisoformat(at), now) if at is not None else None for at in polled_at)
     return Community(
         id=UUID(community_id),
         platform=platform,

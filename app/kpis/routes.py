@@ -1,5 +1,6 @@
 """The KPIs over HTTP. Responses are serialised without models, for speed: dashboards poll these endpoints."""
 
+import hashlib
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -15,7 +16,7 @@ from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems, router
-from app.kit.schemas import Day
+from app.kit.schemas import Day, Instant
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import GoalType, Kpi, LoadRequest
@@ -31,6 +32,10 @@ From = Annotated[
 To = Annotated[Day | None, Query(description="Last day, included; today without it.")]
 GranularityParam = Annotated[
     Granularity, Query(description="The length of the parts of the series. Weeks begin on Monday.")
+]
+AsOf = Annotated[
+    Instant | None,
+    Query(description="The instant of the answer that this belongs to, as its link gives it; now without it."),
 ]
 CompareParam = Annotated[Literal["previous", "none"], Query(description="`none` omits the previous window.")]
 
@@ -51,6 +56,14 @@ def _json(content: dict[str, Any]) -> Response:
     return Response(orjson.dumps(content, default=str, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
+def _answer(content: dict[str, Any], query: KpiQuery) -> Response:
+    """An answer, with the same ETag as long as nothing but the `as_of` of its links changes."""
+    response = _json(content)
+    digest = hashlib.blake2b(bytes(response.body).replace(query.as_of.encode(), b""), digest_size=12).hexdigest()
+    response.headers["ETag"] = f'W/"{digest}"'
+    return response
+
+
 class KpiLoader:
     """Loads everything that the KPIs of one project need, each source once."""
 
@@ -58,6 +71,18 @@ class KpiLoader:
         self.workspace_id = workspace_id
         self.connection = connection
         self.now = now
+
+    def as_of(self, instant: datetime | None) -> "KpiLoader":
+        """The loader of what was known at an earlier instant; itself without one. `Invalid` for one to come."""
+        if instant is None:
+            return self
+        if instant > self.now:
+            raise Invalid(
+                "This instant has not come.",
+                code="invalid-as-of",
+                errors=[{"in": "query", "field": "as_of", "code": "invalid-as-of", "detail": "It has not come."}],
+            )
+        return KpiLoader(self.workspace_id, self.connection, instant)
 
     async def load_query(
         self,
@@ -116,14 +141,13 @@ async def of_project(
     """All KPIs of a project, or those of one type of goal."""
     kpis = [kpi for kpi in all_kpis().values() if goal_type in (None, kpi.goal)]
     query = await loader.load_query(project_id, kpis, first, to, granularity, compare=compare == "previous")
-    return _json(
-        {
-            "project_id": project_id,
-            "window": query.described(),
-            "data": [answers.answer(kpi, query) for kpi in kpis],
-            "next_cursor": None,
-        }
-    )
+    content = {
+        "project_id": project_id,
+        "window": query.described(),
+        "data": [answers.answer(kpi, query) for kpi in kpis],
+        "next_cursor": None,
+    }
+    return _answer(content, query)
 
 
 @ROUTER.get(
@@ -140,7 +164,7 @@ async def of_key(
 ) -> Response:
     """One KPI: value, previous window, series, communities, freshness and coverage."""
     query = await loader.load_query(project_id, [kpi], first, to, granularity, compare=compare == "previous")
-    return _json(answers.answer(kpi, query))
+    return _answer(answers.answer(kpi, query), query)
 
 
 @ROUTER.get(
@@ -149,16 +173,18 @@ async def of_key(
     response_model=KpiExplanation,
     responses=problems(404),
 )
-async def explain(project_id: UUID, kpi: KpiDep, loader: KpiLoaderDep, first: From = None, to: To = None) -> Response:
+async def explain(
+    project_id: UUID, kpi: KpiDep, loader: KpiLoaderDep, first: From = None, to: To = None, as_of: AsOf = None
+) -> Response:
     """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments."""
-    return _json(explanations.explain(kpi, await loader.load_query(project_id, [kpi], first, to)))
+    return _json(explanations.explain(kpi, await loader.as_of(as_of).load_query(project_id, [kpi], first, to)))
 
 
 @ROUTER.get(
     "/projects/{project_id}/kpis/{key}/evidence",
     operation_id="kpis.evidence",
     response_model=EvidencePage,
-    responses=problems(404),
+    responses=problems(404, 409),
 )
 async def rows(
     project_id: UUID,
@@ -167,27 +193,27 @@ async def rows(
     pager: PagerDep,
     first: From = None,
     to: To = None,
+    as_of: AsOf = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The rows behind a value, from which it can be recomputed by hand as `recount` says."""
-    query = await loader.load_query(project_id, [kpi], first, to)
-    data, next_cursor = await evidence.page(
-        loader.connection,
-        kpi,
-        query,
-        workspace_id=loader.workspace_id,
-        pager=pager,
-        cursor=cursor,
-        limit=limit,
+    """The rows behind a value, from which it can be recomputed by hand as `recount` says.
+
+    All pages are as of one instant. Where a row of them, or what is known of the communities, changes meanwhile, the
+    next page is refused with 409 `evidence-changed`.
+    """
+    position = evidence.start(kpi, pager, cursor, as_of or loader.now)
+    query = await loader.as_of(position.as_of).load_query(project_id, [kpi], first, to)
+    page = await evidence.page(
+        loader.connection, kpi, query, workspace_id=loader.workspace_id, pager=pager, position=position, limit=limit
     )
     return _json(
         {
             "key": kpi.key,
             "window": query.described(),
+            "as_of": position.as_of,
             "recount": kpi.doc.recount,
-            "data": data,
-            "next_cursor": next_cursor,
+            **page,
         }
     )
 

@@ -309,11 +309,22 @@ class EvidenceRow(Output):
     community_id: Id | None
 
 
+class EvidenceTotal(Output):
+    """What all pages have together of one kind of row."""
+
+    kind: str = Field(examples=["gain"])
+    rows: int
+    field: str | None = Field(description="The field that is added up; null: none is.", examples=["difference"])
+    sum: int | None = Field(description="The sum of that field over all rows.")
+
+
 class EvidencePage(Output):
     """Rows behind a value."""
 
     key: str
     window: WindowRead
+    as_of: Instant = Field(description="Rows that came later are on no page.")
+    expected: list[EvidenceTotal] = Field(description="The same on every page; else there is none, but a 409.")
     recount: str = Field(description="How to recompute the value from all pages by hand.")
     data: list[EvidenceRow]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")

@@ -119,7 +119,11 @@ def _section(kind: str, doc: str, *filters: ColumnElement[bool]) -> Section:
             Click.bot,
             Click.referrer,
         ).where(
-            in_workspace(Click, workspace_id), Click.project_id == project.id, Click.day.between(first, last), *filters
+            in_workspace(Click, workspace_id),
+            Click.project_id == project.id,
+            Click.day.between(first, last),
+            Click.at <= project.now,
+            *filters,
         )
 
     return Section(kind, doc, rows, {"day": date, "id": UUID})

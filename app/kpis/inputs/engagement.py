@@ -34,7 +34,7 @@ from app.kpis.contract import (
 )
 from app.kpis.inputs.columns import Columns, MakeData, running_sums, sums_of
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECT, WORKSPACE, columns_by_community, polled, position
-from app.metrics.contributions import PUBLICATION, contributions
+from app.metrics.contributions import PUBLICATION, SNAPSHOT, contributions
 from app.metrics.models import DifferenceSource, PostLast, RollupDay
 from app.platforms.contract import Metric
 
@@ -297,7 +297,9 @@ def gains(*metrics: Metric) -> Section:
 
     def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
         all_contributions = contributions(
-            PUBLICATION.c.workspace_id == workspace_id, PUBLICATION.c.project_id == project.id
+            PUBLICATION.c.workspace_id == workspace_id,
+            PUBLICATION.c.project_id == project.id,
+            snapshots=[SNAPSHOT.c.at <= project.now],
         ).subquery("every")
         names: Sequence[str] = [metric.value for metric in metrics]
         return select(
@@ -319,4 +321,5 @@ def gains(*metrics: Metric) -> Section:
         "(`pre_tracking`: gained before the first poll, counted for the day of publication).",
         rows,
         {"publication_id": UUID, "at": datetime, "metric": str},
+        "difference",
     )

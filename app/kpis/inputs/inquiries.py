@@ -15,6 +15,7 @@ from app.kpis.contract import DAY, D, Dataset, EvidenceQuery, LoadRequest, Proje
 from app.kpis.inputs.columns import Counted, DailyCounts, MakeData
 from app.kpis.inputs.inbound_gaps import add_inbound_gaps
 from app.kpis.inputs.parameters import (
+    AS_OF,
     END,
     FIRST,
     LAST,
@@ -38,6 +39,7 @@ def _rows() -> Any:
                 Inquiry.project_id == PROJECT.c.id,
                 at >= START,
                 at < END,
+                at <= AS_OF,
                 day.between(FIRST, LAST),
             )
             .group_by(Inquiry.community_id, day)
@@ -46,7 +48,9 @@ def _rows() -> Any:
 
     nothing = literal(0)
     both = union_all(
-        days(Inquiry.opened_at, func.count(), func.count(Inquiry.handled_at), nothing),
+        days(
+            Inquiry.opened_at, func.count(), func.count(Inquiry.handled_at).filter(Inquiry.handled_at <= AS_OF), nothing
+        ),
         days(Inquiry.handled_at, nothing, nothing, func.count()),
     ).subquery("opened_or_handled")
     return select(*both.c)
@@ -107,6 +111,7 @@ def _section(kind: str, doc: str, at: InstrumentedAttribute[Any]) -> Section:
             Inquiry.project_id == project.id,
             at >= project.start_of(first),
             at < project.start_of(last + DAY),
+            at <= project.now,
         )
 
     # `kind` of the row says which section it is of; what the customer wants is `wants`.

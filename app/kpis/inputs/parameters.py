@@ -19,6 +19,7 @@ PROJECT: Final = ProjectRow.__table__
 """The project of the enclosing statement, whose data a source's statement selects."""
 FIRST: Final = bindparam("first", type_=Date())
 LAST: Final = bindparam("last", type_=Date())
+AS_OF: Final = bindparam("as_of", type_=DateTime(timezone=True))
 START: Final = bindparam("start", type_=DateTime(timezone=True))
 END: Final = bindparam("end", type_=DateTime(timezone=True))
 

@@ -15,6 +15,7 @@ from app.kpis.inputs.columns import Counted, DailyCounts
 from app.kpis.inputs.engagement import by_posts
 from app.kpis.inputs.inbound_gaps import add_inbound_gaps
 from app.kpis.inputs.parameters import (
+    AS_OF,
     END,
     FIRST,
     LAST,
@@ -41,6 +42,7 @@ class Publications(Source[DailyCounts]):
             Publication.project_id == PROJECT.c.id,
             Publication.published_at >= START,
             Publication.published_at < END,
+            Publication.published_at <= AS_OF,
             _DAY.between(FIRST, LAST),
         )
         .group_by(Publication.community_id, _DAY)
@@ -74,6 +76,7 @@ def _rows(workspace_id: UUID, project: Project, first: date, last: date) -> Evid
         Publication.project_id == project.id,
         Publication.published_at >= project.start_of(first),
         Publication.published_at < project.start_of(last + DAY),
+        Publication.published_at <= project.now,
     )
 
 

@@ -259,7 +259,7 @@ class AverageSize(SizeMeasure):
 
 
 def _snapshots(workspace_id: UUID, project: Project) -> Any:
-    """Each snapshot of the project's communities with its local day."""
+    """Each snapshot of the project's communities up to `project.now`, with its local day."""
     return (
         select(
             CommunitySnapshot.community_id,
@@ -275,7 +275,7 @@ def _snapshots(workspace_id: UUID, project: Project) -> Any:
             ),
         )
         .where(CommunitySnapshot.workspace_id == workspace_id, in_workspace(CommunityRow, workspace_id))
-        .where(CommunityRow.project_id == project.id)
+        .where(CommunityRow.project_id == project.id, CommunitySnapshot.at <= project.now)
     )
 
 
@@ -290,6 +290,7 @@ AT_END: Final = Section(
     "The last size seen of a community up to the end of the window: `community_id`, `at`, `day`, `size`.",
     _at_end,
     {"community_id": UUID},
+    "size",
 )
 
 
@@ -321,6 +322,7 @@ GROWTH: Final = Section(
     "within the window have none.",
     _of_growth,
     {"community_id": UUID, "role": str},
+    "size",
 )
 
 
@@ -337,4 +339,5 @@ OF_DAYS: Final = Section(
     "The last size seen of a community on a day: `community_id`, `at`, `day`, `size`.",
     _last_of_days,
     {"community_id": UUID, "day": date},
+    "size",
 )

@@ -20,7 +20,7 @@ from app.kpis.contract import (
 )
 from app.kpis.inputs.clicks import by_links, with_first_links
 from app.kpis.inputs.columns import Columns, running_sums
-from app.kpis.inputs.parameters import FIRST, LAST, PROJECT, WORKSPACE, columns_by_community, position
+from app.kpis.inputs.parameters import AS_OF, FIRST, LAST, PROJECT, WORKSPACE, columns_by_community, position
 from app.links.models import Click
 
 
@@ -52,6 +52,7 @@ class Visitors(Source[VisitorDays]):
                 Click.project_id == PROJECT.c.id,
                 Click.day.between(FIRST, LAST),
                 Click.bot.is_(None),
+                Click.at <= AS_OF,
             )
             .distinct()
         )

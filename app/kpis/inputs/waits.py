@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.inquiries.models import ResponseWait
@@ -28,7 +28,7 @@ from app.kpis.contract import (
 from app.kpis.inputs.columns import Columns, running_sums
 from app.kpis.inputs.inbound_gaps import add_inbound_gaps
 from app.kpis.inputs.inquiries import by_conversations
-from app.kpis.inputs.parameters import END, PROJECT, START, WORKSPACE, columns_by_community, local_day, position
+from app.kpis.inputs.parameters import AS_OF, END, PROJECT, START, WORKSPACE, columns_by_community, local_day, position
 
 ANSWER: Final = "answer"
 
@@ -85,6 +85,9 @@ class WaitDays(CommunityData):
         return self._unanswered.between(window.start, window.stop)
 
 
+_ENDED_AT: Final = case((ResponseWait.ended_at <= AS_OF, ResponseWait.ended_at))
+
+
 class Waits(Source[WaitDays]):
     """Waits of customers: every wait that overlaps the requested days, those that have not ended included."""
 
@@ -94,7 +97,7 @@ class Waits(Source[WaitDays]):
         select(
             ResponseWait.community_id,
             position(local_day(ResponseWait.__table__.c.started_at, PROJECT.c.timezone)),
-            position(local_day(ResponseWait.__table__.c.ended_at, PROJECT.c.timezone)).label("ended"),
+            position(local_day(_ENDED_AT, PROJECT.c.timezone)).label("ended"),
             ResponseWait.opening,
             func.coalesce(ResponseWait.ended_by == ANSWER, False).label("by_answer"),
             ResponseWait.working_seconds,
@@ -103,6 +106,7 @@ class Waits(Source[WaitDays]):
             ResponseWait.project_id == PROJECT.c.id,
             or_(ResponseWait.ended_at >= START, ResponseWait.ended_at.is_(None)),
             ResponseWait.started_at < END,
+            ResponseWait.started_at <= AS_OF,
         )
     )
 
@@ -164,6 +168,7 @@ def _answered(workspace_id: UUID, project: Project, first: date, last: date) -> 
         project,
         ResponseWait.ended_at >= project.start_of(first),
         ResponseWait.ended_at < project.start_of(last + DAY),
+        ResponseWait.ended_at <= project.now,
         ResponseWait.ended_by == ANSWER,
         ResponseWait.opening.is_(True),
         ResponseWait.working_seconds.is_not(None),
@@ -176,6 +181,7 @@ def _open(workspace_id: UUID, project: Project, first: date, last: date) -> Evid
         workspace_id,
         project,
         ResponseWait.started_at < end,
+        ResponseWait.started_at <= project.now,
         or_(ResponseWait.ended_at >= end, ResponseWait.ended_at.is_(None)),
     )
 
@@ -188,6 +194,7 @@ ANSWERED: Final = Section(
     f"An opening wait that an answer ended in the window: {_FIELDS}",
     _answered,
     {"ended_at": datetime, "id": UUID},
+    "working_seconds",
 )
 OPEN: Final = Section(
     "wait", f"A wait that was going on when the window ended: {_FIELDS}", _open, {"started_at": datetime, "id": UUID}
