@@ -50,7 +50,7 @@ class KpiQuery:
                 gap
                 for source in kpi.needs
                 for one in of
-                for gap in source.gaps(self.datasets[source.key].parts[one], window)
+                for gap in source.gaps(self.datasets[source].parts[one], window)
             ]
         except Exception as error:
             self._report(kpi, error)
@@ -167,7 +167,7 @@ def _share(community: Community, value: Value) -> dict[str, Any]:
 
 def freshness(kpi: Kpi, datasets: Datasets) -> dict[str, Any]:
     """Up to when all inputs are known, and which community is the stalest."""
-    inputs = [data for source in kpi.needs for data in datasets[source.key].parts.values()]
+    inputs = [data for source in kpi.needs for data in datasets[source].parts.values()]
     if not inputs:
         return {"as_of": None, "stalest": None}
     stalest = min(inputs, key=lambda data: _instant(data.span.as_of))

@@ -7,9 +7,9 @@ known, and from no others; the others are reported as missing.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.kpis.contract import Community, Dataset, Kpi, Measure, Missing, Reason, Value, Window
+from app.kpis.contract import Community, Dataset, Kpi, Measure, Missing, Reason, Source, Value, Window
 
-Datasets = Mapping[str, Dataset[Any]]
+Datasets = Mapping[Source[Any], Dataset[Any]]
 """The loaded data of a project, by source."""
 
 
@@ -56,18 +56,18 @@ def _alone(kpi: Kpi, datasets: Datasets, of: Sequence[Community], window: Window
 
 def communities(kpi: Kpi, datasets: Datasets) -> list[Community]:
     """The communities that all of a KPI's sources cover."""
-    first, *others = (datasets[source.key].parts for source in kpi.needs)
+    first, *others = (datasets[source].parts for source in kpi.needs)
     return [one for one in first if all(one in other for other in others)]
 
 
 def failed_dataset(kpi: Kpi, datasets: Datasets) -> Dataset[Any] | None:
     """An input of the KPI that could not be loaded; None where all are there."""
-    return next((one for source in kpi.needs if (one := datasets[source.key]).failed), None)
+    return next((one for source in kpi.needs if (one := datasets[source]).failed), None)
 
 
 def unknown_reason(kpi: Kpi, datasets: Datasets) -> str:
     """Why there is no value where there is no community to name."""
-    needed = [datasets[source.key] for source in kpi.needs]
+    needed = [datasets[source] for source in kpi.needs]
     return next((one.reason for one in needed if not one.parts), needed[0].reason)
 
 
@@ -94,7 +94,7 @@ def _share(kpi: Kpi, datasets: Datasets, community: Community, windows: Sequence
     empty: dict[int, Measure[Any]] = {}
     today = windows[0].today
     for measure in kpi.measures:
-        data = datasets[measure.source.key].parts[community]
+        data = datasets[measure.source].parts[community]
         amounts = measure.amounts(data, windows)
         columns += amounts
         first, last = measure.complete(data, today)

@@ -287,7 +287,7 @@ class Source(Generic[D]):
 
     key: ClassVar[str]
     title: ClassVar[str]
-    rows: ClassVar[ColumnElement[Any]]
+    rows: ColumnElement[Any]
     """The rows of the enclosing statement's project, as JSON. Parameters: `LoadRequest.parameters`."""
 
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[D]:

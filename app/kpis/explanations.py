@@ -7,7 +7,7 @@ from typing import Any
 
 from app.kpis import answers
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import AddsUp, Community, CommunityData, Excluded, Kpi, Term, Value
+from app.kpis.contract import AddsUp, Community, CommunityData, Excluded, Kpi, Source, Term, Value
 
 _FIGURE = "{:.6g}"
 
@@ -29,9 +29,7 @@ def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
             *(term for one, share in shares.items() for term in _inputs(share.evidence, one)),
         ],
         "adjustments": [*_adjustments(value.excluded, "left-out"), *_adjustments(value.included, "included")],
-        "sources": [
-            {"key": source.key, "title": source.title, **_freshness(kpi, query, source.key)} for source in kpi.needs
-        ],
+        "sources": [{"key": source.key, "title": source.title, **_freshness(query, source)} for source in kpi.needs],
         "source": kpi.doc.source,
         "caveats": list(kpi.doc.caveats),
         "recount": kpi.doc.recount,
@@ -91,7 +89,7 @@ def _adjustments(amounts: Sequence[Excluded], effect: str) -> list[dict[str, Any
     ]
 
 
-def _freshness(kpi: Kpi, query: KpiQuery, source: str) -> dict[str, Any]:
+def _freshness(query: KpiQuery, source: Source[Any]) -> dict[str, Any]:
     parts = query.datasets[source].parts
     return {
         "communities": [

@@ -98,14 +98,14 @@ async def load(connection: AsyncConnection, request: LoadRequest, kpis: Iterable
     """
     sources = tuple(dict.fromkeys(source for kpi in kpis for source in kpi.needs))
     rows = sorted((await _rows(connection, request, sources)).values(), key=lambda row: (row[3], row[0].hex))
-    loaded: dict[Project, dict[str, Dataset[Any]]] = {_project(row, request.now): {} for row in rows}
+    loaded: dict[Project, dict[Source[Any], Dataset[Any]]] = {_project(row, request.now): {} for row in rows}
     for number, source in enumerate(sources, _PROJECT_COLUMNS):
         by_project = {
             project: _dataset(source, project, row[number], request) for project, row in zip(loaded, rows, strict=True)
         }
         await _supplement(connection, request, source, by_project)
         for project, dataset in by_project.items():
-            loaded[project][source.key] = dataset
+            loaded[project][source] = dataset
     return dict(loaded)
 
 

@@ -24,7 +24,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
-    measures=(Gained(ENGAGED), AverageSize(empty=EMPTY)),
+    measures=(Gained(*ENGAGED), AverageSize(empty=EMPTY)),
     value=value,
     evidence=(gains(*ENGAGED), OF_DAYS),
     doc=Doc(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -46,75 +46,8 @@ ENGAGED: Final[Metrics] = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Met
 
 NOT_GIVEN: Final = "not-given"
 """The platform supports this metric, and did not give it."""
-METRIC_BITS: Final = {metric: 1 << number for number, metric in enumerate((*VIEWED, *ENGAGED))}
-
-
-class GainDays(CommunityData):
-    """The gains of one community by day."""
-
-    __slots__ = ("_columns", "_sums", "_withheld", "has_pre_tracking", "reasons", "support")
-
-    def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
-        super().__init__(community, span, request)
-        self._columns = columns or ((),) * 7
-        self._sums: dict[object, list[int]] = {}
-        self.support = _support(community.platform)
-        """Which metrics the platform gives, by the column of their gains."""
-        self._withheld = 0
-        """The supported metrics that were unknown on some day, as bits."""
-        for unknown in set(self._columns[_UNKNOWN]):
-            self._withheld |= unknown & (self.support[_VIEWS].bits | self.support[_ENGAGEMENT].bits)
-        self.has_pre_tracking = any(any(self._columns[of + _PRE_TRACKING]) for of in (_VIEWS, _ENGAGEMENT))
-        self.reasons: dict[str, str] = {}
-        """Why a metric is withheld, where that is known."""
-
-    @property
-    def is_withheld(self) -> bool:
-        """Whether a supported metric was unknown on some day."""
-        return bool(self._withheld)
-
-    def sums(self, column: int) -> list[int]:
-        """The running sums of a column. What is unknown counts as 0: see `withheld`."""
-        if column not in self._sums:
-            self._sums[column] = running_sums(self.length, self._columns[0], self._columns[column])
-        return self._sums[column]
-
-    def has_rows(self, window: Window) -> bool:
-        """Whether anything is stored of the window."""
-        return any(window.start <= at < window.stop for at in self._columns[0])
-
-    def pre_tracking(self, column: int, windows: Sequence[Window]) -> list[list[int]]:
-        """The parts of gains that count as a sum for the day of publication: gained before the first poll, and late."""
-        if not self.has_pre_tracking:
-            return [[0] * len(windows), [0] * len(windows)]
-        sums, late = self.sums(column), (self.community.connected - self.first).days + 1
-        between = [sums[min(max(late, start), stop)] for _, _, _, start, stop in windows]
-        return [
-            [middle - sums[window.start] for middle, window in zip(between, windows, strict=True)],
-            [sums[window.stop] - middle for middle, window in zip(between, windows, strict=True)],
-        ]
-
-    def may_withhold(self, bits: int) -> bool:
-        """Whether some of these metrics were unknown on some day."""
-        return bool(self._withheld & bits)
-
-    def withheld(self, metrics: Metrics, window: Window) -> Metrics:
-        """Those of the metrics that no poll of the window brought, though there were polls."""
-        snapshots = self.sums(_SNAPSHOTS) if self._withheld else ()
-        if not self._withheld or snapshots[window.stop] == snapshots[window.start]:
-            return ()
-        return tuple(metric for metric in metrics if not self._known_days(metric, window))
-
-    def _known_days(self, metric: Metric, window: Window) -> int:
-        """The number of days in the window on which the metric was known."""
-        if metric not in self._sums:
-            is_known = [not unknown & METRIC_BITS[metric] for unknown in self._columns[_UNKNOWN]]
-            self._sums[metric] = running_sums(self.length, self._columns[0], is_known)
-        return self._sums[metric][window.stop] - self._sums[metric][window.start]
-
-
-_SNAPSHOTS, _UNKNOWN, _VIEWS, _ENGAGEMENT, _PRE_TRACKING = 1, 2, 3, 4, 2
-"""Columns of `Engagement.rows` after the positions; those of pre-tracking stand two after their gains."""
+_SNAPSHOTS, _UNKNOWN, _GAIN, _PRE_TRACKING = 1, 2, 3, 4
+"""Columns of the rows, after the positions."""
 
 
 class Support(NamedTuple):
@@ -126,15 +59,79 @@ class Support(NamedTuple):
     """How long before today a day begins of which some of them may still come; None where none comes late."""
 
 
-@lru_cache(maxsize=64)
-def _support(platform: str | None) -> Mapping[int, Support]:
+@lru_cache(maxsize=256)
+def _support(platform: str | None, metrics: Metrics) -> Support:
     spec = platforms.adapter(platform).spec if platform is not None and platform in platforms.adapters() else None
-    by_column: dict[int, Support] = {}
-    for column, metrics in ((_VIEWS, VIEWED), (_ENGAGEMENT, ENGAGED)):
-        supported = tuple(metric for metric in metrics if spec is None or metric in spec.metrics)
-        delay = -(-spec.delay // DAY) * DAY if spec is not None and spec.delayed.intersection(supported) else None
-        by_column[column] = Support(supported, sum(METRIC_BITS[metric] for metric in supported), delay)
-    return by_column
+    supported = tuple(metric for metric in metrics if spec is None or metric in spec.metrics)
+    delay = -(-spec.delay // DAY) * DAY if spec is not None and spec.delayed.intersection(supported) else None
+    return Support(supported, sum(1 << metrics.index(metric) for metric in supported), delay)
+
+
+class GainDays(CommunityData):
+    """The gains of one community by day, in some metrics."""
+
+    __slots__ = ("_columns", "_metrics", "_sums", "_withheld", "has_pre_tracking", "reasons", "support")
+
+    def __init__(
+        self, community: Community, span: Span, columns: Columns, request: LoadRequest, metrics: Metrics
+    ) -> None:
+        super().__init__(community, span, request)
+        self._columns = columns or ((),) * 5
+        self._metrics = metrics
+        self._sums: dict[object, list[int]] = {}
+        self.support = _support(community.platform, metrics)
+        self._withheld = 0
+        """The supported metrics that were unknown on some day, as bits."""
+        for unknown in set(self._columns[_UNKNOWN]):
+            self._withheld |= unknown & self.support.bits
+        self.has_pre_tracking = any(self._columns[_PRE_TRACKING])
+        self.reasons: dict[str, str] = {}
+        """Why a metric is withheld, where that is known."""
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether a supported metric was unknown on some day."""
+        return bool(self._withheld)
+
+    @property
+    def gains(self) -> list[int]:
+        """The running sums of what was gained. What is unknown counts as 0: see `withheld`."""
+        return self._sums_of(_GAIN)
+
+    def _sums_of(self, column: int) -> list[int]:
+        if column not in self._sums:
+            self._sums[column] = running_sums(self.length, self._columns[0], self._columns[column])
+        return self._sums[column]
+
+    def has_rows(self, window: Window) -> bool:
+        """Whether anything is stored of the window."""
+        return any(window.start <= at < window.stop for at in self._columns[0])
+
+    def pre_tracking(self, windows: Sequence[Window]) -> list[list[int]]:
+        """The parts of gains that count as a sum for the day of publication: gained before the first poll, and late."""
+        if not self.has_pre_tracking:
+            return [[0] * len(windows), [0] * len(windows)]
+        sums, late = self._sums_of(_PRE_TRACKING), (self.community.connected - self.first).days + 1
+        between = [sums[min(max(late, start), stop)] for _, _, _, start, stop in windows]
+        return [
+            [middle - sums[window.start] for middle, window in zip(between, windows, strict=True)],
+            [sums[window.stop] - middle for middle, window in zip(between, windows, strict=True)],
+        ]
+
+    def withheld(self, window: Window) -> Metrics:
+        """The supported metrics that no poll of the window brought, though there were polls."""
+        snapshots = self._sums_of(_SNAPSHOTS) if self._withheld else ()
+        if not self._withheld or snapshots[window.stop] == snapshots[window.start]:
+            return ()
+        return tuple(metric for metric in self.support.metrics if not self._known_days(metric, window))
+
+    def _known_days(self, metric: Metric, window: Window) -> int:
+        """The number of days in the window on which the metric was known."""
+        if metric not in self._sums:
+            bit = 1 << self._metrics.index(metric)
+            is_known = [not unknown & bit for unknown in self._columns[_UNKNOWN]]
+            self._sums[metric] = running_sums(self.length, self._columns[0], is_known)
+        return self._sums[metric][window.stop] - self._sums[metric][window.start]
 
 
 class Gained(Measure[GainDays]):
@@ -147,26 +144,24 @@ class Gained(Measure[GainDays]):
 
     nothing = (0, 0, 0)
 
-    def __init__(self, metrics: Metrics) -> None:
-        self.source = ENGAGEMENT
-        self._column = _VIEWS if metrics == VIEWED else _ENGAGEMENT
+    def __init__(self, *metrics: Metric) -> None:
+        self.source = _engagement(metrics)
 
     def amounts(self, data: GainDays, windows: Sequence[Window]) -> list[list[int]]:
         """The three sums."""
-        gained = sums_of(data.sums(self._column), windows)
-        return [gained, *data.pre_tracking(self._column + _PRE_TRACKING, windows)]
+        return [sums_of(data.gains, windows), *data.pre_tracking(windows)]
 
     def complete(self, data: GainDays, today: date) -> tuple[date, date]:
         """From the connection to the last poll, unless a metric comes late or was not given."""
-        metrics, bits, delay = data.support[self._column]
-        if not metrics or data.may_withhold(bits):
+        metrics, _, delay = data.support
+        if not metrics or data.is_withheld:
             return date.max, date.min
         first, last = super().complete(data, today)
         return max(first, data.community.connected), last if delay is None else min(last, today - delay - DAY)
 
     def missing(self, data: GainDays, window: Window) -> tuple[bool, Sequence[Missing]]:
         """Whether the sums are known, and what of them is not."""
-        supported, _, delay = data.support[self._column]
+        supported, _, delay = data.support
         if not supported:
             return False, [data.missing_whole(Reason.UNSUPPORTED, window)]
         has_data, missing = data.missing(window)
@@ -182,7 +177,7 @@ class Gained(Measure[GainDays]):
         if delay is not None and window.today - delay <= last_day:
             since = max(window.today - delay, window.first)
             missing.append(Missing(community, Reason.PENDING, since, last_day))
-        withheld = data.withheld(supported, window)
+        withheld = data.withheld(window)
         if withheld:
             missing.append(data.missing_whole(data.reasons.get(withheld[0].value, NOT_GIVEN), window))
         return len(withheld) < len(supported), missing
@@ -197,15 +192,37 @@ def included(before_connection: int, late: int) -> tuple[Excluded, ...]:
 
 
 _columns: Final = RollupDay.__table__.c
-_engagement: Final = sum(
-    (func.coalesce(_columns[metric.value], 0) for metric in ENGAGED[1:]), func.coalesce(_columns[ENGAGED[0].value], 0)
-)
 
 
 def _sum(of: ColumnElement[Any], *, pre_tracking: bool = False) -> ColumnElement[Any]:
     total = func.sum(of)
     return cast(
         total.filter(RollupDay.source == DifferenceSource.PRE_TRACKING.value) if pre_tracking else total, BigInteger
+    )
+
+
+def _rows(metrics: Metrics) -> ColumnElement[Any]:
+    """By day: the polls, the metrics of which nothing was known, as bits, what was gained, and what of it before."""
+    unknown = (
+        case((func.count(_columns[metric.value]) == 0, 1 << number), else_=0) for number, metric in enumerate(metrics)
+    )
+    first, *others = (func.coalesce(_columns[metric.value], 0) for metric in metrics)
+    gained = sum(others, first)
+    return columns_by_community(
+        select(
+            RollupDay.community_id,
+            position(RollupDay.__table__.c.day),
+            cast(func.sum(RollupDay.snapshots), BigInteger),
+            sum(unknown, literal(0, Integer)),
+            _sum(gained),
+            _sum(gained, pre_tracking=True),
+        )
+        .where(
+            RollupDay.workspace_id == WORKSPACE,
+            RollupDay.project_id == PROJECT.c.id,
+            RollupDay.day.between(FIRST, LAST),
+        )
+        .group_by(RollupDay.day, RollupDay.community_id)
     )
 
 
@@ -224,35 +241,18 @@ _REASONS_STATEMENT: Final = (
 
 
 class Engagement(Source[GainDays]):
-    """Views, reactions, comments, shares, quotes and saves gained."""
+    """What was gained in some of the counters: views, reactions, comments, shares, quotes, saves."""
 
     key = "engagement"
     title = "Counters of posts, as polled: what each day added"
-    rows = columns_by_community(
-        select(
-            RollupDay.community_id,
-            position(RollupDay.__table__.c.day),
-            cast(func.sum(RollupDay.snapshots), BigInteger),
-            sum(
-                (case((func.count(_columns[metric.value]) == 0, bit), else_=0) for metric, bit in METRIC_BITS.items()),
-                literal(0, Integer),
-            ),
-            _sum(_columns.views),
-            _sum(_engagement),
-            _sum(_columns.views, pre_tracking=True),
-            _sum(_engagement, pre_tracking=True),
-        )
-        .where(
-            RollupDay.workspace_id == WORKSPACE,
-            RollupDay.project_id == PROJECT.c.id,
-            RollupDay.day.between(FIRST, LAST),
-        )
-        .group_by(RollupDay.day, RollupDay.community_id)
-    )
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.rows = _rows(metrics)
+        self._metrics = metrics
 
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[GainDays]:
         """The requested days, by community."""
-        return by_posts(project, rows, GainDays, request)
+        return by_posts(project, rows, partial(GainDays, metrics=self._metrics), request)
 
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[GainDays]]
@@ -289,7 +289,10 @@ def by_posts(project: Project, rows: Any, make: MakeData[D], request: LoadReques
     )
 
 
-ENGAGEMENT: Final = Engagement()
+@lru_cache(maxsize=64)
+def _engagement(metrics: Metrics) -> Engagement:
+    """One source for each set of metrics, so that KPIs of the same metrics load it once."""
+    return Engagement(metrics)
 
 
 def gains(*metrics: Metric) -> Section:
