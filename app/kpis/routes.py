@@ -40,15 +40,12 @@ AsOf = Annotated[
 CompareParam = Annotated[Literal["previous", "none"], Query(description="`none` omits the previous window.")]
 
 
-async def _kpi(key: str) -> Kpi:
-    """The KPI of the path."""
+def _kpi(key: str) -> Kpi:
+    """The KPI of the path; `NotFound` where there is none."""
     kpi = all_kpis().get(key)
     if kpi is None:
         raise NotFound("There is no KPI with this key; GET /v1/kpis lists them.")
     return kpi
-
-
-KpiDep = Annotated[Kpi, Depends(_kpi)]
 
 
 def _json(content: dict[str, Any]) -> Response:
@@ -155,7 +152,7 @@ async def of_project(
 )
 async def of_key(
     project_id: UUID,
-    kpi: KpiDep,
+    key: str,
     loader: KpiLoaderDep,
     first: From = None,
     to: To = None,
@@ -163,6 +160,7 @@ async def of_key(
     compare: CompareParam = "previous",
 ) -> Response:
     """One KPI: value, previous window, series, communities, freshness and coverage."""
+    kpi = _kpi(key)
     query = await loader.load_query(project_id, [kpi], first, to, granularity, compare=compare == "previous")
     return _answer(answers.answer(kpi, query), query)
 
@@ -174,9 +172,10 @@ async def of_key(
     responses=problems(404),
 )
 async def explain(
-    project_id: UUID, kpi: KpiDep, loader: KpiLoaderDep, first: From = None, to: To = None, as_of: AsOf = None
+    project_id: UUID, key: str, loader: KpiLoaderDep, first: From = None, to: To = None, as_of: AsOf = None
 ) -> Response:
     """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments."""
+    kpi = _kpi(key)
     return _json(explanations.explain(kpi, await loader.as_of(as_of).load_query(project_id, [kpi], first, to)))
 
 
@@ -188,7 +187,7 @@ async def explain(
 )
 async def rows(
     project_id: UUID,
-    kpi: KpiDep,
+    key: str,
     loader: KpiLoaderDep,
     pager: PagerDep,
     first: From = None,
@@ -202,6 +201,7 @@ async def rows(
     All pages are as of one instant. Where a row of them, or what is known of the communities, changes meanwhile, the
     next page is refused with 409 `evidence-changed`.
     """
+    kpi = _kpi(key)
     position = evidence.start(kpi, pager, cursor, as_of or loader.now)
     query = await loader.as_of(position.as_of).load_query(project_id, [kpi], first, to)
     page = await evidence.page(
