@@ -169,13 +169,15 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """What the sources load: days of projects of one workspace, as known at `now`."""
+    """What the sources load: days of projects of one workspace, as of `now`."""
 
     workspace_id: UUID
     project_ids: tuple[UUID, ...]
     first: date
     last: date
     now: datetime
+    is_past: bool = False
+    """Whether `now` is past: what came since is taken off the sums that were kept."""
 
     @property
     def length(self) -> int:

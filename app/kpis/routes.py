@@ -64,10 +64,13 @@ def _answer(content: dict[str, Any], query: KpiQuery) -> Response:
 class KpiLoader:
     """Loads everything that the KPIs of one project need, each source once."""
 
-    def __init__(self, workspace_id: UUID, connection: AsyncConnection, now: datetime) -> None:
+    def __init__(
+        self, workspace_id: UUID, connection: AsyncConnection, now: datetime, *, is_past: bool = False
+    ) -> None:
         self.workspace_id = workspace_id
         self.connection = connection
         self.now = now
+        self.is_past = is_past
 
     def as_of(self, instant: datetime | None) -> "KpiLoader":
         """The loader of what was known at an earlier instant; itself without one. `Invalid` for one to come."""
@@ -79,7 +82,7 @@ class KpiLoader:
                 code="invalid-as-of",
                 errors=[{"in": "query", "field": "as_of", "code": "invalid-as-of", "detail": "It has not come."}],
             )
-        return KpiLoader(self.workspace_id, self.connection, instant)
+        return KpiLoader(self.workspace_id, self.connection, instant, is_past=instant < self.now)
 
     async def load_query(
         self,
@@ -93,7 +96,7 @@ class KpiLoader:
     ) -> KpiQuery:
         """The query with its inputs; raises `NotFound` for another workspace's project."""
         days = await self._days_to_load(project_id, first, last, granularity)
-        request = LoadRequest(self.workspace_id, (project_id,), days.first, days.last, self.now)
+        request = LoadRequest(self.workspace_id, (project_id,), days.first, days.last, self.now, self.is_past)
         project, datasets = await projects.one(self.connection, request, kpis)
         window = requested_days(first, last, granularity, project.today)
         return KpiQuery(project, window, granularity, compare, request, datasets)

@@ -194,3 +194,30 @@ async def test_an_instant_to_come_is_refused(busy: Client) -> None:
     for part in ("evidence", "explain"):
         refused = await busy.agency.get(f"{busy.path}/engagement/{part}", 422, as_of=to_come)
         assert refused["code"] == "invalid-as-of"
+
+
+async def test_value_explanation_and_evidence_share_an_instant(busy: Client) -> None:
+    """Whatever comes after the answer, its links lead to the same figures."""
+    chance = random.Random(3)
+    answers = {key: await busy.kpi(key, **WINDOW) for key in all_kpis()}
+    _clock(busy).advance(timedelta(minutes=5))
+    for _ in range(2):
+        await _later_poll(busy, chance)
+    await _new_click(busy, chance)
+    await _handled(busy, chance)
+    _clock(busy).advance(timedelta(minutes=5))
+    changed = set()
+    for key, answer in answers.items():
+        explained = (await busy.agency.http.get(answer["links"]["explain"])).json()
+        for name in ("value", "status", "reason", "excluded"):
+            assert explained[name] == answer[name], (key, name)
+        if (await busy.kpi(key, **WINDOW))["value"] != answer["value"]:
+            changed.add(key)
+    assert {
+        "engagement",
+        "engagement_rate",
+        "community_size",
+        "clicks",
+        "inquiries_received",
+        "handled_rate",
+    } <= changed

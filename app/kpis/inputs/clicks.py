@@ -1,11 +1,13 @@
 """Clicks on tracked links, of people and of bots."""
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, Text, cast, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.db import in_workspace
 from app.kpis.contract import (
@@ -21,8 +23,8 @@ from app.kpis.contract import (
     Span,
     Window,
 )
-from app.kpis.inputs.columns import Counted, DailyCounts, MakeData
-from app.kpis.inputs.parameters import FIRST, LAST, PROJECT, WORKSPACE, columns_by_community, position
+from app.kpis.inputs.columns import Counted, DailyCounts, MakeData, taken_off
+from app.kpis.inputs.parameters import AS_OF, FIRST, LAST, PROJECT, PROJECTS, WORKSPACE, columns_by_community, position
 from app.links.models import Click, ClickDay, Link
 
 NO_LINKS: Final = "no-links"
@@ -68,6 +70,21 @@ def _key(community: Community) -> str:
     return "" if community.id is None else str(community.id)
 
 
+_LATER: Final = (
+    select(
+        Click.community_id,
+        Click.day,
+        func.count().filter(Click.bot.is_(None), Click.repeat.is_(False)),
+        func.count().filter(Click.bot.is_not(None)),
+        func.count().filter(Click.bot.is_(None), Click.repeat.is_(True)),
+    )
+    .where(
+        in_workspace(Click, WORKSPACE), Click.project_id == PROJECTS, Click.day.between(FIRST, LAST), Click.at > AS_OF
+    )
+    .group_by(Click.community_id, Click.day)
+)
+
+
 class Clicks(Source[DailyCounts]):
     """Clicks on tracked links, by day: of people, of bots, and people's repeated ones, which are not counted again."""
 
@@ -94,6 +111,21 @@ class Clicks(Source[DailyCounts]):
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
         """The requested days, by community."""
         return by_links(project, rows, DailyCounts, request)
+
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[DailyCounts]]
+    ) -> None:
+        """Take off the clicks that came since an earlier instant."""
+        if not request.is_past:
+            return
+        later: defaultdict[UUID | None, list[tuple[date, Sequence[int]]]] = defaultdict(list)
+        for community_id, day, *counts in (await connection.execute(_LATER, request.parameters)).all():
+            later[community_id].append((day, counts))
+        for dataset in datasets.values():
+            for one, data in dataset.parts.items():
+                if one.id in later:
+                    columns = taken_off(data.columns or ([], [], [], []), request, later[one.id])
+                    dataset.parts[one] = DailyCounts(one, data.span, columns, request)
 
     def gaps(self, data: DailyCounts, window: Window) -> Iterable[Missing]:
         """None: a day without clicks had none."""

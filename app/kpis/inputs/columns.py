@@ -1,6 +1,7 @@
 """Amounts by day, and sums of them over any days."""
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from itertools import accumulate
 from typing import Any
 
@@ -35,20 +36,29 @@ def sums_of(sums: Sequence[int], windows: Sequence[Window]) -> list[int]:
 class DailyCounts(CommunityData):
     """Counts by day; a day without a row has none."""
 
-    __slots__ = ("_columns", "_sums")
+    __slots__ = ("_sums", "columns")
 
     def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
         super().__init__(community, span, request)
-        self._columns = columns
+        self.columns = columns
         self._sums: dict[int, list[int]] = {}
 
     def sums(self, column: int) -> list[int]:
         """The running sums of a column; the first one after the positions is 1."""
         if column not in self._sums:
-            amounts = self._columns[column] if self._columns else ()
-            positions = self._columns[0] if self._columns else ()
+            amounts = self.columns[column] if self.columns else ()
+            positions = self.columns[0] if self.columns else ()
             self._sums[column] = running_sums(self.length, positions, amounts)
         return self._sums[column]
+
+
+def taken_off(columns: Columns, request: LoadRequest, rows: Iterable[tuple[date, Sequence[int]]]) -> list[list[Any]]:
+    """The columns with further rows that take amounts off those of their days."""
+    made = [list(column) for column in columns]
+    for day, amounts in rows:
+        for column, amount in zip(made, ((day - request.first).days, *(-amount for amount in amounts)), strict=True):
+            column.append(amount)
+    return made
 
 
 class Counted(Measure[DailyCounts]):

@@ -1,5 +1,6 @@
 """The gains of each day in the counters of the communities' posts."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache, partial
@@ -32,8 +33,18 @@ from app.kpis.contract import (
     Span,
     Window,
 )
-from app.kpis.inputs.columns import Columns, MakeData, running_sums, sums_of
-from app.kpis.inputs.parameters import FIRST, LAST, PROJECT, WORKSPACE, columns_by_community, polled, position
+from app.kpis.inputs.columns import Columns, MakeData, running_sums, sums_of, taken_off
+from app.kpis.inputs.parameters import (
+    AS_OF,
+    FIRST,
+    LAST,
+    PROJECT,
+    PROJECTS,
+    WORKSPACE,
+    columns_by_community,
+    polled,
+    position,
+)
 from app.metrics.contributions import PUBLICATION, SNAPSHOT, contributions
 from app.metrics.models import DifferenceSource, PostLast, RollupDay
 from app.platforms.contract import Metric
@@ -70,21 +81,21 @@ def _support(platform: str | None, metrics: Metrics) -> Support:
 class GainDays(CommunityData):
     """The gains of one community by day, in some metrics."""
 
-    __slots__ = ("_columns", "_metrics", "_sums", "_withheld", "has_pre_tracking", "reasons", "support")
+    __slots__ = ("_metrics", "_sums", "_withheld", "columns", "has_pre_tracking", "reasons", "support")
 
     def __init__(
         self, community: Community, span: Span, columns: Columns, request: LoadRequest, metrics: Metrics
     ) -> None:
         super().__init__(community, span, request)
-        self._columns = columns or ((),) * 5
+        self.columns = columns or ((),) * 5
         self._metrics = metrics
         self._sums: dict[object, list[int]] = {}
         self.support = _support(community.platform, metrics)
         self._withheld = 0
         """The supported metrics that were unknown on some day, as bits."""
-        for unknown in set(self._columns[_UNKNOWN]):
+        for unknown in set(self.columns[_UNKNOWN]):
             self._withheld |= unknown & self.support.bits
-        self.has_pre_tracking = any(self._columns[_PRE_TRACKING])
+        self.has_pre_tracking = any(self.columns[_PRE_TRACKING])
         self.reasons: dict[str, str] = {}
         """Why a metric is withheld, where that is known."""
 
@@ -100,12 +111,12 @@ class GainDays(CommunityData):
 
     def _sums_of(self, column: int) -> list[int]:
         if column not in self._sums:
-            self._sums[column] = running_sums(self.length, self._columns[0], self._columns[column])
+            self._sums[column] = running_sums(self.length, self.columns[0], self.columns[column])
         return self._sums[column]
 
     def has_rows(self, window: Window) -> bool:
         """Whether anything is stored of the window."""
-        return any(window.start <= at < window.stop for at in self._columns[0])
+        return any(window.start <= at < window.stop for at in self.columns[0])
 
     def pre_tracking(self, windows: Sequence[Window]) -> list[list[int]]:
         """The parts of gains that count as a sum for the day of publication: gained before the first poll, and late."""
@@ -129,8 +140,8 @@ class GainDays(CommunityData):
         """The number of days in the window on which the metric was known."""
         if metric not in self._sums:
             bit = 1 << self._metrics.index(metric)
-            is_known = [not unknown & bit for unknown in self._columns[_UNKNOWN]]
-            self._sums[metric] = running_sums(self.length, self._columns[0], is_known)
+            is_known = [not unknown & bit for unknown in self.columns[_UNKNOWN]]
+            self._sums[metric] = running_sums(self.length, self.columns[0], is_known)
         return self._sums[metric][window.stop] - self._sums[metric][window.start]
 
 
@@ -257,7 +268,12 @@ class Engagement(Source[GainDays]):
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[GainDays]]
     ) -> None:
-        """Why a metric is withheld; where posts differ, the first reason by alphabet."""
+        """Why a metric is withheld, the first reason by alphabet where posts differ.
+
+        As of an earlier instant, what later polls added is taken off.
+        """
+        if request.is_past:
+            await self._take_off_later(connection, request, datasets)
         withheld = {
             data.community.id: data
             for dataset in datasets.values()
@@ -270,6 +286,33 @@ class Engagement(Source[GainDays]):
                 reasons = withheld[community_id].reasons
                 for metric, reason in missing.items():
                     reasons[metric] = min(reasons.get(metric, "~"), reason.replace("_", "-"))
+
+    async def _take_off_later(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[GainDays]]
+    ) -> None:
+        every = contributions(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECTS).subquery(
+            "every"
+        )
+        amount = func.sum(every.c.difference)
+        before = func.coalesce(amount.filter(every.c.source == DifferenceSource.PRE_TRACKING.value), 0)
+        statement = (
+            select(every.c.community_id, every.c.day, cast(amount, BigInteger), cast(before, BigInteger))
+            .where(
+                every.c.at > AS_OF,
+                every.c.day.between(FIRST, LAST),
+                every.c.metric.in_([metric.value for metric in self._metrics]),
+            )
+            .group_by(every.c.community_id, every.c.day)
+        )
+        later: defaultdict[UUID | None, list[tuple[date, Sequence[int]]]] = defaultdict(list)
+        nothing_known = (1 << len(self._metrics)) - 1
+        for community_id, day, gained, gained_before in (await connection.execute(statement, request.parameters)).all():
+            later[community_id].append((day, (0, -nothing_known, gained, gained_before)))
+        for dataset in datasets.values():
+            for one, data in dataset.parts.items():
+                if one.id in later:
+                    columns = taken_off(data.columns, request, later[one.id])
+                    dataset.parts[one] = GainDays(one, data.span, columns, request, self._metrics)
 
     def gaps(self, data: GainDays, window: Window) -> Iterable[Missing]:
         """None within the span: old posts are not polled every day, and a missed poll loses nothing."""

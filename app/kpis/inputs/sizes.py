@@ -1,14 +1,15 @@
 """The sizes of communities: the first and last size polled on each day."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import accumulate
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, literal, select, true, union_all
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import BigInteger, DateTime, and_, bindparam, func, literal, select, true, union_all
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
@@ -30,9 +31,11 @@ from app.kpis.contract import (
 )
 from app.kpis.inputs.columns import Columns, running_sums
 from app.kpis.inputs.parameters import (
+    AS_OF,
     FIRST,
     LAST,
     PROJECT,
+    PROJECTS,
     WORKSPACE,
     columns_by_community,
     local_day,
@@ -86,6 +89,33 @@ class SizeDays(CommunityData):
         if self.community.size_seen_at is not None and not self._before[until_today]:
             return [self.missing_whole(Reason.UNSUPPORTED, window)]
         return self.missing(window)[1] or [self.missing_whole(Reason.NOT_MEASURED_YET, window)]
+
+
+_LAST_DAY: Final = (
+    select(
+        CommunitySnapshot.community_id,
+        func.array_agg(aggregate_order_by(CommunitySnapshot.size, CommunitySnapshot.at), type_=ARRAY(BigInteger))[1],
+        func.array_agg(
+            aggregate_order_by(CommunitySnapshot.size, CommunitySnapshot.at.desc()), type_=ARRAY(BigInteger)
+        )[1],
+    )
+    .join(
+        CommunityRow,
+        and_(
+            CommunityRow.workspace_id == CommunitySnapshot.workspace_id,
+            CommunityRow.id == CommunitySnapshot.community_id,
+        ),
+    )
+    .where(
+        CommunitySnapshot.workspace_id == WORKSPACE,
+        in_workspace(CommunityRow, WORKSPACE),
+        CommunityRow.project_id == PROJECTS,
+        CommunitySnapshot.at >= bindparam("midnight", type_=DateTime(timezone=True)),
+        CommunitySnapshot.at <= AS_OF,
+    )
+    .group_by(CommunitySnapshot.community_id)
+)
+"""The first and the last size of the day of an earlier instant, up to that instant."""
 
 
 class Sizes(Source[SizeDays]):
@@ -143,6 +173,23 @@ class Sizes(Source[SizeDays]):
             )
             for community in project.communities
         )
+
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[SizeDays]]
+    ) -> None:
+        """As of an earlier instant, leave out later polls."""
+        if not request.is_past:
+            return
+        for project, dataset in datasets.items():
+            values = {**request.parameters, "midnight": project.start_of(project.today)}
+            of_day = {row[0]: row[1:] for row in (await connection.execute(_LAST_DAY, values)).all()}
+            for one, data in dataset.parts.items():
+                polled = zip(data.days, data.firsts, data.lasts, strict=True)
+                kept = [sizes for sizes in polled if sizes[0] < project.today]
+                if one.id in of_day and project.today <= request.last:
+                    kept.append((project.today, *of_day[one.id]))
+                columns = [[(day - request.first).days for day, _, _ in kept], *zip(*kept, strict=True)]
+                dataset.parts[one] = SizeDays(one, data.span, (columns[0], *columns[2:]) if kept else (), request)
 
     def gaps(self, data: SizeDays, window: Window) -> Iterable[Missing]:
         """Days without any snapshot."""
