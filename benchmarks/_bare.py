@@ -12,44 +12,44 @@ from starlette.routing import Route
 
 from app.kpis.schemas import KpiAnswer
 
-BODY = "INSTEP_BENCHMARK_BODY"
-"""The environment variable that names the file with the answer's bytes."""
+FOLDER = "INSTEP_BENCHMARK_ANSWERS"
+"""The environment variable that names the folder with an answer's bytes for each key."""
 PATH = "/v1/projects/{project_id}/kpis/{key}"
 
 
-def _body() -> bytes:
-    return Path(os.environ[BODY]).read_bytes()
+def _bodies() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(os.environ[FOLDER]).iterdir()}
 
 
 def starlette() -> Starlette:
     """A route that returns the bytes."""
-    body = _body()
+    bodies = _bodies()
 
     async def answer(request: Request) -> Response:
-        return Response(body, media_type="application/json")
+        return Response(bodies[request.path_params["key"]], media_type="application/json")
 
     return Starlette(routes=[Route(PATH, answer)])
 
 
 def fastapi() -> FastAPI:
     """An operation that returns the bytes."""
-    body = _body()
+    bodies = _bodies()
     app = FastAPI()
 
     @app.get(PATH)
     async def answer(project_id: str, key: str) -> Response:
-        return Response(body, media_type="application/json")
+        return Response(bodies[key], media_type="application/json")
 
     return app
 
 
 def model() -> FastAPI:
     """An operation that returns the same content through its response model, as FastAPI is mostly used."""
-    content = orjson.loads(_body())
+    contents = {key: orjson.loads(body) for key, body in _bodies().items()}
     app = FastAPI()
 
     @app.get(PATH, response_model=KpiAnswer)
     async def answer(project_id: str, key: str) -> object:
-        return content
+        return contents[key]
 
     return app

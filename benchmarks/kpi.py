@@ -3,10 +3,12 @@
 Contenders, each a uvicorn process of its own on one core; the load generator has the other one, and
 PostgreSQL shares both:
 
-- `starlette`: a route that returns the bytes
-- `fastapi`: an operation that returns the bytes
-- `fastapi, model`: an operation that returns them through its response model
-- the KPIs: the key is checked, project, communities and rows are read, the value is computed and serialised
+- `starlette`: a route that returns the bytes of the answers, one KPI's after the other's
+- `fastapi`: an operation that returns these bytes
+- `fastapi, model`: an operation that returns these answers through their response model
+- the KPIs: the key is checked, project, communities and rows are read, the value is computed and serialised; nothing
+  is kept between requests
+- all KPIs of a project in one answer
 
 The request is for 30 days by day, with the 30 days before, the communities, freshness and coverage, of
 another project at each request. On a shared machine server CPU is the most reliable figure.
@@ -44,6 +46,7 @@ from benchmarks._servers import Urls, cpu, database, first, pin, serve
 NOW = datetime.now(UTC)
 """The server uses the machine's clock: with older data the request would be another, slower one."""
 WINDOW = Days(NOW.date() - timedelta(days=29), NOW.date())
+ALL = "all KPIs"
 KEYS = ("community_size", "engagement", "engagement_rate", "inquiries_received", "first_response_time", "clicks")
 
 FILL = """
@@ -170,8 +173,7 @@ async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) 
     async with db.read_connection(workspace_id) as connection:
         ids = list((await connection.scalars(text("SELECT id FROM project ORDER BY id"))).all())
         for turn in range(300):
-            (project,) = await projects.find(connection, workspace_id, [ids[turn % len(ids)]], NOW)
-            request = LoadRequest(workspace_id, (project,), WINDOW.before.first, WINDOW.last)
+            request = LoadRequest(workspace_id, (ids[turn % len(ids)],), WINDOW.before.first, WINDOW.last, NOW)
             started = time.perf_counter()
             await connection.execute(text("SELECT 1"))
             took["select 1"].append(time.perf_counter() - started)
@@ -181,10 +183,10 @@ async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) 
                 took[key].append(time.perf_counter() - started)
     await db.close()
     least = statistics.median(took["select 1"])
-    print(f"{'rows read, ms p50 (p99)':26} {'':>18} {'x select 1':>12}")
+    print(f"{'inputs loaded, ms p50 (p99)':28} {'':>18} {'x select 1':>12}")
     for name, times in took.items():
         middle, high = statistics.median(times), sorted(times)[int(len(times) * 0.99)]
-        print(f"{name:26} {middle * 1000:9.2f} ({high * 1000:6.2f}) {middle / least:11.1f}")
+        print(f"{name:28} {middle * 1000:9.2f} ({high * 1000:6.2f}) {middle / least:11.1f}")
     print()
     return ids
 
@@ -204,25 +206,28 @@ async def _contenders(
     query = f"from={WINDOW.first}&to={WINDOW.last}"
     made = []
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}, trust_env=False) as client:
-        for name in keys:
-            paths = [f"/v1/projects/{project_id}/kpis/{name}?{query}" for project_id in ids]
+        for name in (*keys, ""):
+            paths = [f"{_path(project_id, name)}?{query}" for project_id in ids]
             answer = await first(client, f"http://127.0.0.1:{ours}{paths[0]}")
-            made.append(Contender(name, ours, pid, [get(path, Authorization=f"Bearer {key}") for path in paths]))
-            if name == keys[0]:
-                (folder / "body").write_bytes(answer.content)
-                print(f"a response of {name} has {len(answer.content)} bytes")
+            requests = [get(path, Authorization=f"Bearer {key}") for path in paths]
+            made.append(Contender(name or ALL, ours, pid, requests))
+            if name:
+                (folder / name).write_bytes(answer.content)
+        sizes = [len((folder / name).read_bytes()) for name in keys]
+        print(f"answers have {min(sizes)} to {max(sizes)} bytes")
         bare = []
+        mixed = [request for requests in zip(*(one.requests for one in made[:-1]), strict=True) for request in requests]
         for name, factory in (("starlette", "starlette"), ("fastapi", "fastapi"), ("fastapi, model", "model")):
             port, pid = stack.enter_context(
-                serve(f"benchmarks._bare:{factory}", {**environment, _bare.BODY: str(folder / "body")})
+                serve(f"benchmarks._bare:{factory}", {**environment, _bare.FOLDER: str(folder)})
             )
             await first(client, f"http://127.0.0.1:{port}{_path(ids[0], keys[0])}")
-            bare.append(Contender(name, port, pid, made[0].requests))
+            bare.append(Contender(name, port, pid, mixed))
     return [*bare, *made]
 
 
 def _path(project_id: uuid.UUID, key: str) -> str:
-    return f"/v1/projects/{project_id}/kpis/{key}"
+    return f"/v1/projects/{project_id}/kpis/{key}".rstrip("/")
 
 
 async def _race(contenders: list[Contender], repeats: int, seconds: float, connections: int) -> None:

@@ -184,7 +184,7 @@ def _with_etag(handler: Handler) -> Handler:
             response.headers["ETag"] = tag
         response.headers.setdefault("Cache-Control", "private, no-cache")
         known_tags = {value.strip().removeprefix("W/") for value in request.headers.get("if-none-match", "").split(",")}
-        if tag not in known_tags:
+        if tag.removeprefix("W/") not in known_tags:
             return response
         headers = {
             name: value for name, value in response.headers.items() if name not in {"content-length", "content-type"}

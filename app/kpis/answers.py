@@ -3,7 +3,7 @@
 Responses are plain dictionaries, ready for JSON; `schemas` describes them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
@@ -11,11 +11,13 @@ from uuid import UUID
 
 import structlog
 
-from app.kpis.contract import DAY, Community, Kpi, Loaded, Missing, Project, Reason, Span, Value, Window
+from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
+from app.kpis.contract import DAY, Community, Kpi, LoadRequest, Missing, Project, Reason, Value, ValueStatus
 from app.kpis.windows import Days, Granularity
 
 log = structlog.get_logger()
 
+_OK: Final = ValueStatus.OK.value
 _EXPECTED: Final = frozenset({Reason.NOT_YET})
 """Reasons that are no gaps: the input is not due yet."""
 
@@ -28,49 +30,41 @@ class KpiQuery:
     days: Days
     granularity: Granularity
     compare: bool
-    loaded: Mapping[str, Loaded[Any]]
-    broken: set[str] = field(default_factory=set)
+    request: LoadRequest
+    datasets: Datasets
+    failed_kpis: set[str] = field(default_factory=set)
     """Keys of KPIs whose computation has failed, so that each is logged once."""
 
-    def window(self, days: Days | None = None, only: Community | None = None) -> Window:
-        """The inputs for some days (all of them) of some communities (all of them)."""
-        selected = days or self.days
-        return Window(selected.first, selected.last, self.project.today, self.loaded, only)
-
-    def value(self, kpi: Kpi, days: Days | None = None, only: Community | None = None) -> Value:
-        """The KPI's value for some days of some communities; one that cannot be computed is unknown."""
-        if (failed := self.failed(kpi)) is not None:
-            return self._unknown(kpi, failed.reason, days, only)
-        try:
-            return kpi.compute(self.window(days, only))
-        except Exception as error:  # `compute` is pure, so this is a fault in it or in its inputs
-            self._report(kpi, error)
-            return self._unknown(kpi, Reason.NOT_COMPUTED, days, only)
-
-    def failed(self, kpi: Kpi) -> Loaded[Any] | None:
-        """An input of the KPI that could not be loaded; None where all are there."""
-        return next((one for source in kpi.needs if (one := self.loaded[source.key]).failed), None)
+    def values(self, kpi: Kpi, others: Sequence[Days] = ()) -> Values:
+        """The KPI's values of the requested days, of each community, and of other days."""
+        windows = self.request.windows((self.days, *others), self.project.today)
+        return values(kpi, self.datasets, windows, report=lambda error: self._report(kpi, error))
 
     def gaps(self, kpi: Kpi, of: Sequence[Community]) -> Sequence[Missing]:
         """Days on which data of the KPI's sources was lost."""
-        window = self.window()
-        if self.failed(kpi) is not None:
+        (window,) = self.request.windows([self.days], self.project.today)
+        if failed_dataset(kpi, self.datasets) is not None:
             return ()
         try:
-            return [gap for source in kpi.needs for one in of for gap in source.gaps(window.of(source), one, window)]
+            return [
+                gap
+                for source in kpi.needs
+                for one in of
+                for gap in source.gaps(self.datasets[source].parts[one], window)
+            ]
         except Exception as error:
             self._report(kpi, error)
-            return self._unknown(kpi, Reason.NOT_COMPUTED).missing
-
-    def _unknown(self, kpi: Kpi, reason: str, days: Days | None = None, only: Community | None = None) -> Value:
-        first, last = self.window(days)[:2]
-        of = (only,) if only is not None else communities(kpi, self.loaded)
-        return Value(None, reason, [Missing(one, reason, first, last) for one in of])
+            return [Missing(one, Reason.NOT_COMPUTED, window.first, window.last) for one in of]
 
     def _report(self, kpi: Kpi, error: Exception) -> None:
-        if kpi.key not in self.broken:
+        if kpi.key not in self.failed_kpis:
             log.error("kpis.not_computed", kpi=kpi.key, project_id=str(self.project.id), exc_info=error)
-        self.broken.add(kpi.key)
+        self.failed_kpis.add(kpi.key)
+
+    @property
+    def as_of(self) -> str:
+        """The instant of the answer, as its links give it."""
+        return f"&as_of={self.project.now.isoformat().replace('+00:00', 'Z')}"
 
     def described(self) -> dict[str, Any]:
         """The window, for the answer."""
@@ -84,17 +78,18 @@ class KpiQuery:
 
 def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     """The whole answer of `GET /v1/projects/{id}/kpis/{key}`."""
-    value = query.value(kpi)
+    parts = list(query.days.parts(query.granularity))
+    before = [query.days.before] if query.compare else []
+    value, by_community, others = query.values(kpi, [*before, *parts])
+    series = others[len(before) :]
     return {
         **described(kpi),
         "window": query.described(),
-        "value": value.amount,
-        "status": value.status.value,
-        "reason": value.status_reason,
-        "previous": previous(kpi, query, value) if query.compare else None,
-        "series": [_point(part, query.value(kpi, part)) for part in query.days.parts(query.granularity)],
-        "breakdown": [_share(one, query.value(kpi, only=one)) for one in communities(kpi, query.loaded)],
-        "freshness": freshness(kpi, query.loaded),
+        **stated(value),
+        "previous": previous(query, value, others[0]) if query.compare else None,
+        "series": [_point(days, one) for days, one in zip(parts, series, strict=True)],
+        "breakdown": [_share(one, share) for one, share in by_community.items()],
+        "freshness": freshness(kpi, query.datasets),
         "coverage": coverage(kpi, query, value),
         "excluded": excluded(value),
         "links": _links(kpi, query),
@@ -103,24 +98,33 @@ def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
 
 def row(kpis: Iterable[Kpi], query: KpiQuery) -> dict[str, Any]:
     """A project's row in the portfolio."""
-    values = [(kpi, query.value(kpi)) for kpi in kpis]
-    before = [previous(kpi, query, value) for kpi, value in values]
     window = query.described()
     return {
         "project_id": query.project.id,
         "name": query.project.name,
         "window": {name: window[name] for name in ("from", "to", "timezone")},
-        "kpis": [
-            {
-                "key": kpi.key,
-                "value": value.amount,
-                "status": value.status.value,
-                "reason": value.status_reason,
-                "previous": {"value": earlier["value"], "change": earlier["change"]},
-            }
-            for (kpi, value), earlier in zip(values, before, strict=True)
-        ],
+        "kpis": [_of_row(kpi, query) for kpi in kpis],
     }
+
+
+def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
+    value, _, (before,) = query.values(kpi, [query.days.before])
+    earlier = previous(query, value, before)
+    return {
+        "key": kpi.key,
+        **stated(value),
+        "previous": {"value": earlier["value"], "change": earlier["change"]},
+    }
+
+
+def stated(value: Value) -> dict[str, Any]:
+    """A value with its status, and the reason of one that is not ok."""
+    amount, reason, missing = value[:3]
+    if amount is None:
+        return {"value": None, "status": ValueStatus.UNKNOWN.value, "reason": value.status_reason}
+    if missing:
+        return {"value": amount, "status": ValueStatus.PARTIAL.value, "reason": reason or missing[0].reason}
+    return {"value": amount, "status": _OK, "reason": None}
 
 
 def described(kpi: Kpi) -> dict[str, Any]:
@@ -135,52 +139,40 @@ def described(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def previous(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
+def previous(query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
     """The value of as many days right before, and the relative change since."""
     days = query.days.before
-    earlier = query.value(kpi, days)
     change = None
     if value.amount is not None and earlier.amount:
         change = (value.amount - earlier.amount) / abs(earlier.amount)
     return {
         "from": days.first,
         "to": days.last,
-        "value": earlier.amount,
-        "status": earlier.status.value,
-        "reason": earlier.status_reason,
+        **stated(earlier),
         "change": change,
     }
 
 
 def _point(days: Days, value: Value) -> dict[str, Any]:
-    return {"from": days.first, "value": value.amount, "status": value.status.value, "reason": value.status_reason}
+    return {"from": days.first, **stated(value)}
 
 
 def _share(community: Community, value: Value) -> dict[str, Any]:
     return {
         "community_id": community.id,
         "platform": community.platform,
-        "value": value.amount,
-        "status": value.status.value,
-        "reason": value.status_reason,
+        **stated(value),
     }
 
 
-def communities(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> Sequence[Community]:
-    """The communities that all of a KPI's sources cover."""
-    first, *others = (loaded[source.key] for source in kpi.needs)
-    return [one for one in first.communities if all(one in other.spans for other in others)]
-
-
-def freshness(kpi: Kpi, loaded: Mapping[str, Loaded[Any]]) -> dict[str, Any]:
+def freshness(kpi: Kpi, datasets: Datasets) -> dict[str, Any]:
     """Up to when all inputs are known, and which community is the stalest."""
-    spans: list[tuple[Community, Span]] = [
-        (one, span) for source in kpi.needs for one, span in loaded[source.key].spans.items()
-    ]
-    if not spans:
+    inputs = [data for source in kpi.needs for data in datasets[source].parts.values()]
+    if not inputs:
         return {"as_of": None, "stalest": None}
-    community, span = min(spans, key=lambda pair: _instant(pair[1].as_of))
-    return {"as_of": span.as_of, "stalest": {"community_id": community.id, "as_of": span.as_of}}
+    stalest = min(inputs, key=lambda data: _instant(data.span.as_of))
+    as_of = stalest.span.as_of
+    return {"as_of": as_of, "stalest": {"community_id": stalest.community.id, "as_of": as_of}}
 
 
 def _instant(at: datetime | None) -> float:
@@ -190,7 +182,7 @@ def _instant(at: datetime | None) -> float:
 def coverage(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
     """How many days of communities should be known, how many are, and which are not."""
     days = Days(query.days.first, min(query.days.last, query.project.today))
-    of = communities(kpi, query.loaded)
+    of = communities(kpi, query.datasets)
     length = max((days.last - days.first).days + 1, 0)
     gaps = _joined([*value.missing, *query.gaps(kpi, of)])
     unknown_days = {
@@ -231,9 +223,12 @@ def excluded(value: Value) -> list[dict[str, Any]]:
 
 
 def _links(kpi: Kpi, query: KpiQuery) -> dict[str, str]:
-    base = kpi_path(query.project.id, kpi)
-    parameters = f"from={query.days.first}&to={query.days.last}"
-    return {"explain": f"{base}/explain?{parameters}", "evidence": f"{base}/evidence?{parameters}"}
+    return {part: link(kpi, query, part) for part in ("explain", "evidence")}
+
+
+def link(kpi: Kpi, query: KpiQuery, part: str) -> str:
+    """The path of a part of a KPI, for the same days and as of the same instant."""
+    return f"{kpi_path(query.project.id, kpi)}/{part}?from={query.days.first}&to={query.days.last}{query.as_of}"
 
 
 def kpi_path(project_id: UUID, kpi: Kpi) -> str:

@@ -1,21 +1,19 @@
-"""What a KPI is: a record with a pure function, and its documentation.
+"""What a KPI is: a record with its measures, a pure function, and its documentation.
 
-A KPI's file declares one `Kpi`. Its `compute` takes a `Window` (days, communities, and the loaded
-inputs) and returns a `Value`. It is called for the whole window, for the previous one, for every part
-of the series and for every community; it knows no database, no clock and no project.
+A KPI's file declares one `Kpi`. Its measures give amounts of one community over any days, from the data
+that a source has loaded; its `value` makes a `Value` of these amounts, of one community or of several. How
+both are applied to the whole window, the previous one, the series and the breakdown is in `arithmetic`.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from operator import attrgetter
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select
+from sqlalchemy import ColumnElement, Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 DAY: Final = timedelta(days=1)
@@ -46,6 +44,17 @@ class Direction(StrEnum):
     HIGHER = "higher_is_better"
     LOWER = "lower_is_better"
     NEUTRAL = "neutral"
+
+
+class AddsUp(StrEnum):
+    """How the values of parts of a window make that of the whole."""
+
+    FLOW = "flow"
+    """As their sum; the values of communities add up, too."""
+    STOCK = "stock"
+    """As that of the last part: it is how things stand at the end."""
+    RATIO = "ratio"
+    """Not at all: it is computed from the inputs of the whole window (a quotient, a median, different people)."""
 
 
 class ValueStatus(StrEnum):
@@ -110,9 +119,9 @@ class Community:
     """Whether the platform has ever failed to push something in time that a poll then found."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Project:
-    """A project as KPIs see it."""
+    """A project as KPIs see it. Compared by identity, as communities are."""
 
     id: UUID
     name: str
@@ -139,37 +148,6 @@ class Project:
         return datetime(day.year, day.month, day.day, tzinfo=self.zone)
 
 
-@dataclass(frozen=True, slots=True)
-class LoadRequest:
-    """What the sources load: days of projects of one workspace."""
-
-    workspace_id: UUID
-    projects: tuple[Project, ...]
-    first: date
-    last: date
-
-    @property
-    def bounds(self) -> tuple[datetime, datetime]:
-        """The instants from the first day's start to the last day's end, in whatever project's zone."""
-        return (
-            min(project.start_of(self.first) for project in self.projects),
-            max(project.start_of(self.last + DAY) for project in self.projects),
-        )
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The parameters that every source's statement takes."""
-        start, end = self.bounds
-        return {
-            "workspace_id": self.workspace_id,
-            "project_ids": [project.id for project in self.projects],
-            "first": self.first,
-            "last": self.last,
-            "start": start,
-            "end": end,
-        }
-
-
 class Missing(NamedTuple):
     """An input that is missing for some days of one community."""
 
@@ -177,6 +155,58 @@ class Missing(NamedTuple):
     reason: str
     first: date
     last: date
+
+
+class Window(NamedTuple):
+    """The days of one value, in loaded data: the positions from `start` up to, and without, `stop`."""
+
+    first: date
+    last: date
+    today: date
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """What the sources load: days of projects of one workspace, as of `now`."""
+
+    workspace_id: UUID
+    project_ids: tuple[UUID, ...]
+    first: date
+    last: date
+    now: datetime
+    is_past: bool = False
+    """Whether `now` is past: what came since is taken off the sums that were kept."""
+
+    @property
+    def length(self) -> int:
+        """The number of days."""
+        return (self.last - self.first).days + 1
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that every source's statement takes.
+
+        `start` and `end` enclose the days in whatever zone; the statements compare the local day as well.
+        """
+        return {
+            "workspace_id": self.workspace_id,
+            "project_ids": list(self.project_ids),
+            "first": self.first,
+            "last": self.last,
+            "as_of": self.now,
+            "start": datetime.combine(self.first, time(), UTC) - DAY,
+            "end": datetime.combine(self.last, time(), UTC) + 2 * DAY,
+        }
+
+    def windows(self, ranges: Iterable[tuple[date, date]], today: date) -> list[Window]:
+        """Some ranges of the days, first and last day included."""
+        origin = self.first.toordinal()
+        return [
+            Window(first, last, today, first.toordinal() - origin, last.toordinal() - origin + 1)
+            for first, last in ranges
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,148 +222,116 @@ class Span:
     before: str = Reason.BEFORE_CONNECTION
     """Why there is nothing before `first`."""
 
-    def missing(self, window: "Window", community: Community) -> tuple[bool, list[Missing]]:
+    def missing(self, community: Community, window: Window) -> tuple[bool, list[Missing]]:
         """Whether the source has any data of the window, and the days without."""
-        first, last = window.first, window.last
+        first, last, today = window[:3]
         if last < self.first:
             return False, [Missing(community, self.before, first, last)]
-        if first > window.today:
+        if first > today:
             return False, [Missing(community, Reason.NOT_YET, first, last)]
         if self.last is None or first > self.last:
-            return False, [Missing(community, self.reason or Reason.NOT_MEASURED_YET, first, min(last, window.today))]
+            return False, [Missing(community, self.reason or Reason.NOT_MEASURED_YET, first, min(last, today))]
         gaps = []
         if first < self.first:
             gaps.append(Missing(community, self.before, first, self.first - DAY))
-        if self.reason is not None and min(last, window.today) > self.last:
-            gaps.append(Missing(community, self.reason, self.last + DAY, min(last, window.today)))
+        if self.reason is not None and min(last, today) > self.last:
+            gaps.append(Missing(community, self.reason, self.last + DAY, min(last, today)))
         return True, gaps
 
 
-class Row(Protocol):
-    """A row that a source loads, of one day and one community."""
+class CommunityData:
+    """A source's data of one community, by day; the position of a day is its distance from the first loaded one."""
 
-    @property
-    def project_id(self) -> UUID: ...
-    @property
-    def community_id(self) -> UUID | None: ...
-    @property
-    def day(self) -> date: ...
+    __slots__ = ("community", "first", "inbound_gaps", "length", "span")
+
+    def __init__(self, community: Community, span: Span, request: LoadRequest) -> None:
+        self.community = community
+        self.span = span
+        self.first = request.first
+        """The first loaded day."""
+        self.length = request.length
+        """The number of loaded days."""
+        self.inbound_gaps: Sequence[tuple[date, date]] = ()
+        """The day something was sent that was not pushed, and the day a poll found it."""
+
+    def missing(self, window: Window) -> tuple[bool, list[Missing]]:
+        """Whether there is any data of the window, and the days without."""
+        return self.span.missing(self.community, window)
+
+    def missing_whole(self, reason: str, window: Window) -> Missing:
+        """The whole window as missing."""
+        return Missing(self.community, reason, window.first, window.last)
+
+    def inbound_gaps_in(self, window: Window) -> Iterator[Missing]:
+        """Days of a window on which something was sent that a poll had not found yet."""
+        for sent, found in self.inbound_gaps:
+            if sent <= window.last and window.first <= found:
+                first, last = max(sent, window.first), min(found, window.last)
+                yield Missing(self.community, Reason.INBOUND_GAP, first, last)
 
 
-R = TypeVar("R", bound=Row)
+D = TypeVar("D", bound=CommunityData)
 
 
-_day: Final = attrgetter("day")
+class Dataset(Generic[D]):
+    """A source's data of one project: each community's, in the order in which they were connected."""
 
-
-class Loaded(Generic[R]):
-    """A source's data of one project: rows by community and day, and the span of known days."""
-
-    def __init__(
-        self,
-        rows: Iterable[R],
-        spans: Mapping[Community, Span],
-        reason: str = Reason.NO_COMMUNITIES,
-        inbound_gaps: Mapping[UUID | None, Sequence[tuple[date, date]]] | None = None,
-        *,
-        failed: bool = False,
-    ) -> None:
+    def __init__(self, parts: Iterable[D], reason: str = Reason.NO_COMMUNITIES, *, failed: bool = False) -> None:
+        self.parts: dict[Community, D] = {one.community: one for one in parts}
+        self.reason = reason
+        """Why there is no data, where there is no community."""
         self.failed = failed
         """It could not be loaded, for `reason`: nothing may be computed from it."""
-        self.spans = spans
-        self.inbound_gaps = inbound_gaps or {}
-        """By community: the day something was sent that was not pushed, and the day a poll found it."""
-        self.communities = tuple(spans)
-        self.reason = reason
-        """Why there is no data, where there are no spans."""
-        self.since = max((span.first for span in spans.values()), default=date.max)
-        self.until = min((span.last or date.min for span in spans.values()), default=date.min)
-        """From `since` to `until` everything is known of all communities: the fast path of most windows."""
-        self._all = sorted(rows, key=_day)
-        self._all_days = [row.day for row in self._all]
-        self._rows: dict[UUID | None, list[R]] = {community.id: [] for community in spans}
-        for row in self._all:
-            self._rows.setdefault(row.community_id, []).append(row)
-        self._days = {
-            community_id: [row.day for row in rows_of_one] for community_id, rows_of_one in self._rows.items()
-        }
-
-    def of_all(self, first: date, last: date) -> list[R]:
-        """The rows of all communities from one day to another, both included, in the order of days."""
-        return self._all[bisect_left(self._all_days, first) : bisect_right(self._all_days, last)]
-
-    def between(self, community: Community, first: date, last: date) -> list[R]:
-        """The rows of one community from one day to another, both included, in the order of days."""
-        days = self._days.get(community.id)
-        if not days:
-            return []
-        return self._rows[community.id][bisect_left(days, first) : bisect_right(days, last)]
-
-    def inbound_gaps_in(self, community: Community, window: "Window") -> Iterator[Missing]:
-        """Days of a window on which something was sent that a poll had not found yet."""
-        for sent, found in self.inbound_gaps.get(community.id, ()):
-            if sent <= window.last and window.first <= found:
-                yield Missing(community, Reason.INBOUND_GAP, max(sent, window.first), min(found, window.last))
-
-    def before(self, community: Community, day: date) -> R | None:
-        """The last row of one community before a day."""
-        days = self._days.get(community.id)
-        at = bisect_left(days, day) if days else 0
-        return self._rows[community.id][at - 1] if at else None
 
 
-class Source(Protocol[R]):
+class Source(Generic[D]):
     """One kind of input: how it is loaded, for many projects in one round trip."""
 
-    key: str
-    title: str
+    key: ClassVar[str]
+    title: ClassVar[str]
+    rows: ColumnElement[Any]
+    """The rows of the enclosing statement's project, as JSON. Parameters: `LoadRequest.parameters`."""
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[R]]:
-        """The data of each project from `request.first` to `request.last`."""
-        ...
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[D]:
+        """The data of a project from its rows, None where it has none."""
+        raise NotImplementedError
 
-    def gaps(self, loaded: Loaded[R], community: Community, window: "Window") -> Iterator[Missing]:
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[D]]
+    ) -> None:
+        """Load what only some projects need."""
+
+    def gaps(self, data: D, window: Window) -> Iterable[Missing]:
         """Days within the span on which data was lost."""
-        ...
+        return data.inbound_gaps_in(window)
 
 
-class Window(NamedTuple):
-    """What a KPI is computed from: days, communities, and the loaded inputs."""
+class Measure(Generic[D]):
+    """Amounts of one community over any days, and how those of several communities add up."""
 
-    first: date
-    last: date
-    today: date
-    loaded: Mapping[str, Loaded[Any]]
-    only: Community | None = None
-    """One community, for a row of the breakdown; None: all of them."""
+    source: Source[D]
+    nothing: tuple[Any, ...] = (0,)
+    """What each amount of a community is that has no part in a total."""
+    empty: str | None = None
+    """The reason why a community whose first amount is 0 is left out; None: it is not."""
+    is_empty_first: ClassVar[bool] = False
+    """Whether that reason is given also where another amount of the community is not known."""
 
-    def of(self, source: Source[R]) -> Loaded[R]:
-        """The data of a source."""
-        return cast("Loaded[R]", self.loaded[source.key])
+    def amounts(self, data: D, windows: Sequence[Window]) -> list[list[Any]]:
+        """Each amount, for each window; whether it is known `missing` says."""
+        raise NotImplementedError
 
-    def complete(self, source: Source[Any]) -> bool:
-        """Whether the window covers all communities and the source has all of its days."""
-        loaded = self.loaded[source.key]
-        return self.only is None and loaded.since <= self.first and self.last <= loaded.until
+    def complete(self, data: D, today: date) -> tuple[date, date]:
+        """The days of which nothing is missing, so that `missing` need not be called for windows within them."""
+        return data.span.first, min(data.span.last or date.min, today)
 
-    def communities(self, *sources: Source[Any]) -> tuple[Community, ...]:
-        """The communities of this window that all these sources cover."""
-        first, *others = (self.of(source) for source in sources)
-        selected = first.communities if self.only is None else (self.only,)
-        if not others:
-            return selected
-        return tuple(one for one in selected if all(one in other.spans for other in others))
+    def missing(self, data: D, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether the amounts are known, and what is missing of them."""
+        return data.missing(window)
 
-    def rows(self, source: Source[R], community: Community) -> list[R]:
-        """The source's rows of one community in these days."""
-        return self.of(source).between(community, self.first, self.last)
-
-    def missing(self, source: Source[R], community: Community) -> tuple[bool, list[Missing]]:
-        """Whether the source has any data of one community in this window, and the days without."""
-        span = self.of(source).spans.get(community)
-        if span is None:
-            return False, [Missing(community, Reason.NOT_MEASURED_YET, self.first, self.last)]
-        return span.missing(self, community)
+    def totals(self, columns: Iterable[Sequence[Any]]) -> list[Any]:
+        """One of the amounts, added up over communities, for each window."""
+        return list(map(sum, zip(*columns, strict=True)))
 
 
 class Term(NamedTuple):
@@ -383,7 +381,8 @@ class Value(NamedTuple):
 class Section:
     """Evidence rows of one kind, sorted by a unique key.
 
-    `rows` returns the rows behind the value of `project`'s days; each has the columns of `key`.
+    `rows` returns the rows behind the value of `project`'s days, as far as they came up to `project.now`; each has the
+    columns of `key`, and `community_id`.
     """
 
     kind: str
@@ -392,6 +391,8 @@ class Section:
     rows: Callable[[UUID, Project, date, date], EvidenceQuery]
     key: Mapping[str, type]
     """The sort key: names of columns with the types they have in a cursor."""
+    amount: str | None = None
+    """The column whose sum is announced beside the number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,9 +421,14 @@ class Kpi:
     version: int
     """Goes up when the formula changes."""
     direction: Direction
-    needs: tuple[Source[Any], ...]
-    compute: Callable[[Window], Value]
+    adds_up: AddsUp
+    measures: tuple[Measure[Any], ...]
+    value: Callable[..., Value]
+    """The value of one or more communities, from the amounts of all measures, one after the other."""
     evidence: tuple[Section, ...]
     doc: Doc
-    additive: bool = False
-    """Values of parts of the window, and of communities, add up to the whole."""
+
+    @property
+    def needs(self) -> tuple[Source[Any], ...]:
+        """The sources of its measures."""
+        return tuple(dict.fromkeys(measure.source for measure in self.measures))

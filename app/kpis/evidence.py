@@ -1,32 +1,62 @@
-"""The rows behind a value, a page at a time.
+"""The rows behind a value as of an instant, a page at a time.
 
-A KPI has one or more sections of evidence, in sequence; a cursor holds the section and the sort key of
-the row after which the next page starts. Communities whose value is unknown are not part of the total,
-and so have no rows here.
+A KPI has one or more sections of evidence, in sequence. All pages of one question have one `as_of`, which
+the cursor carries: rows of later polls are on none of them. Each page says how many rows there are, and what
+they add up to; where any of these rows has changed since the first page, or which communities count,
+there is no next page but `evidence-changed`. Communities whose value is unknown are not part of the total, and so have
+no rows here.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Numeric, Subquery, Text, cast, func, literal, literal_column, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.kit.errors import Conflict
 from app.kit.paging import Pager
-from app.kpis import answers
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import Community, EvidenceQuery, Kpi, Section, ValueStatus
+from app.kpis.contract import Kpi, Section, ValueStatus
+from app.kpis.statement import one_snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey:
-    """Where a page starts: a section, and the sort key of the row before."""
+class Position(NamedTuple):
+    """Where a page starts."""
 
+    as_of: datetime
     section: int = 0
     after: Sequence[Any] | None = None
+    """The sort key of the row before."""
+    digest: str | None = None
+    """Of all rows when the first page was read; None on the first page."""
+
+
+class SectionTotal(NamedTuple):
+    """What all pages of a section have together."""
+
+    rows: int
+    sum: int | None
+    """Of `Section.amount`; None where it has none."""
+    digest: str
+
+
+def start(kpi: Kpi, pager: Pager, cursor: str | None, as_of: datetime) -> Position:
+    """Where a page starts: at the cursor, or at the first row as of an instant.
+
+    Raises `Invalid` for a cursor of another query.
+    """
+    read = pager.read(cursor, (str, int, str, str))
+    if read is None:
+        return Position(as_of)
+    at, section, after, digest = read
+    types = kpi.evidence[section].key.values()
+    values = orjson.loads(after)
+    key = [_typed(value, kind) for value, kind in zip(values, types, strict=True)] if values else None
+    return Position(datetime.fromisoformat(at), section, key, digest)
 
 
 async def page(
@@ -36,73 +66,90 @@ async def page(
     *,
     workspace_id: UUID,
     pager: Pager,
-    cursor: str | None,
+    position: Position,
     limit: int,
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Up to `limit` rows, and the cursor of the next page.
+) -> dict[str, Any]:
+    """The page's `data` and `next_cursor`, and what all pages have together as `expected`.
 
-    Raises `Invalid` for a cursor of another query.
+    Raises `Conflict` where the rows are no longer those of the first page.
     """
-    start = _read(kpi, pager, cursor)
-    community_ids = [one.id for one in answers.communities(kpi, query.loaded) if _is_known(kpi, query, one)]
+    shares = query.values(kpi).by_community
+    community_ids = [one.id for one, value in shares.items() if value.status is not ValueStatus.UNKNOWN]
     data: list[dict[str, Any]] = []
-    if not community_ids:
-        return data, None
-    for number in range(start.section, len(kpi.evidence)):
-        section = kpi.evidence[number]
-        after = start.after if number == start.section else None
-        remaining = limit - len(data)
-        if not remaining:
-            return data, _write(pager, number, ())
-        statement = _page_statement(section, workspace_id, query, community_ids, after)
-        rows = (await connection.execute(statement.limit(remaining + 1))).mappings().all()
-        data += [
-            {"kind": section.kind, **{str(name): value for name, value in row.items()}} for row in rows[:remaining]
-        ]
-        if len(rows) > remaining:
-            last = rows[remaining - 1]
-            return data, _write(pager, number, [last[name] for name in section.key])
-    return data, None
+    following: Position | None = None
+    totals = [SectionTotal(0, 0 if section.amount is not None else None, "") for section in kpi.evidence]
+    async with one_snapshot(connection):
+        if community_ids:
+            sections = [_rows(section, workspace_id, query, community_ids) for section in kpi.evidence]
+            totals = [await _total(connection, *of) for of in zip(kpi.evidence, sections, strict=True)]
+        else:
+            sections = []
+        digest = _digest(community_ids, totals)
+        if position.digest not in (None, digest):
+            raise Conflict(
+                "What this evidence shows has changed since its first page was read; begin again without `cursor` "
+                "and `as_of`.",
+                code="evidence-changed",
+            )
+        for number in range(position.section, len(sections)):
+            after = position.after if number == position.section else None
+            remaining = limit - len(data)
+            rows = await _page(connection, kpi.evidence[number], sections[number], after, remaining + 1)
+            data += [{"kind": kpi.evidence[number].kind, **row} for row in rows[:remaining]]
+            if len(rows) > remaining:
+                key = [data[-1][name] for name in kpi.evidence[number].key] if remaining else ()
+                following = Position(position.as_of, number, key, digest)
+                break
+    return {
+        "expected": [
+            {"kind": section.kind, "rows": total.rows, "field": section.amount, "sum": total.sum}
+            for section, total in zip(kpi.evidence, totals, strict=True)
+        ],
+        "data": data,
+        "next_cursor": _cursor(pager, following) if following is not None else None,
+    }
 
 
-def _is_known(kpi: Kpi, query: KpiQuery, community: Community) -> bool:
-    return query.value(kpi, only=community).status is not ValueStatus.UNKNOWN
-
-
-def _page_statement(
-    section: Section,
-    workspace_id: UUID,
-    query: KpiQuery,
-    community_ids: Sequence[UUID | None],
-    after: Sequence[Any] | None,
-) -> EvidenceQuery:
-    rows = section.rows(workspace_id, query.project, query.days.first, query.days.last).subquery("evidence")
+def _rows(section: Section, workspace_id: UUID, query: KpiQuery, community_ids: Sequence[UUID | None]) -> Subquery:
+    """All rows of a section, of these communities."""
+    rows = section.rows(workspace_id, query.project, query.days.first, query.days.last).subquery("every")
     conditions: list[ColumnElement[bool]] = [rows.c.community_id.in_([one for one in community_ids if one is not None])]
     if None in community_ids:
         conditions.append(rows.c.community_id.is_(None))
-    statement: EvidenceQuery = select(rows).where(or_(*conditions))
+    return select(rows).where(or_(*conditions)).subquery("evidence")
+
+
+async def _total(connection: AsyncConnection, section: Section, rows: Subquery) -> SectionTotal:
+    # A sum, because it does not depend on the order of rows: sorting them all would cost more than hashing them.
+    digest = func.sum(cast(func.hashtextextended(cast(literal_column("evidence"), Text), 0), Numeric))
+    amount = cast(func.sum(rows.c[section.amount]), Text) if section.amount is not None else literal(None)
+    count, total, hashed = (
+        await connection.execute(select(func.count(), amount, cast(digest, Text)).select_from(rows))
+    ).one()
+    return SectionTotal(count, int(total or 0) if section.amount is not None else None, hashed or "")
+
+
+async def _page(
+    connection: AsyncConnection, section: Section, rows: Subquery, after: Sequence[Any] | None, limit: int
+) -> list[dict[str, Any]]:
     columns = [rows.c[name] for name in section.key]
+    statement = select(rows)
     if after is not None:
         values = [literal(value, column.type) for value, column in zip(after, columns, strict=True)]
         # The first comparison follows from the second; it is the one that reaches into the subquery.
         statement = statement.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
-    return statement.order_by(*columns)
+    found = await connection.execute(statement.order_by(*columns).limit(limit))
+    return [{str(name): value for name, value in row.items()} for row in found.mappings()]
 
 
-def _write(pager: Pager, section: int, after: Sequence[Any]) -> str:
-    return pager.write([section, orjson.dumps(after, default=str).decode()])
+def _digest(community_ids: Sequence[UUID | None], totals: Sequence[SectionTotal]) -> str:
+    content = [[str(one) for one in community_ids], [list(total) for total in totals]]
+    return hashlib.blake2b(orjson.dumps(content), digest_size=12).hexdigest()
 
 
-def _read(kpi: Kpi, pager: Pager, cursor: str | None) -> SortKey:
-    """A cursor decoded; the values of its key have the types of its section."""
-    read = pager.read(cursor, (int, str))
-    if read is None:
-        return SortKey()
-    section, after = read[0], orjson.loads(read[1])
-    if not after:
-        return SortKey(section)
-    types = kpi.evidence[section].key.values()
-    return SortKey(section, [_typed(value, kind) for value, kind in zip(after, types, strict=True)])
+def _cursor(pager: Pager, position: Position) -> str:
+    after = orjson.dumps(position.after or (), default=str).decode()
+    return pager.write([position.as_of, position.section, after, position.digest])
 
 
 def _typed(value: str, kind: type) -> Any:

@@ -1,26 +1,24 @@
 """A value explained: formula, inputs, adjustments, freshness and coverage."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from string import Formatter
 from typing import Any
 
 from app.kpis import answers
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import Community, Excluded, Kpi, Term, Value
+from app.kpis.contract import AddsUp, Community, CommunityData, Excluded, Kpi, Source, Term, Value
 
 _FIGURE = "{:.6g}"
 
 
 def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     """The whole answer of `…/kpis/{key}/explain`."""
-    value = query.value(kpi)
-    shares = {one: query.value(kpi, only=one) for one in answers.communities(kpi, query.loaded)}
+    value, shares, _ = query.values(kpi)
     return {
         **answers.described(kpi),
         "window": query.described(),
-        "value": value.amount,
-        "status": value.status.value,
-        "reason": value.status_reason,
+        **answers.stated(value),
         "formula": {
             "words": kpi.doc.formula,
             "symbols": _substituted(kpi.doc.symbols, {}),
@@ -31,16 +29,14 @@ def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
             *(term for one, share in shares.items() for term in _inputs(share.evidence, one)),
         ],
         "adjustments": [*_adjustments(value.excluded, "left-out"), *_adjustments(value.included, "included")],
-        "sources": [
-            {"key": source.key, "title": source.title, **_freshness(kpi, query, source.key)} for source in kpi.needs
-        ],
+        "sources": [{"key": source.key, "title": source.title, **_freshness(query, source)} for source in kpi.needs],
         "source": kpi.doc.source,
         "caveats": list(kpi.doc.caveats),
         "recount": kpi.doc.recount,
-        "freshness": answers.freshness(kpi, query.loaded),
+        "freshness": answers.freshness(kpi, query.datasets),
         "coverage": answers.coverage(kpi, query, value),
         "excluded": answers.excluded(value),
-        "links": {"evidence": f"{answers.kpi_path(query.project.id, kpi)}/evidence?{_window_parameters(query)}"},
+        "links": {"evidence": answers.link(kpi, query, "evidence")},
     }
 
 
@@ -48,17 +44,14 @@ def documented(kpi: Kpi) -> dict[str, Any]:
     """A KPI as the catalogue shows it."""
     return {
         **answers.described(kpi),
-        "additive": kpi.additive,
+        "adds_up": kpi.adds_up.value,
+        "additive": kpi.adds_up is AddsUp.FLOW,
         "formula": {"words": kpi.doc.formula, "symbols": _substituted(kpi.doc.symbols, {})},
         "source": kpi.doc.source,
         "recount": kpi.doc.recount,
         "caveats": list(kpi.doc.caveats),
         "evidence": [{"kind": section.kind, "description": section.doc} for section in kpi.evidence],
     }
-
-
-def _window_parameters(query: KpiQuery) -> str:
-    return f"from={query.days.first}&to={query.days.last}"
 
 
 def _inputs(terms: Sequence[Term], community: Community | None) -> list[dict[str, Any]]:
@@ -96,11 +89,16 @@ def _adjustments(amounts: Sequence[Excluded], effect: str) -> list[dict[str, Any
     ]
 
 
-def _freshness(kpi: Kpi, query: KpiQuery, source: str) -> dict[str, Any]:
-    spans = query.loaded[source].spans
+def _freshness(query: KpiQuery, source: Source[Any]) -> dict[str, Any]:
+    parts = query.datasets[source].parts
     return {
         "communities": [
-            {"community_id": one.id, "platform": one.platform, "from": span.first, "as_of": span.as_of}
-            for one, span in spans.items()
+            {"community_id": one.id, "platform": one.platform, "from": _first(data), "as_of": data.span.as_of}
+            for one, data in parts.items()
         ]
     }
+
+
+def _first(data: CommunityData) -> date | None:
+    """The first day that is known; None where none is."""
+    return data.span.first if data.span.first < date.max else None

@@ -8,9 +8,10 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import orjson
 import structlog
-from sqlalchemy import any_, bindparam, exists, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Text, any_, bindparam, cast, exists, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +20,8 @@ from app.communities.models import Community as CommunityRow
 from app.communities.models import InboundGap
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, is_outage
-from app.kpis.contract import DAY, Community, Kpi, Loaded, LoadRequest, Project, Reason, Source, Span
+from app.kpis.arithmetic import Datasets
+from app.kpis.contract import DAY, Community, CommunityData, Dataset, Kpi, LoadRequest, Project, Reason, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
 from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
@@ -29,34 +31,54 @@ log = structlog.get_logger()
 INVALID_PARAMETER: Final = "22023"
 """PostgreSQL's code for, among others: there is no such time zone."""
 
-_COLUMNS: Final = (
-    ProjectRow.id,
-    ProjectRow.name,
-    ProjectRow.timezone,
-    ProjectRow.created_at,
-    CommunityRow.id,
-    CommunityRow.platform,
-    CommunityRow.title,
-    CommunityRow.created_at,
-    CommunityRow.backfill_since,
-    CommunityRow.state,
-    CommunityRow.size_seen_at,
-    CommunityRow.posts_seen_at,
-    CommunityRow.conversations_seen_at,
-    exists().where(InboundGap.workspace_id == CommunityRow.workspace_id, InboundGap.community_id == CommunityRow.id),
-)
-_STATEMENT: Final = Statement(
-    select(*_COLUMNS)
-    .outerjoin(
-        CommunityRow,
-        (CommunityRow.workspace_id == ProjectRow.workspace_id) & (CommunityRow.project_id == ProjectRow.id),
+_COMMUNITIES: Final = (
+    select(
+        func.json_agg(
+            aggregate_order_by(
+                func.json_build_array(
+                    CommunityRow.id,
+                    CommunityRow.platform,
+                    CommunityRow.title,
+                    CommunityRow.created_at,
+                    CommunityRow.backfill_since,
+                    CommunityRow.state,
+                    CommunityRow.size_seen_at,
+                    CommunityRow.posts_seen_at,
+                    CommunityRow.conversations_seen_at,
+                    exists().where(
+                        InboundGap.workspace_id == CommunityRow.workspace_id,
+                        InboundGap.community_id == CommunityRow.id,
+                    ),
+                ),
+                CommunityRow.created_at,
+                CommunityRow.id,
+            )
+        )
     )
-    .where(
-        in_workspace(ProjectRow, WORKSPACE),
-        ProjectRow.id == any_(bindparam("project_ids", type_=ARRAY(PG_UUID(as_uuid=True)))),
-    )
-    .order_by(ProjectRow.created_at, ProjectRow.id, CommunityRow.created_at, CommunityRow.id)
+    .where(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == ProjectRow.id)
+    .correlate(ProjectRow)
+    .scalar_subquery()
 )
+
+
+@lru_cache(maxsize=256)
+def _statement(sources: tuple[Source[Any], ...]) -> Statement:
+    """The projects with their communities, and the rows of these sources."""
+    return Statement(
+        select(
+            ProjectRow.id,
+            ProjectRow.name,
+            ProjectRow.timezone,
+            ProjectRow.created_at,
+            cast(_COMMUNITIES, Text),
+            *(cast(source.rows, Text) for source in sources),
+        )
+        .where(
+            in_workspace(ProjectRow, WORKSPACE),
+            ProjectRow.id == any_(bindparam("project_ids", type_=ARRAY(PG_UUID(as_uuid=True)))),
+        )
+        .order_by(ProjectRow.created_at, ProjectRow.id)
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -68,28 +90,117 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
-async def find(
-    connection: AsyncConnection, workspace_id: UUID, project_ids: Sequence[UUID], now: datetime
-) -> tuple[Project, ...]:
-    """These projects, oldest first; one that is not of this workspace is not among them."""
-    values = {"workspace_id": workspace_id, "project_ids": list(project_ids)}
-    rows = await _STATEMENT.rows(connection, values)
-    grouped: dict[UUID, list[Any]] = {}
-    for row in rows:
-        grouped.setdefault(row[0], []).append(row)
-    return tuple(_project(project_rows, now) for project_rows in grouped.values())
+async def load(connection: AsyncConnection, request: LoadRequest, kpis: Iterable[Kpi]) -> dict[Project, Datasets]:
+    """The requested projects, oldest first, with the inputs of the KPIs: one statement reads them all.
+
+    A project that is not of this workspace is not among them. What cannot be loaded is `failed`, and the other
+    sources and projects have their data. Raises `Unavailable` where the database is down.
+    """
+    sources = tuple(dict.fromkeys(source for kpi in kpis for source in kpi.needs))
+    rows = sorted((await _rows(connection, request, sources)).values(), key=lambda row: (row[3], row[0].hex))
+    loaded: dict[Project, dict[Source[Any], Dataset[Any]]] = {_project(row, request.now): {} for row in rows}
+    for number, source in enumerate(sources, _PROJECT_COLUMNS):
+        by_project = {
+            project: _dataset(source, project, row[number], request) for project, row in zip(loaded, rows, strict=True)
+        }
+        await _supplement(connection, request, source, by_project)
+        for project, dataset in by_project.items():
+            loaded[project][source] = dataset
+    return dict(loaded)
 
 
-async def one(connection: AsyncConnection, workspace_id: UUID, project_id: UUID, now: datetime) -> Project:
-    """One project; `NotFound` where this workspace has none of that id."""
-    matches = await find(connection, workspace_id, [project_id], now)
-    if not matches:
+async def one(connection: AsyncConnection, request: LoadRequest, kpis: Iterable[Kpi] = ()) -> tuple[Project, Datasets]:
+    """The one requested project with its inputs; `NotFound` where this workspace has none of that id."""
+    loaded = await load(connection, request, kpis)
+    if not loaded:
         raise NotFound
-    return matches[0]
+    return next(iter(loaded.items()))
 
 
-def _project(rows: Sequence[Any], now: datetime) -> Project:
-    project_id, name, timezone, created_at = rows[0][:4]
+async def _rows(
+    connection: AsyncConnection, request: LoadRequest, sources: tuple[Source[Any], ...]
+) -> dict[UUID, list[Any]]:
+    """The statement's rows by project; in place of what a source failed to read stands the reason, a `Reason`.
+
+    What fails is found by bisection: of the projects, then of the sources. Reads are no transaction, so an error
+    aborts nothing.
+    """
+    try:
+        rows = await _statement(sources).rows(connection, request.parameters)
+        return {row[0]: list(row) for row in rows}
+    except Exception as error:
+        if is_outage(error) or not sources:
+            raise
+        ids = request.project_ids
+        if len(ids) > 1:
+            middle = len(ids) // 2
+            halves = [replace(request, project_ids=half) for half in (ids[:middle], ids[middle:])]
+            return {**await _rows(connection, halves[0], sources), **await _rows(connection, halves[1], sources)}
+        whole = await _rows(connection, request, ())
+        for source in sources:
+            for project_id, row in whole.items():
+                if len(sources) > 1:
+                    row += (await _rows(connection, request, (source,)))[project_id][_PROJECT_COLUMNS:]
+                else:
+                    reason = Reason.ZONE_NOT_KNOWN if _concerns_zone(error, row[2]) else Reason.NOT_COMPUTED
+                    _log_failure(source, project_id, reason, error)
+                    row.append(reason)
+        return whole
+
+
+def _dataset(source: Source[Any], project: Project, rows: str | None, request: LoadRequest) -> Dataset[Any]:
+    if (reason := project.unusable_reason) is not None:
+        return _failed(project, request, reason)
+    if isinstance(rows, Reason):
+        return _failed(project, request, rows)
+    try:
+        return source.dataset(project, orjson.loads(rows) if rows is not None else None, request)
+    except Exception as error:
+        _log_failure(source, project.id, Reason.NOT_COMPUTED, error)
+        return _failed(project, request, Reason.NOT_COMPUTED)
+
+
+async def _supplement(
+    connection: AsyncConnection, request: LoadRequest, source: Source[Any], by_project: dict[Project, Dataset[Any]]
+) -> None:
+    """Let a source load what only some projects need; where that fails, for one project after the other."""
+    sound = {project: dataset for project, dataset in by_project.items() if not dataset.failed}
+    try:
+        await source.supplement(connection, request, sound)
+    except Exception as error:
+        if is_outage(error):
+            raise
+        if len(sound) > 1:
+            for project, dataset in sound.items():
+                alone = {project: dataset}
+                await _supplement(connection, replace(request, project_ids=(project.id,)), source, alone)
+                by_project.update(alone)
+            return
+        for project in sound:
+            _log_failure(source, project.id, Reason.NOT_COMPUTED, error)
+            by_project[project] = _failed(project, request, Reason.NOT_COMPUTED)
+
+
+def _log_failure(source: Source[Any], project_id: UUID, reason: Reason, error: Exception) -> None:
+    log.error("kpis.not_loaded", source=source.key, project_id=str(project_id), reason=reason, exc_info=error)
+
+
+def _failed(project: Project, request: LoadRequest, reason: str) -> Dataset[Any]:
+    """No data of any community, for this reason."""
+    span = Span(request.last + DAY, None, None, reason, before=reason)
+    return Dataset((CommunityData(one, span, request) for one in project.communities), reason, failed=True)
+
+
+def _concerns_zone(error: Exception, timezone: str) -> bool:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) == INVALID_PARAMETER and f'"{timezone}"' in str(cause)
+
+
+_PROJECT_COLUMNS: Final = 5
+
+
+def _project(row: Sequence[Any], now: datetime) -> Project:
+    project_id, name, timezone, created_at, communities = row[:_PROJECT_COLUMNS]
     zone = _zone(timezone)
     return Project(
         id=project_id,
@@ -98,76 +209,34 @@ def _project(rows: Sequence[Any], now: datetime) -> Project:
         today=now.astimezone(zone).date(),
         now=now,
         created_at=created_at,
-        communities=tuple(_community(row[4:], zone) for row in rows if row[4] is not None),
+        communities=_communities(orjson.loads(communities or "[]"), zone, now),
         timezone=timezone,
     )
 
 
-def _community(row: Sequence[Any], zone: ZoneInfo) -> Community:
-    community_id, platform, title, created_at, backfill_since, state, size, posts, conversations, has_inbound_gaps = row
-    connected = created_at.astimezone(zone).date()
+def _communities(rows: Sequence[Sequence[Any]], zone: ZoneInfo, now: datetime) -> tuple[Community, ...]:
+    """The communities that were connected by `now`. One that was polled later counts as polled then."""
+    return tuple(
+        _community(columns, zone, now) for columns in rows if datetime.fromisoformat(columns[_CREATED_AT]) <= now
+    )
+
+
+_CREATED_AT: Final = 3
+
+
+def _community(columns: Sequence[Any], zone: ZoneInfo, now: datetime) -> Community:
+    community_id, platform, title, created_at, backfill_since, state, *polled_at, has_inbound_gaps = columns
+    connected = datetime.fromisoformat(created_at).astimezone(zone).date()
+    size, posts, conversations = (min(datetime.fromisoformat(at), now) if at is not None else None for at in polled_at)
     return Community(
-        id=community_id,
+        id=UUID(community_id),
         platform=platform,
         title=title,
         connected=connected,
-        backfill=min(backfill_since.astimezone(zone).date(), connected),
+        backfill=min(datetime.fromisoformat(backfill_since).astimezone(zone).date(), connected),
         state=state,
         size_seen_at=size,
         posts_seen_at=posts,
         conversations_seen_at=conversations,
         has_inbound_gaps=has_inbound_gaps,
     )
-
-
-async def load(
-    connection: AsyncConnection, request: LoadRequest, kpis: Iterable[Kpi]
-) -> dict[UUID, dict[str, Loaded[Any]]]:
-    """The inputs of the KPIs, by project and source: each source is loaded once, for all projects.
-
-    Where loading fails for some projects, they are found by bisection: theirs is `failed`, and the others have their
-    data. Raises `Unavailable` where the database is down.
-    """
-    loaded_by_project: dict[UUID, dict[str, Loaded[Any]]] = {project.id: {} for project in request.projects}
-    sources: dict[str, Source[Any]] = {source.key: source for kpi in kpis for source in kpi.needs}
-    usable = replace(
-        request, projects=tuple(project for project in request.projects if project.unusable_reason is None)
-    )
-    for key, source in sources.items():
-        for project in request.projects:
-            if project.unusable_reason is not None:
-                loaded_by_project[project.id][key] = _failed(project, request, project.unusable_reason)
-        for project_id, loaded in (await _loaded(connection, usable, source)).items():
-            loaded_by_project[project_id][key] = loaded
-    return loaded_by_project
-
-
-async def _loaded(connection: AsyncConnection, request: LoadRequest, source: Source[Any]) -> dict[UUID, Loaded[Any]]:
-    """One source, bisecting the projects where it fails. Reads are no transaction, so an error aborts nothing."""
-    if not request.projects:
-        return {}
-    try:
-        return await source.load(connection, request)
-    except Exception as error:
-        if is_outage(error):
-            raise
-        middle = len(request.projects) // 2
-        if not middle:
-            (project,) = request.projects
-            reason = Reason.ZONE_NOT_KNOWN if _concerns_zone(error, project) else Reason.NOT_COMPUTED
-            log.exception("kpis.not_loaded", source=source.key, project_id=str(project.id), reason=reason)
-            return {project.id: _failed(project, request, reason)}
-    halves = (request.projects[:middle], request.projects[middle:])
-    parts = [await _loaded(connection, replace(request, projects=half), source) for half in halves]
-    return parts[0] | parts[1]
-
-
-def _failed(project: Project, request: LoadRequest, reason: str) -> Loaded[Any]:
-    """No data of any community, for this reason."""
-    span = Span(request.last + DAY, None, None, reason, before=reason)
-    return Loaded((), dict.fromkeys(project.communities, span), reason, failed=True)
-
-
-def _concerns_zone(error: Exception, project: Project) -> bool:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return getattr(cause, "sqlstate", None) == INVALID_PARAMETER and f'"{project.timezone}"' in str(cause)

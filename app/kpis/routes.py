@@ -1,5 +1,6 @@
 """The KPIs over HTTP. Responses are serialised without models, for speed: dashboards poll these endpoints."""
 
+import hashlib
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -16,12 +17,12 @@ from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import Router, problems
-from app.kit.schemas import Day, Text
+from app.kit.schemas import Day, Instant, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import GoalType, Kpi, LoadRequest
 from app.kpis.schemas import EvidencePage, KpiAnswer, KpiAnswers, KpiCatalogue, KpiExplanation, Portfolio
-from app.kpis.windows import Granularity, requested_days
+from app.kpis.windows import Days, Granularity, days_to_load, requested_days
 from app.projects.models import Project as ProjectRow
 
 ROUTER = Router("/v1", tag="kpis")
@@ -33,18 +34,19 @@ To = Annotated[Day | None, Query(description="Last day, included; today without 
 GranularityParam = Annotated[
     Granularity, Query(description="The length of the parts of the series. Weeks begin on Monday.")
 ]
+AsOf = Annotated[
+    Instant | None,
+    Query(description="The instant of the answer that this belongs to, as its link gives it; now without it."),
+]
 CompareParam = Annotated[Literal["previous", "none"], Query(description="`none` omits the previous window.")]
 
 
-async def _kpi(key: Text) -> Kpi:
-    """The KPI of the path."""
+def _kpi(key: Text) -> Kpi:
+    """The KPI of the path; `NotFound` where there is none."""
     kpi = all_kpis().get(key)
     if kpi is None:
         raise NotFound("There is no KPI with this key; GET /v1/kpis lists them.")
     return kpi
-
-
-KpiDep = Annotated[Kpi, Depends(_kpi)]
 
 
 def _json(content: dict[str, Any]) -> Response:
@@ -52,13 +54,36 @@ def _json(content: dict[str, Any]) -> Response:
     return Response(orjson.dumps(content, default=str, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
+def _answer(content: dict[str, Any], query: KpiQuery) -> Response:
+    """An answer, with the same ETag as long as nothing but the `as_of` of its links changes."""
+    response = _json(content)
+    digest = hashlib.blake2b(bytes(response.body).replace(query.as_of.encode(), b""), digest_size=12).hexdigest()
+    response.headers["ETag"] = f'W/"{digest}"'
+    return response
+
+
 class KpiLoader:
     """Loads everything that the KPIs of one project need, each source once."""
 
-    def __init__(self, workspace_id: UUID, connection: AsyncConnection, now: datetime) -> None:
+    def __init__(
+        self, workspace_id: UUID, connection: AsyncConnection, now: datetime, *, is_past: bool = False
+    ) -> None:
         self.workspace_id = workspace_id
         self.connection = connection
         self.now = now
+        self.is_past = is_past
+
+    def as_of(self, instant: datetime | None) -> "KpiLoader":
+        """The loader of what was known at an earlier instant; itself without one. `Invalid` for one to come."""
+        if instant is None:
+            return self
+        if instant > self.now:
+            raise Invalid(
+                "This instant has not come.",
+                code="invalid-as-of",
+                errors=[{"in": "query", "field": "as_of", "code": "invalid-as-of", "detail": "It has not come."}],
+            )
+        return KpiLoader(self.workspace_id, self.connection, instant, is_past=instant < self.now)
 
     async def load_query(
         self,
@@ -71,11 +96,24 @@ class KpiLoader:
         compare: bool = False,
     ) -> KpiQuery:
         """The query with its inputs; raises `NotFound` for another workspace's project."""
-        project = await projects.one(self.connection, self.workspace_id, project_id, self.now)
-        days = requested_days(first, last, granularity, project.today)
-        request = LoadRequest(self.workspace_id, (project,), days.before.first if compare else days.first, days.last)
-        loaded = await projects.load(self.connection, request, kpis)
-        return KpiQuery(project, days, granularity, compare, loaded[project.id])
+        days = await self._days_to_load(project_id, first, last, granularity)
+        request = LoadRequest(self.workspace_id, (project_id,), days.first, days.last, self.now, self.is_past)
+        project, datasets = await projects.one(self.connection, request, kpis)
+        window = requested_days(first, last, granularity, project.today)
+        return KpiQuery(project, window, granularity, compare, request, datasets)
+
+    async def _days_to_load(
+        self, project_id: UUID, first: date | None, last: date | None, granularity: Granularity
+    ) -> Days:
+        """The days to load; an invalid window is refused only where the project exists, and by its own today."""
+        try:
+            return days_to_load(first, last, granularity, self.now)
+        except Invalid:
+            today = self.now.date()
+            request = LoadRequest(self.workspace_id, (project_id,), today, today, self.now)
+            project, _ = await projects.one(self.connection, request)
+            days = requested_days(first, last, granularity, project.today)
+            return Days(days.before.first, days.last)
 
 
 async def _kpi_loader(actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> KpiLoader:
@@ -110,14 +148,13 @@ async def of_project(
     """All KPIs of a project, or those of one type of goal."""
     kpis = [kpi for kpi in all_kpis().values() if goal_type in (None, kpi.goal)]
     query = await loader.load_query(project_id, kpis, first, to, granularity, compare=compare == "previous")
-    return _json(
-        {
-            "project_id": project_id,
-            "window": query.described(),
-            "data": [answers.answer(kpi, query) for kpi in kpis],
-            "next_cursor": None,
-        }
-    )
+    content = {
+        "project_id": project_id,
+        "window": query.described(),
+        "data": [answers.answer(kpi, query) for kpi in kpis],
+        "next_cursor": None,
+    }
+    return _answer(content, query)
 
 
 @ROUTER.get(
@@ -129,7 +166,7 @@ async def of_project(
 )
 async def of_key(
     project_id: UUID,
-    kpi: KpiDep,
+    key: str,
     loader: KpiLoaderDep,
     first: From = None,
     to: To = None,
@@ -137,8 +174,9 @@ async def of_key(
     compare: CompareParam = "previous",
 ) -> Response:
     """One KPI: value, previous window, series, communities, freshness and coverage."""
+    kpi = _kpi(key)
     query = await loader.load_query(project_id, [kpi], first, to, granularity, compare=compare == "previous")
-    return _json(answers.answer(kpi, query))
+    return _answer(answers.answer(kpi, query), query)
 
 
 @ROUTER.get(
@@ -148,9 +186,12 @@ async def of_key(
     response_model=KpiExplanation,
     responses=problems(404),
 )
-async def explain(project_id: UUID, kpi: KpiDep, loader: KpiLoaderDep, first: From = None, to: To = None) -> Response:
+async def explain(
+    project_id: UUID, key: str, loader: KpiLoaderDep, first: From = None, to: To = None, as_of: AsOf = None
+) -> Response:
     """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments."""
-    return _json(explanations.explain(kpi, await loader.load_query(project_id, [kpi], first, to)))
+    kpi = _kpi(key)
+    return _json(explanations.explain(kpi, await loader.as_of(as_of).load_query(project_id, [kpi], first, to)))
 
 
 @ROUTER.get(
@@ -158,36 +199,37 @@ async def explain(project_id: UUID, kpi: KpiDep, loader: KpiLoaderDep, first: Fr
     operation_id="kpis.evidence",
     permission=Permission.KPIS_READ,
     response_model=EvidencePage,
-    responses=problems(404),
+    responses=problems(404, 409),
 )
 async def rows(
     project_id: UUID,
-    kpi: KpiDep,
+    key: str,
     loader: KpiLoaderDep,
     pager: PagerDep,
     first: From = None,
     to: To = None,
+    as_of: AsOf = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The rows behind a value, from which it can be recomputed by hand as `recount` says."""
-    query = await loader.load_query(project_id, [kpi], first, to)
-    data, next_cursor = await evidence.page(
-        loader.connection,
-        kpi,
-        query,
-        workspace_id=loader.workspace_id,
-        pager=pager,
-        cursor=cursor,
-        limit=limit,
+    """The rows behind a value, from which it can be recomputed by hand as `recount` says.
+
+    All pages are as of one instant. Where a row of them, or what is known of the communities, changes meanwhile, the
+    next page is refused with 409 `evidence-changed`.
+    """
+    kpi = _kpi(key)
+    position = evidence.start(kpi, pager, cursor, as_of or loader.now)
+    query = await loader.as_of(position.as_of).load_query(project_id, [kpi], first, to)
+    page = await evidence.page(
+        loader.connection, kpi, query, workspace_id=loader.workspace_id, pager=pager, position=position, limit=limit
     )
     return _json(
         {
             "key": kpi.key,
             "window": query.described(),
+            "as_of": position.as_of,
             "recount": kpi.doc.recount,
-            "data": data,
-            "next_cursor": next_cursor,
+            **page,
         }
     )
 
@@ -215,21 +257,15 @@ async def portfolio(
     )
     statement = _PROJECTS.after(statement, pager.read(cursor, (datetime, UUID)), limit)
     rows, next_cursor = pager.page((await loader.connection.execute(statement)).all(), limit, ("created_at", "id"))
-    page_projects = await projects.find(loader.connection, loader.workspace_id, [row.id for row in rows], loader.now)
-    days = {project.id: requested_days(first, to, Granularity.MONTH, project.today) for project in page_projects}
-    if not page_projects:
+    if not rows:
         return _json({"data": [], "next_cursor": None})
-    request = LoadRequest(
-        loader.workspace_id,
-        page_projects,
-        min(of.before.first for of in days.values()),
-        max(of.last for of in days.values()),
-    )
-    loaded = await projects.load(loader.connection, request, kpis)
-    data = [
-        answers.row(kpis, KpiQuery(project, days[project.id], Granularity.MONTH, True, loaded[project.id]))
-        for project in page_projects
-    ]
+    days = days_to_load(first, to, Granularity.MONTH, loader.now)
+    ids = tuple(row.id for row in rows)
+    request = LoadRequest(loader.workspace_id, ids, days.first, days.last, loader.now)
+    data = []
+    for project, datasets in (await projects.load(loader.connection, request, kpis)).items():
+        window = requested_days(first, to, Granularity.MONTH, project.today)
+        data.append(answers.row(kpis, KpiQuery(project, window, Granularity.MONTH, True, request, datasets)))
     return _json({"data": data, "next_cursor": next_cursor})
 
 

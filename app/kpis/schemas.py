@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from app.kit.schemas import Day, Id, Instant, Output
-from app.kpis.contract import Direction, GoalType, Unit, ValueStatus
+from app.kpis.contract import AddsUp, Direction, GoalType, Unit, ValueStatus
 from app.kpis.windows import Granularity
 
 Amount = int | float
@@ -41,7 +41,11 @@ class EvidenceKind(Output):
 class KpiDocumented(KpiRead):
     """A KPI of the catalogue, with its documentation."""
 
-    additive: bool = Field(description="Values of parts of the window, and of communities, add up to the whole.")
+    adds_up: AddsUp = Field(
+        description="`flow`: the values of parts of the window, and of communities, add up to the whole; `stock`: the "
+        "last part's value is that of the whole; `ratio`: neither."
+    )
+    additive: bool = Field(description="Whether `adds_up` is `flow`.")
     formula: Formula
     source: str
     recount: str = Field(description="How to recompute the value from the evidence by hand.")
@@ -259,7 +263,7 @@ class SourceCommunity(Output):
     model_config = ConfigDict(populate_by_name=True)
     community_id: Id | None
     platform: str | None
-    from_: Day = Field(alias="from", description="Days before are not known.")
+    from_: Day | None = Field(alias="from", description="Days before are not known; null: no day is.")
     as_of: Instant | None
 
 
@@ -305,11 +309,22 @@ class EvidenceRow(Output):
     community_id: Id | None
 
 
+class EvidenceTotal(Output):
+    """What all pages have together of one kind of row."""
+
+    kind: str = Field(examples=["gain"])
+    rows: int
+    field: str | None = Field(description="The field that is added up; null: none is.", examples=["difference"])
+    sum: int | None = Field(description="The sum of that field over all rows.")
+
+
 class EvidencePage(Output):
     """Rows behind a value."""
 
     key: str
     window: WindowRead
+    as_of: Instant = Field(description="Rows that came later are on no page.")
+    expected: list[EvidenceTotal] = Field(description="The same on every page; else there is none, but a 409.")
     recount: str = Field(description="How to recompute the value from all pages by hand.")
     data: list[EvidenceRow]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")

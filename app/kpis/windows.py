@@ -1,10 +1,9 @@
 """The days of a query: the window, the previous one, and its parts."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from app.kit.errors import Invalid
 from app.kpis.contract import DAY
@@ -25,8 +24,7 @@ class Granularity(StrEnum):
     MONTH = "month"
 
 
-@dataclass(frozen=True, slots=True)
-class Days:
+class Days(NamedTuple):
     """From one local day to another, both included."""
 
     first: date
@@ -79,3 +77,13 @@ def _refused(field: str, detail: str) -> Invalid:
         code="invalid-window",
         errors=[{"in": "query", "field": field, "code": "invalid-window", "detail": detail}],
     )
+
+
+def days_to_load(first: date | None, last: date | None, granularity: Granularity, now: datetime) -> Days:
+    """The days from the previous window's first one to the window's last one, in whatever zone the project is.
+
+    Raises `Invalid` as `requested_days` does, for a window that is invalid in some zone.
+    """
+    today = now.astimezone(UTC).date()
+    windows = [requested_days(first, last, granularity, day) for day in (today - DAY, today, today + DAY)]
+    return Days(min(days.before.first for days in windows), max(days.last for days in windows))

@@ -52,14 +52,18 @@ class Client:
         return await self.agency.get(f"{self.path}/{key}", **params)
 
     async def evidence(self, key: str, limit: int = 7, **params: Any) -> list[dict[str, Any]]:
-        """All rows behind a KPI, page by page."""
+        """All rows behind a KPI, page by page; they are as many, and add up to what, each page announces."""
         rows: list[dict[str, Any]] = []
         cursor: dict[str, Any] = {}
+        announced: Any = None
         while True:
             page = await self.agency.get(f"{self.path}/{key}/evidence", limit=limit, **params, **cursor)
+            assert announced in (None, (page["as_of"], page["expected"]))
+            announced = page["as_of"], page["expected"]
             assert len(page["data"]) <= limit
             rows += page["data"]
             if page["next_cursor"] is None:
+                assert_announced(rows, page["expected"])
                 return rows
             assert len(page["data"]) == limit
             cursor = {"cursor": page["next_cursor"]}
@@ -191,6 +195,15 @@ class Client:
         for at, visitor, bot in clicks:
             visit = Visit(self.agency.workspace_id, link_id, at, self.day(at), visitor.to_bytes(16, "big"), bot, None)
             await recording.store(self.agency.resources.db, self.agency.workspace_id, [visit])
+
+
+def assert_announced(rows: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
+    """The rows are as many, and add up to, as announced."""
+    for total in expected:
+        of_kind = [row for row in rows if row["kind"] == total["kind"]]
+        assert len(of_kind) == total["rows"]
+        assert total["field"] is None or sum(row[total["field"]] for row in of_kind) == total["sum"]
+    assert len(rows) == sum(total["rows"] for total in expected)
 
 
 async def found(agency: Agency, name: str = "Coffee at Nina's", zone: str = ZONE) -> Client:

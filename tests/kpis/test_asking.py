@@ -1,8 +1,9 @@
 """Queries: windows, keys, projects, the portfolio, and a KPI added as a new file."""
 
 import sys
+import uuid
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import kpis
+from app.kit.clock import SetClock
 from app.kit.errors import Invalid
 from app.kpis import catalogue
 from app.kpis.windows import Days, Granularity, requested_days
+from app.platforms.contract import Metric
 from tests.conftest import Agency
 from tests.kpis.conftest import ALL, Client, fill, found
 
@@ -97,10 +100,20 @@ async def test_the_shape_and_the_links(busy: Client) -> None:
     assert (await busy.kpi("engagement_rate", compare="none", **ALL))["previous"] is None
 
 
+async def _post(client: Client) -> uuid.UUID:
+    return await client.publish(client.places["vk"], client.agency.resources.clock.now() - timedelta(hours=1))
+
+
 async def test_an_unchanged_answer_is_not_sent_again(busy: Client) -> None:
     first = await busy.agency.http.get(f"{busy.path}/engagement")
+    clock = busy.agency.resources.clock
+    assert isinstance(clock, SetClock)
+    clock.advance(timedelta(seconds=1))
     again = await busy.agency.http.get(f"{busy.path}/engagement", headers={"If-None-Match": first.headers["etag"]})
-    assert again.status_code == 304
+    assert again.status_code == 304, "that a later instant stands in its links is no change"
+    await busy.measure(busy.places["vk"], clock.now(), {await _post(busy): {Metric.REACTIONS: 5}})
+    changed = await busy.agency.http.get(f"{busy.path}/engagement", headers={"If-None-Match": first.headers["etag"]})
+    assert changed.status_code == 200
 
 
 async def test_the_catalogue_by_goal(client: Client) -> None:
@@ -139,17 +152,12 @@ async def test_the_portfolio_equals_each_projects_own_answer(agency: Agency, riv
 DROPPED = """
 from typing import Final
 
-from app.kpis.arithmetic import add_up
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.publications import PUBLICATIONS, PUBLISHED, PublishedDay
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.publications import POSTS, PUBLISHED
 
 
-def _posts(row: PublishedDay) -> int:
-    return row.posts
-
-
-def compute(window: Window) -> Value:
-    return add_up(window, PUBLICATIONS, _posts, "P", "Posts that appeared")
+def value(posts: int) -> Value:
+    return Value(posts, evidence=(Term("P", "Posts that appeared", posts),))
 
 
 KPI: Final = Kpi(
@@ -159,11 +167,11 @@ KPI: Final = Kpi(
     goal=GoalType.PROCESS,
     version=1,
     direction=Direction.NEUTRAL,
-    needs=(PUBLICATIONS,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(POSTS,),
+    value=value,
     evidence=(PUBLISHED,),
     doc=Doc(formula="The posts that appeared.", symbols="{P}", source="The platforms.", recount="Count the rows."),
-    additive=True,
 )
 """
 

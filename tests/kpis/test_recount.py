@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from app.kpis import all_kpis
+from app.kpis.contract import AddsUp
 from tests.kpis.conftest import ALL, Client
 
 Rows = list[dict[str, Any]]
@@ -89,12 +90,12 @@ async def test_additive_kpis_add_up(busy: Client) -> None:
     for granularity in ("day", "week", "month"):
         answers = (await busy.agency.get(busy.path, granularity=granularity, **ALL))["data"]
         for answer in answers:
-            if not all_kpis()[answer["key"]].additive:
+            if all_kpis()[answer["key"]].adds_up is not AddsUp.FLOW:
                 continue
             for part in (answer["series"], answer["breakdown"]):
                 values = [one["value"] for one in part if one["value"] is not None]
                 assert sum(values) == answer["value"], f"{answer['key']} by {granularity}"
-        additive = [answer for answer in answers if all_kpis()[answer["key"]].additive]
+        additive = [answer for answer in answers if all_kpis()[answer["key"]].adds_up is AddsUp.FLOW]
         assert len(additive) == 7
         assert all(answer["value"] for answer in additive)
 

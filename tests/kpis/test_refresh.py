@@ -122,7 +122,7 @@ def news(world: World, clock: SetClock) -> None:
 
 
 async def figures(client: Client, **window: Any) -> Any:
-    """Every answer there is about a project's KPIs, without how fresh it is."""
+    """Every answer there is about a project's KPIs, without the instant that it is of."""
     agency = client.agency
     answers = {answer["key"]: answer for answer in (await agency.get(client.path, **window))["data"]}
     return _without_freshness(
@@ -137,7 +137,8 @@ async def figures(client: Client, **window: Any) -> Any:
 
 def _without_freshness(found: Any) -> Any:
     if isinstance(found, dict):
-        return {key: _without_freshness(one) for key, one in found.items() if key not in {"freshness", "as_of"}}
+        left_out = {"freshness", "as_of", "links"}
+        return {key: _without_freshness(one) for key, one in found.items() if key not in left_out}
     return [_without_freshness(one) for one in found] if isinstance(found, list) else found
 
 

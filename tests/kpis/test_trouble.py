@@ -1,6 +1,7 @@
 """What cannot be computed is unknown with a reason and affects nothing else; an outage is reported as one."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +13,10 @@ from structlog.testing import capture_logs
 
 from app import kpis
 from app.kit.db import in_workspace
-from app.kpis.contract import Kpi, Loaded, LoadRequest, Value, Window
+from app.kpis.contract import Dataset, Kpi, LoadRequest, Window
+from app.kpis.contract import Project as KpiProject
+from app.kpis.inputs.clicks import CLICKS
+from app.kpis.inputs.columns import Counted, DailyCounts
 from app.kpis.inputs.inquiries import Inquiries
 from app.kpis.statement import Statement
 from app.projects.models import Project
@@ -82,12 +86,15 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Kpi:
     """A KPI that stumbles over every window of more than a day."""
     real = kpis.all_kpis()["clicks"]
 
-    def compute(window: Window) -> Value:
-        if window.first < window.last:
-            raise ZeroDivisionError("not thought of")
-        return real.compute(window)
+    class Faulty(Counted):
+        """As the real one, for a day."""
 
-    one = replace(real, compute=compute)
+        def amounts(self, data: DailyCounts, windows: Sequence[Window]) -> list[list[int]]:
+            if any(window.first < window.last for window in windows):
+                raise ZeroDivisionError("not thought of")
+            return super().amounts(data, windows)
+
+    one = replace(real, measures=(Faulty(CLICKS, 1, 2, 3),))
     everything = MappingProxyType({**kpis.all_kpis(), real.key: one})
     monkeypatch.setattr("app.kpis.routes.all_kpis", lambda: everything)
     return one
@@ -115,14 +122,14 @@ async def test_a_source_that_fails_for_one_project(agency: Agency, monkeypatch: 
     clients = await _three(agency)
     sound = await _rows(agency)
     bad = clients[2].project_id
-    real = Inquiries.load
+    real = Inquiries.dataset
 
-    async def load(self: Inquiries, connection: Any, request: LoadRequest) -> dict[uuid.UUID, Loaded[Any]]:
-        if uuid.UUID(bad) in {project.id for project in request.projects}:
-            raise KeyError("a row that nobody has thought of")
-        return dict(await real(self, connection, request))
+    def dataset(self: Inquiries, project: KpiProject, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
+        if project.id == uuid.UUID(bad):
+            raise KeyError("an unexpected row")
+        return real(self, project, rows, request)
 
-    monkeypatch.setattr(Inquiries, "load", load)
+    monkeypatch.setattr(Inquiries, "dataset", dataset)
     rows = await _rows(agency)
     assert {key: rows[key] for key in rows if key != bad} == {key: sound[key] for key in sound if key != bad}
     reasons = {key: one["reason"] for key, one in rows[bad].items()}
@@ -152,19 +159,13 @@ OUTAGES: dict[str, Exception] = {
 
 @pytest.mark.parametrize("name", OUTAGES)
 async def test_an_outage_is_not_an_unknown_value(busy: Client, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the sources are loaded; the projects themselves were found."""
-    asked: list[str] = []
-    real = asyncpg.Connection.fetch
+    """While the inputs are loaded."""
 
-    async def fetch(self: Any, query: str, *args: Any, **options: Any) -> Any:
-        asked.append(query)
-        if len(asked) > 1:
-            raise OUTAGES[name]
-        return await real(self, query, *args, **options)
+    async def fetch(*_: Any, **__: Any) -> Any:
+        raise OUTAGES[name]
 
     monkeypatch.setattr(asyncpg.Connection, "fetch", fetch)
     for path in ("/v1/portfolio/kpis", busy.path, f"{busy.path}/open_backlog"):
-        asked.clear()
         assert (await busy.agency.get(path, status=503))["code"] == "database-away"
 
 
@@ -175,7 +176,7 @@ async def test_a_connection_that_breaks_is_an_outage(busy: Client, monkeypatch: 
     async def rows(self: Statement, connection: Any, values: Any) -> list[Any]:
         nonlocal calls
         calls += 1
-        if calls == 2:
+        if calls == 1:
             (await connection.get_raw_connection()).driver_connection.terminate()
         return await real(self, connection, values)
 

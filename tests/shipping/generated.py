@@ -9,14 +9,14 @@ import json
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from app.access.permissions import SCOPES, Permission
 from app.kpis import all_kpis
-from app.kpis.contract import Kpi
+from app.kpis.contract import AddsUp, Kpi
 from app.main import operations
 from app.settings import Settings
 from tests.shipping import platforms
@@ -112,6 +112,13 @@ def kpis() -> str:
     return "\n".join(lines) + "\n"
 
 
+_OVER_TIME: Final = {
+    AddsUp.FLOW: "a flow: the values of days, and of communities, add up to the whole",
+    AddsUp.STOCK: "a stock: the value of the last day is that of the whole",
+    AddsUp.RATIO: "a ratio: the values of days do not make that of the whole, which is computed from all its inputs",
+}
+
+
 def _kpi(kpi: Kpi) -> Iterator[str]:
     yield f"### `{kpi.key}` — {kpi.title}"
     yield ""
@@ -119,6 +126,7 @@ def _kpi(kpi: Kpi) -> Iterator[str]:
     yield ""
     direction = kpi.direction.replace("_", " ")
     yield f"- Formula: `{kpi.doc.symbols}`, in {kpi.unit.value}, version {kpi.version}; {direction}"
+    yield f"- Over time: {_OVER_TIME[kpi.adds_up]}"
     yield f"- Source: {kpi.doc.source}"
     yield f"- Recount by hand: {kpi.doc.recount}"
     for caveat in kpi.doc.caveats:

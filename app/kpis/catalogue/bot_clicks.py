@@ -2,18 +2,13 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import add_up
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.clicks import BOTS, CLICKS, ClickCount
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.clicks import BOTS, BOTS_CLICKS
 
 
-def _bots(row: ClickCount) -> int:
-    return row.bots
-
-
-def compute(window: Window) -> Value:
+def value(bots: int) -> Value:
     """Bots' clicks in the window."""
-    return add_up(window, CLICKS, _bots, "B", "Bots' clicks")
+    return Value(bots, evidence=(Term("B", "Bots' clicks", bots),))
 
 
 KPI: Final = Kpi(
@@ -23,10 +18,10 @@ KPI: Final = Kpi(
     goal=GoalType.TRAFFIC,
     version=1,
     direction=Direction.NEUTRAL,
-    needs=(CLICKS,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(BOTS_CLICKS,),
+    value=value,
     evidence=(BOTS,),
-    additive=True,
     doc=Doc(
         formula="How often bots and link previews followed the project's tracked links within the window.",
         symbols="{B}",

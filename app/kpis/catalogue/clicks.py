@@ -2,21 +2,14 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import rows_of, unknown
-from app.kpis.contract import Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value, Window
-from app.kpis.inputs.clicks import CLICKS, PEOPLE
+from app.kpis.contract import AddsUp, Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.clicks import CLICKS_OF_ALL, PEOPLE
 
 
-def compute(window: Window) -> Value:
+def value(people: int, bots: int, repeats: int) -> Value:
     """People's clicks in the window; bots and repeats are reported as excluded."""
-    rows, missing, has_data = rows_of(window, CLICKS)
-    if not has_data:
-        return unknown(window, missing, CLICKS)
-    people = bots = repeats = 0
-    for row in rows:
-        people, bots, repeats = people + row.people, bots + row.bots, repeats + row.repeats
-    excluded = tuple(Excluded(amount, why) for amount, why in ((bots, "bot"), (repeats, "repeat")) if amount)
-    return Value(people, missing=missing, excluded=excluded, evidence=(Term("C", "People's clicks", people),))
+    excluded = tuple(Excluded(amount, reason) for amount, reason in ((bots, "bot"), (repeats, "repeat")) if amount)
+    return Value(people, excluded=excluded, evidence=(Term("C", "People's clicks", people),))
 
 
 KPI: Final = Kpi(
@@ -26,10 +19,10 @@ KPI: Final = Kpi(
     goal=GoalType.TRAFFIC,
     version=1,
     direction=Direction.HIGHER,
-    needs=(CLICKS,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(CLICKS_OF_ALL,),
+    value=value,
     evidence=(PEOPLE,),
-    additive=True,
     doc=Doc(
         formula="How often people followed the project's tracked links within the window.",
         symbols="{C}",

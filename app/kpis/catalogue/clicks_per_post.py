@@ -2,29 +2,18 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import known_communities, missing_whole_window, unknown
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
-from app.kpis.inputs.clicks import CLICKS, PEOPLE
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.clicks import PEOPLE, PEOPLES_CLICKS
+from app.kpis.inputs.columns import Counted
 from app.kpis.inputs.publications import PUBLICATIONS, PUBLISHED
 
 NO_POSTS: Final = "no-posts"
 
 
-def compute(window: Window) -> Value:
+def value(clicks: int, posts: int) -> Value:
     """People's clicks on a community's links for each of its posts."""
-    clicks = posts = 0
-    communities, missing = known_communities(window, CLICKS, PUBLICATIONS)
-    for community in communities:
-        published = sum(row.posts for row in window.rows(PUBLICATIONS, community))
-        if not published:
-            missing.insert(0, missing_whole_window(community, NO_POSTS, window))
-            continue
-        posts += published
-        clicks += sum(row.people for row in window.rows(CLICKS, community))
-    if not posts:
-        return unknown(window, missing, CLICKS, PUBLICATIONS)
     terms = (Term("C", "People's clicks", clicks), Term("P", "Posts that appeared", posts))
-    return Value(clicks / posts, missing=missing, evidence=terms)
+    return Value(clicks / posts, evidence=terms)
 
 
 KPI: Final = Kpi(
@@ -34,8 +23,9 @@ KPI: Final = Kpi(
     goal=GoalType.TRAFFIC,
     version=1,
     direction=Direction.HIGHER,
-    needs=(CLICKS, PUBLICATIONS),
-    compute=compute,
+    adds_up=AddsUp.RATIO,
+    measures=(PEOPLES_CLICKS, Counted(PUBLICATIONS, 1, empty=NO_POSTS)),
+    value=value,
     evidence=(PEOPLE, PUBLISHED),
     doc=Doc(
         formula="People's clicks on the links placed in a community, divided by the posts that appeared in it within "

@@ -2,17 +2,13 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import size_at_end, total_of, unknown
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
-from app.kpis.inputs.sizes import AT_END, SIZES
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.sizes import AT_END, SizeAtEnd
 
 
-def compute(window: Window) -> Value:
+def value(size: int) -> Value:
     """The last known sizes up to the window's end."""
-    sizes, missing = total_of(window, SIZES, size_at_end)
-    if not sizes:
-        return unknown(window, missing, SIZES)
-    return Value(sum(sizes), missing=missing, evidence=(Term("N", "Members at the end of the window", sum(sizes)),))
+    return Value(size, evidence=(Term("N", "Members at the end of the window", size),))
 
 
 KPI: Final = Kpi(
@@ -22,8 +18,9 @@ KPI: Final = Kpi(
     goal=GoalType.AWARENESS,
     version=1,
     direction=Direction.HIGHER,
-    needs=(SIZES,),
-    compute=compute,
+    adds_up=AddsUp.STOCK,
+    measures=(SizeAtEnd(),),
+    value=value,
     evidence=(AT_END,),
     doc=Doc(
         formula="The sum of the communities' last known sizes up to the end of the window.",

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import total_gained
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.engagement import ENGAGED, ENGAGEMENT, gains
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.engagement import ENGAGED, Gained, gains, included
 
 
-def compute(window: Window) -> Value:
+def value(engagement: int, before_connection: int, late: int) -> Value:
     """Reactions, comments, shares, quotes and saves gained in the window."""
-    return total_gained(window, ENGAGED, "E", "Engagement gained")
+    terms = (Term("E", "Engagement gained", engagement),)
+    return Value(engagement, included=included(before_connection, late), evidence=terms)
 
 
 KPI: Final = Kpi(
@@ -19,10 +19,10 @@ KPI: Final = Kpi(
     goal=GoalType.AWARENESS,
     version=1,
     direction=Direction.HIGHER,
-    needs=(ENGAGEMENT,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(Gained(*ENGAGED),),
+    value=value,
     evidence=(gains(*ENGAGED),),
-    additive=True,
     doc=Doc(
         formula="The reactions, comments, shares, quotes and saves that the communities' posts gained in the window.",
         symbols="{E}",

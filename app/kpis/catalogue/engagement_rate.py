@@ -2,49 +2,18 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import (
-    average_size,
-    average_sizes,
-    gained,
-    gained_if_complete,
-    missing_whole_window,
-    pre_tracking_gains,
-    unknown,
-)
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Missing, Term, Unit, Value, Window
-from app.kpis.inputs.engagement import ENGAGED, ENGAGEMENT, gains
-from app.kpis.inputs.sizes import OF_DAYS, SIZES
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.engagement import ENGAGED, Gained, gains, included
+from app.kpis.inputs.sizes import OF_DAYS, AverageSize
 
 EMPTY: Final = "empty"
 """Nothing can be divided by a size of 0."""
 
 
-def compute(window: Window) -> Value:
+def value(engagement: int, before_connection: int, late: int, size: float) -> Value:
     """Engagement for each member."""
-    engagement, size = gained_if_complete(window, ENGAGED), average_sizes(window)
-    missing: list[Missing] = []
-    if engagement is None or size is None:
-        engagement, size, missing = _of_each(window)
-    if not size:
-        return unknown(window, missing, ENGAGEMENT, SIZES)
     terms = (Term("E", "Engagement gained", engagement), Term("S", "Average size of the communities", size))
-    return Value(engagement / size, missing=missing, included=pre_tracking_gains(window, ENGAGED), evidence=terms)
-
-
-def _of_each(window: Window) -> tuple[int, float, list[Missing]]:
-    """Both sums over the communities of which both are known, and what is missing of the others."""
-    engagement, size = 0, 0.0
-    missing: list[Missing] = []
-    for community in window.communities(ENGAGEMENT, SIZES):
-        acts, gaps = gained(window, community, ENGAGED)
-        average, unsized = average_size(window, community)
-        missing += gaps
-        missing += unsized
-        if average == 0:
-            missing.insert(0, missing_whole_window(community, EMPTY, window))
-        elif acts is not None and average is not None:
-            engagement, size = engagement + acts, size + average
-    return engagement, size, missing
+    return Value(engagement / size, included=included(before_connection, late), evidence=terms)
 
 
 KPI: Final = Kpi(
@@ -54,8 +23,9 @@ KPI: Final = Kpi(
     goal=GoalType.AWARENESS,
     version=1,
     direction=Direction.HIGHER,
-    needs=(ENGAGEMENT, SIZES),
-    compute=compute,
+    adds_up=AddsUp.RATIO,
+    measures=(Gained(*ENGAGED), AverageSize(empty=EMPTY)),
+    value=value,
     evidence=(gains(*ENGAGED), OF_DAYS),
     doc=Doc(
         formula="The engagement gained in the window divided by the communities' average size over the window: the sum "

@@ -3,32 +3,26 @@
 from statistics import median
 from typing import Final
 
-from app.kpis.arithmetic import percentile, rows_of, unknown
-from app.kpis.contract import Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value, Window
-from app.kpis.inputs.waits import ANSWER, ANSWERED, WAITS
+from app.kpis.arithmetic import percentile
+from app.kpis.contract import AddsUp, Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.waits import ANSWERED, OpeningWaits
 
 NO_ANSWERS: Final = "no-answers"
 NO_ANSWER_NEEDED: Final = "resolved-without-answer"
 
 
-def compute(window: Window) -> Value:
+def value(seconds: list[int], unanswered: list[int]) -> Value:
     """The median of the opening waits that an answer ended in the window."""
-    rows, missing, has_data = rows_of(window, WAITS)
-    if not has_data:
-        return unknown(window, missing, WAITS)
-    ended = [row for row in rows if row.opening]
-    waits = [row.seconds for row in ended if row.ended_by == ANSWER and row.seconds is not None]
-    resolved = sum(row.ended_by != ANSWER for row in ended)
-    excluded = (Excluded(resolved, NO_ANSWER_NEEDED),) if resolved else ()
-    if not waits:
-        return Value(None, NO_ANSWERS, missing, excluded)
-    middle = float(median(waits))
+    excluded = (Excluded(len(unanswered), NO_ANSWER_NEEDED),) if unanswered else ()
+    if not seconds:
+        return Value(None, NO_ANSWERS, excluded=excluded)
+    middle = float(median(seconds))
     terms = (
         Term("W", "Median working seconds of the waits", middle),
-        Term("n", "Waits that an answer ended", len(waits)),
-        Term("p90", "90 of 100 waits were not longer than", percentile(waits, 0.9)),
+        Term("n", "Waits that an answer ended", len(seconds)),
+        Term("p90", "90 of 100 waits were not longer than", percentile(seconds, 0.9)),
     )
-    return Value(middle, missing=missing, excluded=excluded, evidence=terms)
+    return Value(middle, excluded=excluded, evidence=terms)
 
 
 KPI: Final = Kpi(
@@ -38,8 +32,9 @@ KPI: Final = Kpi(
     goal=GoalType.SUPPORT,
     version=1,
     direction=Direction.LOWER,
-    needs=(WAITS,),
-    compute=compute,
+    adds_up=AddsUp.RATIO,
+    measures=(OpeningWaits(),),
+    value=value,
     evidence=(ANSWERED,),
     doc=Doc(
         formula="The median of the working seconds between a customer's first message (the first one after a reopening "

@@ -2,24 +2,18 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import rows_of, unknown
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
-from app.kpis.inputs.inquiries import INQUIRIES, RECEIVED
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.inquiries import RECEIVED, RECEIVED_AND_HANDLED
 
 NO_INQUIRIES: Final = "no-inquiries"
 
 
-def compute(window: Window) -> Value:
+def value(handled: int, received: int) -> Value:
     """Of the inquiries that came in the window, those that are handled by now."""
-    rows, missing, has_data = rows_of(window, INQUIRIES)
-    if not has_data:
-        return unknown(window, missing, INQUIRIES)
-    received = sum(row.received for row in rows)
-    handled = sum(row.received_handled for row in rows)
     terms = (Term("H", "Of them handled by now", handled), Term("R", "Inquiries received", received))
     if not received:
-        return Value(None, NO_INQUIRIES, missing, evidence=terms)
-    return Value(handled / received, missing=missing, evidence=terms)
+        return Value(None, NO_INQUIRIES, evidence=terms)
+    return Value(handled / received, evidence=terms)
 
 
 KPI: Final = Kpi(
@@ -29,8 +23,9 @@ KPI: Final = Kpi(
     goal=GoalType.SUPPORT,
     version=1,
     direction=Direction.HIGHER,
-    needs=(INQUIRIES,),
-    compute=compute,
+    adds_up=AddsUp.RATIO,
+    measures=(RECEIVED_AND_HANDLED,),
+    value=value,
     evidence=(RECEIVED,),
     doc=Doc(
         formula="Of the inquiries that came within the window, the share that is handled by now: a person of the "

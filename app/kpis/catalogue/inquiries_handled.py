@@ -2,18 +2,13 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import add_up
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.inquiries import HANDLED, INQUIRIES, InquiryDay
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.inquiries import HANDLED, INQUIRIES_HANDLED
 
 
-def _handled(row: InquiryDay) -> int:
-    return row.handled
-
-
-def compute(window: Window) -> Value:
+def value(handled: int) -> Value:
     """Inquiries that a person first answered, or resolved, in the window."""
-    return add_up(window, INQUIRIES, _handled, "H", "Inquiries handled")
+    return Value(handled, evidence=(Term("H", "Inquiries handled", handled),))
 
 
 KPI: Final = Kpi(
@@ -23,10 +18,10 @@ KPI: Final = Kpi(
     goal=GoalType.SUPPORT,
     version=1,
     direction=Direction.HIGHER,
-    needs=(INQUIRIES,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(INQUIRIES_HANDLED,),
+    value=value,
     evidence=(HANDLED,),
-    additive=True,
     doc=Doc(
         formula="The number of inquiries that a person of the agency first answered, or resolved with a reason, within "
         "the window, whenever they came.",

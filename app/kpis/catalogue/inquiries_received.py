@@ -2,18 +2,13 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import add_up
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.inquiries import INQUIRIES, RECEIVED, InquiryDay
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.inquiries import INQUIRIES_RECEIVED, RECEIVED
 
 
-def _received(row: InquiryDay) -> int:
-    return row.received
-
-
-def compute(window: Window) -> Value:
-    """Inquiries that began in the window."""
-    return add_up(window, INQUIRIES, _received, "R", "Inquiries received")
+def value(received: int) -> Value:
+    """Inquiries that came in the window."""
+    return Value(received, evidence=(Term("R", "Inquiries received", received),))
 
 
 KPI: Final = Kpi(
@@ -23,10 +18,10 @@ KPI: Final = Kpi(
     goal=GoalType.SUPPORT,
     version=1,
     direction=Direction.NEUTRAL,
-    needs=(INQUIRIES,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(INQUIRIES_RECEIVED,),
+    value=value,
     evidence=(RECEIVED,),
-    additive=True,
     doc=Doc(
         formula="The number of inquiries in which a customer first wrote within the window.",
         symbols="{R}",

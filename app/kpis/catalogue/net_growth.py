@@ -2,19 +2,14 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import sizes_of_growth, total_of, unknown
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
-from app.kpis.inputs.sizes import GROWTH, SIZES
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.sizes import GROWTH, SizesOfGrowth
 
 
-def compute(window: Window) -> Value:
+def value(start: int, end: int) -> Value:
     """The sizes at the end less those at the start."""
-    sizes, missing = total_of(window, SIZES, sizes_of_growth)
-    if not sizes:
-        return unknown(window, missing, SIZES)
-    start, end = (sum(side) for side in zip(*sizes, strict=True))
     terms = (Term("N_start", "Members at the start", start), Term("N_end", "Members at the end", end))
-    return Value(end - start, missing=missing, evidence=terms)
+    return Value(end - start, evidence=terms)
 
 
 KPI: Final = Kpi(
@@ -24,10 +19,10 @@ KPI: Final = Kpi(
     goal=GoalType.AWARENESS,
     version=1,
     direction=Direction.HIGHER,
-    needs=(SIZES,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(SizesOfGrowth(),),
+    value=value,
     evidence=(GROWTH,),
-    additive=True,
     doc=Doc(
         formula="The communities' sizes at the end of the window less their sizes at its start.",
         symbols="{N_end} - {N_start}",

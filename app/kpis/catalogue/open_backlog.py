@@ -2,23 +2,13 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import known_communities, unknown
-from app.kpis.contract import DAY, Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
-from app.kpis.inputs.waits import NOT_ENDED, OPEN, WAITS
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.waits import OPEN, OpenWaits
 
 
-def compute(window: Window) -> Value:
+def value(waiting: int) -> Value:
     """Waits that were going on when the window ended."""
-    communities, missing = known_communities(window, WAITS)
-    if not communities:
-        return unknown(window, missing, WAITS)
-    loaded = window.of(WAITS)
-    waiting = sum(
-        row.started <= window.last
-        for community in communities
-        for row in loaded.between(community, window.last + DAY, NOT_ENDED)
-    )
-    return Value(waiting, missing=missing, evidence=(Term("B", "Customers waiting at the end", waiting),))
+    return Value(waiting, evidence=(Term("B", "Customers waiting at the end", waiting),))
 
 
 KPI: Final = Kpi(
@@ -28,8 +18,9 @@ KPI: Final = Kpi(
     goal=GoalType.SUPPORT,
     version=1,
     direction=Direction.LOWER,
-    needs=(WAITS,),
-    compute=compute,
+    adds_up=AddsUp.STOCK,
+    measures=(OpenWaits(),),
+    value=value,
     evidence=(OPEN,),
     doc=Doc(
         formula="The number of inquiries in which a customer was waiting for an answer when the window ended.",

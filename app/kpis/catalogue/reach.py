@@ -2,14 +2,13 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import total_gained
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Unit, Value, Window
-from app.kpis.inputs.engagement import ENGAGEMENT, VIEWED, gains
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.inputs.engagement import VIEWED, Gained, gains, included
 
 
-def compute(window: Window) -> Value:
+def value(views: int, before_connection: int, late: int) -> Value:
     """Views gained in the window, where platforms give them."""
-    return total_gained(window, VIEWED, "V", "Views gained")
+    return Value(views, included=included(before_connection, late), evidence=(Term("V", "Views gained", views),))
 
 
 KPI: Final = Kpi(
@@ -19,10 +18,10 @@ KPI: Final = Kpi(
     goal=GoalType.AWARENESS,
     version=1,
     direction=Direction.HIGHER,
-    needs=(ENGAGEMENT,),
-    compute=compute,
+    adds_up=AddsUp.FLOW,
+    measures=(Gained(*VIEWED),),
+    value=value,
     evidence=(gains(*VIEWED),),
-    additive=True,
     doc=Doc(
         formula="The views that the communities' posts gained within the window.",
         symbols="{V}",

@@ -2,19 +2,14 @@
 
 from typing import Final
 
-from app.kpis.arithmetic import known_communities, unknown
-from app.kpis.contract import Direction, Doc, GoalType, Kpi, Term, Unit, Value, Window
+from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
 from app.kpis.inputs.clicks import VISITS
-from app.kpis.inputs.visitors import VISITORS
+from app.kpis.inputs.visitors import DifferentVisitors
 
 
-def compute(window: Window) -> Value:
+def value(visitors: frozenset[str]) -> Value:
     """Different visitors in the window."""
-    communities, missing = known_communities(window, VISITORS)
-    if not communities:
-        return unknown(window, missing, VISITORS)
-    seen = len({row.visitor for community in communities for row in window.rows(VISITORS, community)})
-    return Value(seen, missing=missing, evidence=(Term("U", "Different visitors", seen),))
+    return Value(len(visitors), evidence=(Term("U", "Different visitors", len(visitors)),))
 
 
 KPI: Final = Kpi(
@@ -24,8 +19,9 @@ KPI: Final = Kpi(
     goal=GoalType.TRAFFIC,
     version=1,
     direction=Direction.HIGHER,
-    needs=(VISITORS,),
-    compute=compute,
+    adds_up=AddsUp.RATIO,
+    measures=(DifferentVisitors(),),
+    value=value,
     evidence=(VISITS,),
     doc=Doc(
         formula="How many different people followed the project's tracked links within the window.",

@@ -1,109 +1,142 @@
 """Clicks on tracked links, of people and of bots."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func, literal, null, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, Text, cast, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.db import in_workspace
-from app.kpis.contract import Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, R, Section, Span, Window
-from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
-from app.kpis.statement import Statement
+from app.kpis.contract import (
+    Community,
+    D,
+    Dataset,
+    EvidenceQuery,
+    LoadRequest,
+    Missing,
+    Project,
+    Section,
+    Source,
+    Span,
+    Window,
+)
+from app.kpis.inputs.columns import Counted, DailyCounts, MakeData, taken_off
+from app.kpis.inputs.parameters import AS_OF, FIRST, LAST, PROJECT, PROJECTS, WORKSPACE, columns_by_community, position
 from app.links.models import Click, ClickDay, Link
 
 NO_LINKS: Final = "no-links"
-"""The project has no tracked link, or had none yet."""
+"""There is no tracked link, or was none yet."""
 NO_COMMUNITY: Final = Community(None, None)
 """Stands for links that belong to no single community."""
 
 
-class ClickCount(NamedTuple):
-    """Clicks of one day."""
-
-    project_id: UUID
-    community_id: UUID | None
-    day: date
-    people: int
-    bots: int
-    repeats: int
-    """People's clicks on a link they had just followed: not counted again."""
-
-
-def _statement() -> Any:
-    days = (
-        select(
-            ClickDay.project_id,
-            ClickDay.community_id,
-            ClickDay.day,
-            cast(func.sum(ClickDay.people), BigInteger),
-            cast(func.sum(ClickDay.bots), BigInteger),
-            cast(func.sum(ClickDay.repeats), BigInteger),
-            cast(null(), Click.at.type).label("since"),
-        )
-        .where(ClickDay.workspace_id == WORKSPACE, ClickDay.project_id == PROJECTS, ClickDay.day.between(FIRST, LAST))
-        .group_by(ClickDay.project_id, ClickDay.community_id, ClickDay.day)
+def with_first_links(rows: ColumnElement[str]) -> ColumnElement[str]:
+    """The rows, beside the instant of each community's first link."""
+    first_link = (
+        select(func.coalesce(cast(Link.community_id, Text), "").label("id"), func.min(Link.created_at).label("since"))
+        .where(in_workspace(Link, WORKSPACE), Link.project_id == PROJECT.c.id)
+        .group_by(Link.community_id)
+        .correlate(PROJECT)
+        .subquery("first_link")
     )
-    first_links = (
-        select(
-            Link.project_id,
-            cast(null(), ClickDay.community_id.type),
-            cast(null(), ClickDay.day.type),
-            cast(null(), BigInteger),
-            cast(null(), BigInteger),
-            cast(null(), BigInteger),
-            func.min(Link.created_at),
-        )
-        .where(in_workspace(Link, WORKSPACE), Link.project_id == PROJECTS)
-        .group_by(Link.project_id)
-    )
-    return union_all(days, first_links)
+    since = select(func.json_object_agg(first_link.c.id, first_link.c.since)).scalar_subquery()
+    return func.json_build_object("rows", rows, "since", since)
 
 
-_STATEMENT: Final = Statement(_statement())
+def by_links(project: Project, data: Mapping[str, Any], make: MakeData[D], request: LoadRequest) -> Dataset[D]:
+    """Data with the spans of all communities; links of no single community count as one of their own.
 
-
-def click_dataset(project: Project, rows: Sequence[R], since: datetime | None) -> Loaded[R]:
-    """Rows with the spans of all communities, and communities links communities no single one.
-
-    Clicks are counted at once: from the first link on, everything is known up to this minute.
+    Clicks are counted at once: from a community's first link on, everything is known up to this minute. Of a
+    community without a link nothing is known.
     """
-    if since is None:
-        return Loaded(rows, {}, reason=NO_LINKS)
-    communities = list(project.communities)
-    if not communities or any(row.community_id is None for row in rows):
-        communities.append(NO_COMMUNITY)
+    since: Mapping[str, str] = data["since"] or {}
+    if not since:
+        return Dataset((), NO_LINKS)
     as_of = project.now.replace(second=0, microsecond=0)
-    return Loaded(rows, dict.fromkeys(communities, Span(project.day_of(since), project.today, as_of, before=NO_LINKS)))
+    communities = [*project.communities, NO_COMMUNITY] if "" in since else project.communities
+    parts = []
+    for community in communities:
+        at = since.get(_key(community))
+        first = project.day_of(datetime.fromisoformat(at)) if at is not None else date.max
+        span = Span(first, project.today, as_of, before=NO_LINKS)
+        parts.append(make(community, span, (data["rows"] or {}).get(_key(community), ()), request))
+    return Dataset(parts)
 
 
-class Clicks:
-    """Clicks on tracked links."""
+def _key(community: Community) -> str:
+    return "" if community.id is None else str(community.id)
+
+
+_LATER: Final = (
+    select(
+        Click.community_id,
+        Click.day,
+        func.count().filter(Click.bot.is_(None), Click.repeat.is_(False)),
+        func.count().filter(Click.bot.is_not(None)),
+        func.count().filter(Click.bot.is_(None), Click.repeat.is_(True)),
+    )
+    .where(
+        in_workspace(Click, WORKSPACE), Click.project_id == PROJECTS, Click.day.between(FIRST, LAST), Click.at > AS_OF
+    )
+    .group_by(Click.community_id, Click.day)
+)
+
+
+class Clicks(Source[DailyCounts]):
+    """Clicks on tracked links, by day: of people, of bots, and people's repeated ones, which are not counted again."""
 
     key = "clicks"
     title = "Clicks on the project's tracked links, as they came"
+    rows = with_first_links(
+        columns_by_community(
+            select(
+                ClickDay.community_id,
+                position(ClickDay.__table__.c.day),
+                cast(func.sum(ClickDay.people), BigInteger),
+                cast(func.sum(ClickDay.bots), BigInteger),
+                cast(func.sum(ClickDay.repeats), BigInteger),
+            )
+            .where(
+                ClickDay.workspace_id == WORKSPACE,
+                ClickDay.project_id == PROJECT.c.id,
+                ClickDay.day.between(FIRST, LAST),
+            )
+            .group_by(ClickDay.community_id, ClickDay.day)
+        )
+    )
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[ClickCount]]:
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
         """The requested days, by community."""
-        rows: dict[UUID, list[ClickCount]] = {project.id: [] for project in request.projects}
-        since: dict[UUID, Any] = {}
-        for row in await _STATEMENT.rows(connection, request.parameters):
-            if row[2] is None:
-                since[row[0]] = row[6]
-            else:
-                rows[row[0]].append(ClickCount._make(row[:6]))
-        return {
-            project.id: click_dataset(project, rows[project.id], since.get(project.id)) for project in request.projects
-        }
+        return by_links(project, rows, DailyCounts, request)
 
-    def gaps(self, loaded: Loaded[ClickCount], community: Community, window: Window) -> Iterator[Missing]:
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[DailyCounts]]
+    ) -> None:
+        """Take off the clicks that came since an earlier instant."""
+        if not request.is_past:
+            return
+        later: defaultdict[UUID | None, list[tuple[date, Sequence[int]]]] = defaultdict(list)
+        for community_id, day, *counts in (await connection.execute(_LATER, request.parameters)).all():
+            later[community_id].append((day, counts))
+        for dataset in datasets.values():
+            for one, data in dataset.parts.items():
+                if one.id in later:
+                    columns = taken_off(data.columns or ([], [], [], []), request, later[one.id])
+                    dataset.parts[one] = DailyCounts(one, data.span, columns, request)
+
+    def gaps(self, data: DailyCounts, window: Window) -> Iterable[Missing]:
         """None: a day without clicks had none."""
-        yield from ()
+        return ()
 
 
 CLICKS: Final = Clicks()
+CLICKS_OF_ALL: Final = Counted(CLICKS, 1, 2, 3)
+"""People's clicks, bots' clicks and people's repeated clicks."""
+PEOPLES_CLICKS: Final = Counted(CLICKS, 1)
+BOTS_CLICKS: Final = Counted(CLICKS, 2)
 
 
 def _section(kind: str, doc: str, *filters: ColumnElement[bool]) -> Section:
@@ -118,7 +151,11 @@ def _section(kind: str, doc: str, *filters: ColumnElement[bool]) -> Section:
             Click.bot,
             Click.referrer,
         ).where(
-            in_workspace(Click, workspace_id), Click.project_id == project.id, Click.day.between(first, last), *filters
+            in_workspace(Click, workspace_id),
+            Click.project_id == project.id,
+            Click.day.between(first, last),
+            Click.at <= project.now,
+            *filters,
         )
 
     return Section(kind, doc, rows, {"day": date, "id": UUID})

@@ -1,7 +1,9 @@
 """The gains of each day in the counters of the communities' posts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -13,10 +15,37 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app import platforms
 from app.communities.models import Publication
 from app.kit.db import in_workspace
-from app.kpis.contract import Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, Section, Span, Window
-from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, polled
-from app.kpis.statement import Statement
-from app.metrics.contributions import PUBLICATION, contributions
+from app.kpis.contract import (
+    DAY,
+    Community,
+    CommunityData,
+    D,
+    Dataset,
+    EvidenceQuery,
+    Excluded,
+    LoadRequest,
+    Measure,
+    Missing,
+    Project,
+    Reason,
+    Section,
+    Source,
+    Span,
+    Window,
+)
+from app.kpis.inputs.columns import Columns, MakeData, running_sums, sums_of, taken_off
+from app.kpis.inputs.parameters import (
+    AS_OF,
+    FIRST,
+    LAST,
+    PROJECT,
+    PROJECTS,
+    WORKSPACE,
+    columns_by_community,
+    polled,
+    position,
+)
+from app.metrics.contributions import PUBLICATION, SNAPSHOT, contributions
 from app.metrics.models import DifferenceSource, PostLast, RollupDay
 from app.platforms.contract import Metric
 
@@ -28,136 +57,189 @@ ENGAGED: Final[Metrics] = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Met
 
 NOT_GIVEN: Final = "not-given"
 """The platform supports this metric, and did not give it."""
+_SNAPSHOTS, _UNKNOWN, _GAIN, _PRE_TRACKING = 1, 2, 3, 4
+"""Columns of the rows, after the positions."""
 
 
-class GainDay(NamedTuple):
-    """The gains of one day. A sum is None where none of its metrics was known."""
+class Support(NamedTuple):
+    """Which of some metrics a platform gives."""
 
-    project_id: UUID
-    community_id: UUID
-    day: date
-    snapshots: int
-    unknown: int
-    """The metrics of which nothing was known, as bits (see `METRIC_BITS`)."""
-    views: int | None
-    engagement: int | None
-    pre_tracking_views: int | None
-    """The part gained before the first poll."""
-    pre_tracking_engagement: int | None
+    metrics: Metrics
+    bits: int
+    delay: timedelta | None
+    """How long before today a day begins of which some of them may still come; None where none comes late."""
 
 
-AMOUNT: Final[Mapping[Metrics, Callable[[GainDay], int]]] = {
-    VIEWED: lambda row: row.views or 0,
-    ENGAGED: lambda row: row.engagement or 0,
-}
-"""The gain of a day. Callers must first check that None may count as 0 (see `Gains.withheld`)."""
-METRIC_BITS: Final = {metric: 1 << number for number, metric in enumerate((*VIEWED, *ENGAGED))}
+@lru_cache(maxsize=256)
+def _support(platform: str | None, metrics: Metrics) -> Support:
+    spec = platforms.adapter(platform).spec if platform is not None and platform in platforms.adapters() else None
+    supported = tuple(metric for metric in metrics if spec is None or metric in spec.metrics)
+    delay = (
+        -(-spec.metrics_delay // DAY) * DAY
+        if spec is not None and spec.delayed_metrics.intersection(supported)
+        else None
+    )
+    return Support(supported, sum(1 << metrics.index(metric) for metric in supported), delay)
 
 
-class Gains(Loaded[GainDay]):
-    """Gains by day, with the metrics that the platforms support."""
+class GainDays(CommunityData):
+    """The gains of one community by day, in some metrics."""
+
+    __slots__ = ("_metrics", "_sums", "_withheld", "columns", "has_pre_tracking", "reasons", "support")
 
     def __init__(
-        self, project: Project, rows: Sequence[GainDay], reasons: Mapping[tuple[UUID | None, str], str]
+        self, community: Community, span: Span, columns: Columns, request: LoadRequest, metrics: Metrics
     ) -> None:
-        super().__init__(rows, {community: span(project, community) for community in project.communities})
-        self._reasons = reasons
-        self._supported = {community: _supported(community) for community in project.communities}
-        self._bits = {
-            community.id: sum(METRIC_BITS[metric] for metric in supported if metric in METRIC_BITS)
-            for community, supported in self._supported.items()
-        }
-        self._delays = {community: _delay(community) for community in project.communities}
-        self._none_withheld: dict[Metrics, bool] = {}
-        self._any_withheld = any(row.unknown & self._bits.get(row.community_id, 0) for row in rows)
-        self.has_pre_tracking = any(row.pre_tracking_views or row.pre_tracking_engagement for row in rows)
-        """Whether anything was gained before the first poll."""
-        self.connected = max((community.connected for community in project.communities), default=date.max)
-        """The day on which the last community was connected."""
-
-    def none_withheld(self, metrics: Metrics) -> bool:
-        """Whether every platform supports some of these metrics, and none was ever withheld."""
-        if metrics not in self._none_withheld:
-            self._none_withheld[metrics] = not self._any_withheld and all(
-                self.supported_metrics(one, metrics) for one in self.communities
-            )
-        return self._none_withheld[metrics]
-
-    def supported_metrics(self, community: Community, metrics: Metrics) -> Metrics:
-        """Those of the metrics that the community's platform supports."""
-        return tuple(metric for metric in metrics if metric in self._supported[community])
-
-    def withheld(self, community: Community, rows: Sequence[GainDay], supported: Metrics) -> Metrics:
-        """Those of the metrics that no poll behind these rows brought, though there were polls."""
-        if not self._any_withheld or not any(row.snapshots for row in rows):
-            return ()
-        return tuple(metric for metric in supported if all(row.unknown & METRIC_BITS[metric] for row in rows))
-
-    def pending_from(self, community: Community, metrics: Metrics, today: date) -> date | None:
-        """The first day of which some of these metrics may still come; None where they are never delayed."""
-        delayed, days = self._delays[community]
-        return today - timedelta(days=days - 1) if delayed & frozenset(metrics) else None
-
-    def withheld_reason(self, community: Community, metric: Metric) -> str:
-        """Why a metric is withheld."""
-        return self._reasons.get((community.id, metric.value), NOT_GIVEN)
+        super().__init__(community, span, request)
+        self.columns = columns or ((),) * 5
+        self._metrics = metrics
+        self._sums: dict[object, list[int]] = {}
+        self.support = _support(community.platform, metrics)
+        self._withheld = 0
+        """The supported metrics that were unknown on some day, as bits."""
+        for unknown in set(self.columns[_UNKNOWN]):
+            self._withheld |= unknown & self.support.bits
+        self.has_pre_tracking = any(self.columns[_PRE_TRACKING])
+        self.reasons: dict[str, str] = {}
+        """Why a metric is withheld, where that is known."""
 
     @property
-    def communities_with_withheld(self) -> list[UUID]:
-        """The communities of which a metric was withheld."""
-        return sorted({row.community_id for row in self._all if row.unknown & self._bits.get(row.community_id, 0)})
+    def is_withheld(self) -> bool:
+        """Whether a supported metric was unknown on some day."""
+        return bool(self._withheld)
+
+    @property
+    def gains(self) -> list[int]:
+        """The running sums of what was gained. What is unknown counts as 0: see `withheld`."""
+        return self._sums_of(_GAIN)
+
+    def _sums_of(self, column: int) -> list[int]:
+        if column not in self._sums:
+            self._sums[column] = running_sums(self.length, self.columns[0], self.columns[column])
+        return self._sums[column]
+
+    def has_rows(self, window: Window) -> bool:
+        """Whether anything is stored of the window."""
+        return any(window.start <= at < window.stop for at in self.columns[0])
+
+    def pre_tracking(self, windows: Sequence[Window]) -> list[list[int]]:
+        """The parts of gains that count as a sum for the day of publication: gained before the first poll, and late."""
+        if not self.has_pre_tracking:
+            return [[0] * len(windows), [0] * len(windows)]
+        sums, late = self._sums_of(_PRE_TRACKING), (self.community.connected - self.first).days + 1
+        between = [sums[min(max(late, start), stop)] for _, _, _, start, stop in windows]
+        return [
+            [middle - sums[window.start] for middle, window in zip(between, windows, strict=True)],
+            [sums[window.stop] - middle for middle, window in zip(between, windows, strict=True)],
+        ]
+
+    def withheld(self, window: Window) -> Metrics:
+        """The supported metrics that no poll of the window brought, though there were polls."""
+        snapshots = self._sums_of(_SNAPSHOTS) if self._withheld else ()
+        if not self._withheld or snapshots[window.stop] == snapshots[window.start]:
+            return ()
+        return tuple(metric for metric in self.support.metrics if not self._known_days(metric, window))
+
+    def _known_days(self, metric: Metric, window: Window) -> int:
+        """The number of days in the window on which the metric was known."""
+        if metric not in self._sums:
+            bit = 1 << self._metrics.index(metric)
+            is_known = [not unknown & bit for unknown in self.columns[_UNKNOWN]]
+            self._sums[metric] = running_sums(self.length, self.columns[0], is_known)
+        return self._sums[metric][window.stop] - self._sums[metric][window.start]
 
 
-def _delay(community: Community) -> tuple[frozenset[Metric], int]:
-    """The metrics that come late, and on how many days, today among them, they may be missing."""
-    if community.platform is None or community.platform not in platforms.adapters():
-        return frozenset(), 0
-    spec = platforms.adapter(community.platform).spec
-    return spec.delayed_metrics, -(-spec.metrics_delay // timedelta(days=1)) + 1
+class Gained(Measure[GainDays]):
+    """What the window added to some counters of a community's posts; and of it, as sums for the day of publication,
+    what was gained before the first poll, and what came late.
+
+    Metrics that the platform does not have are no part of the sum; where it has none of them, the
+    sum is not known.
+    """
+
+    nothing = (0, 0, 0)
+
+    def __init__(self, *metrics: Metric) -> None:
+        self.source = _engagement(metrics)
+
+    def amounts(self, data: GainDays, windows: Sequence[Window]) -> list[list[int]]:
+        """The three sums."""
+        return [sums_of(data.gains, windows), *data.pre_tracking(windows)]
+
+    def complete(self, data: GainDays, today: date) -> tuple[date, date]:
+        """From the connection to the last poll, unless a metric comes late or was not given."""
+        metrics, _, delay = data.support
+        if not metrics or data.is_withheld:
+            return date.max, date.min
+        first, last = super().complete(data, today)
+        return max(first, data.community.connected), last if delay is None else min(last, today - delay - DAY)
+
+    def missing(self, data: GainDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether the sums are known, and what of them is not."""
+        supported, _, delay = data.support
+        if not supported:
+            return False, [data.missing_whole(Reason.UNSUPPORTED, window)]
+        has_data, missing = data.missing(window)
+        if not has_data:
+            return False, missing
+        community, last_day = data.community, min(window.last, window.today)
+        if window.first < community.connected:
+            # Of the days before the connection only the sums at the first poll are known.
+            if window.last < community.connected and not data.has_rows(window):
+                return False, [data.missing_whole(Reason.BEFORE_CONNECTION, window)]
+            since, until = max(window.first, community.backfill), min(window.last, community.connected - DAY)
+            missing.append(Missing(community, Reason.GATHERED_BEFORE_CONNECTION, since, until))
+        if delay is not None and window.today - delay <= last_day:
+            since = max(window.today - delay, window.first)
+            missing.append(Missing(community, Reason.PENDING, since, last_day))
+        withheld = data.withheld(window)
+        if withheld:
+            missing.append(data.missing_whole(data.reasons.get(withheld[0].value, NOT_GIVEN), window))
+        return len(withheld) < len(supported), missing
 
 
-def _supported(community: Community) -> frozenset[Metric]:
-    if community.platform is None or community.platform not in platforms.adapters():
-        return frozenset(Metric)
-    return platforms.adapter(community.platform).spec.metrics
+def included(before_connection: int, late: int) -> tuple[Excluded, ...]:
+    """What counts as a sum for the day of publication."""
+    if not before_connection and not late:
+        return ()
+    amounts = {Reason.GATHERED_BEFORE_CONNECTION: before_connection, Reason.CAME_LATE: late}
+    return tuple(Excluded(amount, reason) for reason, amount in amounts.items() if amount)
 
 
 _columns: Final = RollupDay.__table__.c
-_engagement: Final = sum(
-    (func.coalesce(_columns[metric.value], 0) for metric in ENGAGED[1:]), func.coalesce(_columns[ENGAGED[0].value], 0)
-)
 
 
 def _sum(of: ColumnElement[Any], *, pre_tracking: bool = False) -> ColumnElement[Any]:
-    # sum() of bigint is numeric, which would come back as Decimal.
     total = func.sum(of)
     return cast(
         total.filter(RollupDay.source == DifferenceSource.PRE_TRACKING.value) if pre_tracking else total, BigInteger
     )
 
 
-_STATEMENT: Final = Statement(
-    select(
-        RollupDay.project_id,
-        RollupDay.community_id,
-        RollupDay.day,
-        cast(func.sum(RollupDay.snapshots), BigInteger),
-        sum(
-            (case((func.count(_columns[metric.value]) == 0, bit), else_=0) for metric, bit in METRIC_BITS.items()),
-            literal(0, Integer),
-        ),
-        _sum(_columns.views),
-        _sum(_engagement),
-        _sum(_columns.views, pre_tracking=True),
-        _sum(_engagement, pre_tracking=True),
+def _rows(metrics: Metrics) -> ColumnElement[Any]:
+    """By day: the polls, the metrics of which nothing was known, as bits, what was gained, and what of it before."""
+    unknown = (
+        case((func.count(_columns[metric.value]) == 0, 1 << number), else_=0) for number, metric in enumerate(metrics)
     )
-    .where(
-        RollupDay.workspace_id == WORKSPACE,
-        RollupDay.project_id == PROJECTS,
-        RollupDay.day.between(FIRST, LAST),
+    first, *others = (func.coalesce(_columns[metric.value], 0) for metric in metrics)
+    gained = sum(others, first)
+    return columns_by_community(
+        select(
+            RollupDay.community_id,
+            position(RollupDay.__table__.c.day),
+            cast(func.sum(RollupDay.snapshots), BigInteger),
+            sum(unknown, literal(0, Integer)),
+            _sum(gained),
+            _sum(gained, pre_tracking=True),
+        )
+        .where(
+            RollupDay.workspace_id == WORKSPACE,
+            RollupDay.project_id == PROJECT.c.id,
+            RollupDay.day.between(FIRST, LAST),
+        )
+        .group_by(RollupDay.day, RollupDay.community_id)
     )
-    .group_by(RollupDay.project_id, RollupDay.day, RollupDay.community_id)
-)
+
 
 _REASONS_STATEMENT: Final = (
     select(Publication.community_id, PostLast.missing)
@@ -173,47 +255,91 @@ _REASONS_STATEMENT: Final = (
 )
 
 
-class Engagement:
-    """Views, reactions, comments, shares, quotes and saves gained."""
+class Engagement(Source[GainDays]):
+    """What was gained in some of the counters: views, reactions, comments, shares, quotes, saves."""
 
     key = "engagement"
     title = "Counters of posts, as polled: what each day added"
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[GainDay]]:
-        """The requested days, and why a metric is not given."""
-        rows: dict[UUID, list[GainDay]] = {project.id: [] for project in request.projects}
-        for row in await _STATEMENT.rows(connection, request.parameters):
-            rows[row[0]].append(GainDay._make(row))
-        reasons: dict[tuple[UUID | None, str], str] = {}
-        gains_by_project = {project.id: Gains(project, rows[project.id], reasons) for project in request.projects}
-        community_ids = sorted(
-            {community_id for gains in gains_by_project.values() for community_id in gains.communities_with_withheld}
-        )
-        if community_ids:
-            values = {**request.parameters, "community_ids": community_ids}
+    def __init__(self, metrics: Metrics) -> None:
+        self.rows = _rows(metrics)
+        self._metrics = metrics
+
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[GainDays]:
+        """The requested days, by community."""
+        return by_posts(project, rows, partial(GainDays, metrics=self._metrics), request)
+
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[GainDays]]
+    ) -> None:
+        """Why a metric is withheld, the first reason by alphabet where posts differ.
+
+        As of an earlier instant, what later polls added is taken off.
+        """
+        if request.is_past:
+            await self._take_off_later(connection, request, datasets)
+        withheld = {
+            data.community.id: data
+            for dataset in datasets.values()
+            for data in dataset.parts.values()
+            if data.is_withheld
+        }
+        if withheld:
+            values = {**request.parameters, "community_ids": list(withheld)}
             for community_id, missing in (await connection.execute(_REASONS_STATEMENT, values)).all():
+                reasons = withheld[community_id].reasons
                 for metric, reason in missing.items():
-                    reasons.setdefault((community_id, metric), reason.replace("_", "-"))
-        return dict(gains_by_project)
+                    reasons[metric] = min(reasons.get(metric, "~"), reason.replace("_", "-"))
 
-    def gaps(self, loaded: Loaded[GainDay], community: Community, window: Window) -> Iterator[Missing]:
+    async def _take_off_later(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[GainDays]]
+    ) -> None:
+        every = contributions(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECTS).subquery(
+            "every"
+        )
+        amount = func.sum(every.c.difference)
+        before = func.coalesce(amount.filter(every.c.source == DifferenceSource.PRE_TRACKING.value), 0)
+        statement = (
+            select(every.c.community_id, every.c.day, cast(amount, BigInteger), cast(before, BigInteger))
+            .where(
+                every.c.at > AS_OF,
+                every.c.day.between(FIRST, LAST),
+                every.c.metric.in_([metric.value for metric in self._metrics]),
+            )
+            .group_by(every.c.community_id, every.c.day)
+        )
+        later: defaultdict[UUID | None, list[tuple[date, Sequence[int]]]] = defaultdict(list)
+        nothing_known = (1 << len(self._metrics)) - 1
+        for community_id, day, gained, gained_before in (await connection.execute(statement, request.parameters)).all():
+            later[community_id].append((day, (0, -nothing_known, gained, gained_before)))
+        for dataset in datasets.values():
+            for one, data in dataset.parts.items():
+                if one.id in later:
+                    columns = taken_off(data.columns, request, later[one.id])
+                    dataset.parts[one] = GainDays(one, data.span, columns, request, self._metrics)
+
+    def gaps(self, data: GainDays, window: Window) -> Iterable[Missing]:
         """None within the span: old posts are not polled every day, and a missed poll loses nothing."""
-        yield from ()
+        return ()
 
 
-def span(project: Project, community: Community) -> Span:
-    """Posts are known from where the backfill began."""
-    return polled(project, community, since=community.backfill, seen_at=community.posts_seen_at)
+def by_posts(project: Project, rows: Any, make: MakeData[D], request: LoadRequest) -> Dataset[D]:
+    """Data about posts, which are known from where the backfill began."""
+    return Dataset(
+        make(
+            community,
+            polled(project, community, since=community.backfill, seen_at=community.posts_seen_at),
+            (rows or {}).get(str(community.id), ()),
+            request,
+        )
+        for community in project.communities
+    )
 
 
-ENGAGEMENT: Final = Engagement()
-
-
-def gains_of(window: Window) -> Gains:
-    """The source's data, with the supported metrics."""
-    loaded = window.of(ENGAGEMENT)
-    assert isinstance(loaded, Gains)
-    return loaded
+@lru_cache(maxsize=64)
+def _engagement(metrics: Metrics) -> Engagement:
+    """One source for each set of metrics, so that KPIs of the same metrics load it once."""
+    return Engagement(metrics)
 
 
 def gains(*metrics: Metric) -> Section:
@@ -221,7 +347,9 @@ def gains(*metrics: Metric) -> Section:
 
     def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
         all_contributions = contributions(
-            PUBLICATION.c.workspace_id == workspace_id, PUBLICATION.c.project_id == project.id
+            PUBLICATION.c.workspace_id == workspace_id,
+            PUBLICATION.c.project_id == project.id,
+            snapshots=[SNAPSHOT.c.at <= project.now],
         ).subquery("every")
         names: Sequence[str] = [metric.value for metric in metrics]
         return select(
@@ -243,4 +371,5 @@ def gains(*metrics: Metric) -> Section:
         "(`pre_tracking`: gained before the first poll, counted for the day of publication).",
         rows,
         {"publication_id": UUID, "at": datetime, "metric": str},
+        "difference",
     )

@@ -1,8 +1,8 @@
 """Customers' inquiries: how many came, and how many were handled."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, literal, select, union_all
@@ -11,107 +11,87 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.inquiries.models import Inquiry
 from app.kit.db import in_workspace
-from app.kpis.contract import (
-    DAY,
-    Community,
-    EvidenceQuery,
-    Loaded,
-    LoadRequest,
-    Missing,
-    Project,
-    R,
-    Section,
-    Span,
-    Window,
+from app.kpis.contract import DAY, D, Dataset, EvidenceQuery, LoadRequest, Project, Section, Source
+from app.kpis.inputs.columns import Counted, DailyCounts, MakeData
+from app.kpis.inputs.inbound_gaps import add_inbound_gaps
+from app.kpis.inputs.parameters import (
+    AS_OF,
+    END,
+    FIRST,
+    LAST,
+    PROJECT,
+    START,
+    WORKSPACE,
+    columns_by_community,
+    local_day,
+    polled,
+    position,
 )
-from app.kpis.inputs.inbound_gaps import inbound_gaps
-from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day, polled
-from app.kpis.statement import Statement
-from app.projects.models import Project as ProjectRow
 
 
-class InquiryDay(NamedTuple):
-    """Inquiries of one day."""
-
-    project_id: UUID
-    community_id: UUID
-    day: date
-    received: int
-    """The customer first wrote on this day."""
-    received_handled: int
-    """Those of them that are handled by now."""
-    handled: int
-    """Handled on this day, whenever they came."""
-
-
-def _statement() -> Any:
+def _rows() -> Any:
     def days(at: InstrumentedAttribute[Any], *counts: ColumnElement[Any]) -> EvidenceQuery:
-        day = local_day(at, ProjectRow.timezone)
+        day = local_day(at, PROJECT.c.timezone)
         return (
-            select(Inquiry.project_id, Inquiry.community_id, day, *counts)
-            .join(
-                ProjectRow,
-                (ProjectRow.workspace_id == Inquiry.workspace_id) & (ProjectRow.id == Inquiry.project_id),
-            )
+            select(Inquiry.community_id, position(day), *counts)
             .where(
                 in_workspace(Inquiry, WORKSPACE),
-                Inquiry.project_id == PROJECTS,
+                Inquiry.project_id == PROJECT.c.id,
                 at >= START,
                 at < END,
+                at <= AS_OF,
                 day.between(FIRST, LAST),
             )
-            .group_by(Inquiry.project_id, Inquiry.community_id, day)
+            .group_by(Inquiry.community_id, day)
+            .correlate(PROJECT)
         )
 
     nothing = literal(0)
-    return union_all(
-        days(Inquiry.opened_at, func.count(), func.count(Inquiry.handled_at), nothing),
+    both = union_all(
+        days(
+            Inquiry.opened_at, func.count(), func.count(Inquiry.handled_at).filter(Inquiry.handled_at <= AS_OF), nothing
+        ),
         days(Inquiry.handled_at, nothing, nothing, func.count()),
-    )
+    ).subquery("opened_or_handled")
+    return select(*both.c)
 
 
-_STATEMENT: Final = Statement(_statement())
-
-
-class Inquiries:
-    """Conversations that customers began."""
+class Inquiries(Source[DailyCounts]):
+    """Conversations that customers began: received on a day, of these handled by now, and handled on a day."""
 
     key = "inquiries"
     title = "Inquiries found on the platforms"
+    rows = columns_by_community(_rows())
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[InquiryDay]]:
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
         """The requested days, by community."""
-        return await conversation_dataset(connection, request, _STATEMENT, InquiryDay._make)
+        return by_conversations(project, rows, DailyCounts, request)
 
-    def gaps(self, loaded: Loaded[InquiryDay], community: Community, window: Window) -> Iterator[Missing]:
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[DailyCounts]]
+    ) -> None:
         """Messages are polled later with their own time: only inbound gaps are days not known yet."""
-        yield from loaded.inbound_gaps_in(community, window)
+        await add_inbound_gaps(connection, request, datasets, posts=False)
 
 
-async def conversation_dataset(
-    connection: AsyncConnection, request: LoadRequest, statement: Statement, make: Callable[[Sequence[Any]], R]
-) -> dict[UUID, Loaded[R]]:
-    """The rows of a statement about conversations, whose first column is the project, with the known spans."""
-    rows: dict[UUID, list[R]] = {project.id: [] for project in request.projects}
-    for row in await statement.rows(connection, request.parameters):
-        rows[row[0]].append(make(row))
-    gaps = await inbound_gaps(connection, request, posts=False)
-    return {
-        project.id: Loaded(
-            rows[project.id],
-            {community: _span(project, community) for community in project.communities},
-            inbound_gaps=gaps,
+def by_conversations(project: Project, rows: Any, make: MakeData[D], request: LoadRequest) -> Dataset[D]:
+    """Data about conversations, which are known from where the backfill began."""
+    return Dataset(
+        make(
+            community,
+            polled(project, community, since=community.backfill, seen_at=community.conversations_seen_at),
+            (rows or {}).get(str(community.id), ()),
+            request,
         )
-        for project in request.projects
-    }
-
-
-def _span(project: Project, community: Community) -> Span:
-    """Conversations are known from where the backfill began."""
-    return polled(project, community, since=community.backfill, seen_at=community.conversations_seen_at)
+        for community in project.communities
+    )
 
 
 INQUIRIES: Final = Inquiries()
+INQUIRIES_RECEIVED: Final = Counted(INQUIRIES, 1)
+INQUIRIES_HANDLED: Final = Counted(INQUIRIES, 3)
+RECEIVED_AND_HANDLED: Final = Counted(INQUIRIES, 2, 1)
+"""How many inquiries of the window are handled by now, and how many came."""
 
 
 def _section(kind: str, doc: str, at: InstrumentedAttribute[Any]) -> Section:
@@ -131,6 +111,7 @@ def _section(kind: str, doc: str, at: InstrumentedAttribute[Any]) -> Section:
             Inquiry.project_id == project.id,
             at >= project.start_of(first),
             at < project.start_of(last + DAY),
+            at <= project.now,
         )
 
     # `kind` of the row says which section it is of; what the customer wants is `wants`.

@@ -1,21 +1,25 @@
-"""The parameters that every source's statement takes, and the days that a source knows."""
+"""The parameters of every source's statement, the form of its rows, and the days that a source knows."""
 
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Date, DateTime, any_, bindparam, func
+from sqlalchemy import ColumnElement, Date, DateTime, Select, Text, any_, bindparam, func, select
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, UUID, aggregate_order_by
 
-from app.kpis.contract import DAY, Community, Missing, Project, Reason, Span, Window
+from app.kpis.contract import DAY, Community, CommunityData, Missing, Project, Reason, Span, Window
+from app.projects.models import Project as ProjectRow
 
 # A parameter in place of the id, so that each statement is built only once.
 WORKSPACE: Final = cast("uuid.UUID", bindparam("workspace_id", type_=UUID(as_uuid=True)))
 PROJECTS: Final = any_(bindparam("project_ids", type_=ARRAY(UUID(as_uuid=True))))
+PROJECT: Final = ProjectRow.__table__
+"""The project of the enclosing statement, whose data a source's statement selects."""
 FIRST: Final = bindparam("first", type_=Date())
 LAST: Final = bindparam("last", type_=Date())
+AS_OF: Final = bindparam("as_of", type_=DateTime(timezone=True))
 START: Final = bindparam("start", type_=DateTime(timezone=True))
 END: Final = bindparam("end", type_=DateTime(timezone=True))
 
@@ -26,6 +30,29 @@ STALE_AFTER: Final = timedelta(days=1)
 def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
     """The day of an instant in a zone."""
     return sql_cast(func.timezone(timezone, at), Date())
+
+
+def position(day: ColumnElement[date]) -> ColumnElement[Any]:
+    """The position of a day: its distance from the first loaded one."""
+    return (day - FIRST).label("position")
+
+
+def columns_by_community(rows: Select[Any]) -> ColumnElement[str]:
+    """The `rows` of the enclosing statement's project as JSON: by community, a list for each column.
+
+    The first columns are `community_id` and `position`, the others numbers or text. All lists are in the order of
+    all columns after the first, so that a row has one place in all of them.
+    """
+    row = rows.correlate(PROJECT).subquery("row")
+    community_id, at, *amounts = row.c
+    lists = [func.json_agg(aggregate_order_by(column, at, *amounts)) for column in (at, *amounts)]
+    community = (
+        select(sql_cast(func.coalesce(sql_cast(community_id, Text), ""), Text).label("id"))
+        .add_columns(func.json_build_array(*lists).label("lists"))
+        .group_by(community_id)
+        .subquery("community_rows")
+    )
+    return select(func.json_object_agg(community.c.id, community.c.lists)).scalar_subquery()
 
 
 def polled(
@@ -44,23 +71,19 @@ def polled(
     return Span(since, project.day_of(seen_at), seen_at, (state_reason or Reason.STALE) if is_stale else None)
 
 
-def lost_days(
-    community: Community, window: Window, span: Span | None, seen: Iterable[date], reason: str
-) -> Iterator[Missing]:
+def lost_days(data: CommunityData, window: Window, seen: Iterable[date], reason: str) -> Iterator[Missing]:
     """Ranges of days without data: those before the span began, and those within it that are not in `seen`."""
-    if span is None or span.last is None:
+    community, span = data.community, data.span
+    if span.last is None:
         return
     if span.first > window.first:
         yield Missing(community, Reason.BEFORE_CONNECTION, window.first, min(span.first - DAY, window.last))
-    known = set(seen)
     day, last = max(window.first, span.first), min(window.last, span.last)
-    start: date | None = None
-    while day <= last:
-        if day in known and start is not None:
-            yield Missing(community, reason, start, day - DAY)
-            start = None
-        elif day not in known and start is None:
-            start = day
-        day += DAY
-    if start is not None:
-        yield Missing(community, reason, start, last)
+    for seen_day in seen:
+        if seen_day > last:
+            break
+        if seen_day > day:
+            yield Missing(community, reason, day, seen_day - DAY)
+        day = max(day, seen_day + DAY)
+    if day <= last:
+        yield Missing(community, reason, day, last)

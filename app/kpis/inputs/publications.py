@@ -1,8 +1,8 @@
 """The posts that appeared on the platforms, by day."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -10,68 +10,57 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Publication
 from app.kit.db import in_workspace
-from app.kpis.contract import DAY, Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, Section, Window
-from app.kpis.inputs.engagement import span
-from app.kpis.inputs.inbound_gaps import inbound_gaps
-from app.kpis.inputs.parameters import END, FIRST, LAST, PROJECTS, START, WORKSPACE, local_day
-from app.kpis.statement import Statement
-from app.projects.models import Project as ProjectRow
-
-
-class PublishedDay(NamedTuple):
-    """How many posts appeared on one day, those deleted since included."""
-
-    project_id: UUID
-    community_id: UUID
-    day: date
-    posts: int
-
-
-_DAY: Final = local_day(Publication.__table__.c.published_at, ProjectRow.timezone)
-_STATEMENT: Final = Statement(
-    select(Publication.project_id, Publication.community_id, _DAY, func.count())
-    .join(
-        ProjectRow,
-        (ProjectRow.workspace_id == Publication.workspace_id) & (ProjectRow.id == Publication.project_id),
-    )
-    .where(
-        in_workspace(Publication, WORKSPACE),
-        Publication.project_id == PROJECTS,
-        Publication.published_at >= START,
-        Publication.published_at < END,
-        _DAY.between(FIRST, LAST),
-    )
-    .group_by(Publication.project_id, Publication.community_id, _DAY)
+from app.kpis.contract import DAY, Dataset, EvidenceQuery, LoadRequest, Project, Section, Source
+from app.kpis.inputs.columns import Counted, DailyCounts
+from app.kpis.inputs.engagement import by_posts
+from app.kpis.inputs.inbound_gaps import add_inbound_gaps
+from app.kpis.inputs.parameters import (
+    AS_OF,
+    END,
+    FIRST,
+    LAST,
+    PROJECT,
+    START,
+    WORKSPACE,
+    columns_by_community,
+    local_day,
+    position,
 )
 
+_DAY: Final = local_day(Publication.__table__.c.published_at, PROJECT.c.timezone)
 
-class Publications:
-    """Posts as found on the platforms."""
+
+class Publications(Source[DailyCounts]):
+    """Posts as found on the platforms, those deleted since included."""
 
     key = "publications"
     title = "Posts found on the platforms"
+    rows = columns_by_community(
+        select(Publication.community_id, position(_DAY), func.count())
+        .where(
+            in_workspace(Publication, WORKSPACE),
+            Publication.project_id == PROJECT.c.id,
+            Publication.published_at >= START,
+            Publication.published_at < END,
+            Publication.published_at <= AS_OF,
+            _DAY.between(FIRST, LAST),
+        )
+        .group_by(Publication.community_id, _DAY)
+    )
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[PublishedDay]]:
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
         """The requested days, by community."""
-        rows: dict[UUID, list[PublishedDay]] = {project.id: [] for project in request.projects}
-        for row in await _STATEMENT.rows(connection, request.parameters):
-            rows[row[0]].append(PublishedDay._make(row))
-        gaps = await inbound_gaps(connection, request, posts=True)
-        return {
-            project.id: Loaded(
-                rows[project.id],
-                {community: span(project, community) for community in project.communities},
-                inbound_gaps=gaps,
-            )
-            for project in request.projects
-        }
+        return by_posts(project, rows, DailyCounts, request)
 
-    def gaps(self, loaded: Loaded[PublishedDay], community: Community, window: Window) -> Iterator[Missing]:
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[DailyCounts]]
+    ) -> None:
         """Posts are polled later with their own time: only inbound gaps are days not known yet."""
-        yield from loaded.inbound_gaps_in(community, window)
+        await add_inbound_gaps(connection, request, datasets, posts=True)
 
 
 PUBLICATIONS: Final = Publications()
+POSTS: Final = Counted(PUBLICATIONS, 1)
 
 
 def _rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
@@ -87,6 +76,7 @@ def _rows(workspace_id: UUID, project: Project, first: date, last: date) -> Evid
         Publication.project_id == project.id,
         Publication.published_at >= project.start_of(first),
         Publication.published_at < project.start_of(last + DAY),
+        Publication.published_at <= project.now,
     )
 
 

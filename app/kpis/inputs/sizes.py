@@ -1,12 +1,14 @@
 """The sizes of communities: the first and last size polled on each day."""
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, Final, NamedTuple
+from itertools import accumulate
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, literal, select, true, union_all
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import BigInteger, DateTime, and_, bindparam, func, literal, select, true, union_all
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Community as CommunityRow
@@ -14,98 +16,297 @@ from app.kit.db import in_workspace
 from app.kpis.contract import (
     DAY,
     Community,
+    CommunityData,
+    Dataset,
     EvidenceQuery,
-    Loaded,
     LoadRequest,
+    Measure,
     Missing,
     Project,
     Reason,
     Section,
+    Source,
+    Span,
     Window,
 )
-from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, local_day, lost_days, polled
-from app.kpis.statement import Statement
+from app.kpis.inputs.columns import Columns, running_sums
+from app.kpis.inputs.parameters import (
+    AS_OF,
+    FIRST,
+    LAST,
+    PROJECT,
+    PROJECTS,
+    WORKSPACE,
+    columns_by_community,
+    local_day,
+    lost_days,
+    polled,
+    position,
+)
 from app.metrics.models import CommunityDay, CommunitySnapshot
 
 SIZE_STALE_AFTER: Final = timedelta(days=3)
 """A size changes slowly: one of three days ago still says something."""
 
 
-class SizeDay(NamedTuple):
-    """A community's size over one day, in members."""
+class SizeDays(CommunityData):
+    """The sizes of one community on the days on which it was polled, and on the last such day before."""
 
-    project_id: UUID
-    community_id: UUID
-    day: date
-    first: int
-    last: int
+    __slots__ = ("_before", "_positions", "days", "firsts", "lasts", "sums")
+
+    def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
+        super().__init__(community, span, request)
+        self._positions, self.firsts, self.lasts = columns or ((), (), ())
+        positions, origin = self._positions, request.first.toordinal()
+        self.days = [date.fromordinal(origin + at) for at in positions]
+        earlier = bisect_left(positions, 0)
+        polls = [1] * (len(positions) - earlier)
+        self._before = running_sums(self.length, positions[earlier:], polls, initial=earlier)
+        """How many of `days` lie before each position."""
+        self.sums = list(accumulate(self.lasts, initial=0))
+        """The running sums of `lasts`."""
+
+    def polled_days(self, window: Window) -> tuple[int, int]:
+        """The indexes in `days` of the first one in the window, and of the first one after it."""
+        return self._before[window.start], self._before[window.stop]
+
+    @property
+    def unbroken(self) -> tuple[date, date]:
+        """The latest days on end on which the size was polled, without the first of them."""
+        if not self.days:
+            return date.max, date.min
+        positions, last = self._positions, len(self.days) - 1
+        first = last
+        while first and positions[first - 1] + 1 == positions[first]:
+            first -= 1
+        return self.days[first] + DAY, self.days[last]
+
+    def no_size(self, window: Window) -> list[Missing]:
+        """Why there is no size at all up to the window's end."""
+        if window.last < self.community.connected:
+            return [self.missing_whole(Reason.BEFORE_CONNECTION, window)]
+        until_today = min(max((window.today - self.first).days + 1, 0), self.length)
+        if self.community.size_seen_at is not None and not self._before[until_today]:
+            return [self.missing_whole(Reason.UNSUPPORTED, window)]
+        return self.missing(window)[1] or [self.missing_whole(Reason.NOT_MEASURED_YET, window)]
 
 
-def _statement() -> Any:
-    days = select(
-        CommunityDay.project_id, CommunityDay.community_id, CommunityDay.day, CommunityDay.first, CommunityDay.last
-    ).where(
-        CommunityDay.workspace_id == WORKSPACE,
-        CommunityDay.project_id == PROJECTS,
-        CommunityDay.day.between(FIRST, LAST),
+_LAST_DAY: Final = (
+    select(
+        CommunitySnapshot.community_id,
+        func.array_agg(aggregate_order_by(CommunitySnapshot.size, CommunitySnapshot.at), type_=ARRAY(BigInteger))[1],
+        func.array_agg(
+            aggregate_order_by(CommunitySnapshot.size, CommunitySnapshot.at.desc()), type_=ARRAY(BigInteger)
+        )[1],
     )
-    # The size at the start of the window is the last one before it, however long ago.
-    earlier = (
-        select(CommunityDay.day, CommunityDay.first, CommunityDay.last)
-        .where(
-            CommunityDay.workspace_id == WORKSPACE,
-            CommunityDay.community_id == CommunityRow.id,
-            CommunityDay.day < FIRST,
-        )
-        .order_by(CommunityDay.day.desc())
-        .limit(1)
-        .correlate(CommunityRow)
-        .lateral("earlier")
+    .join(
+        CommunityRow,
+        and_(
+            CommunityRow.workspace_id == CommunitySnapshot.workspace_id,
+            CommunityRow.id == CommunitySnapshot.community_id,
+        ),
     )
-    before = (
-        select(CommunityRow.project_id, CommunityRow.id, earlier.c.day, earlier.c.first, earlier.c.last)
-        .join_from(CommunityRow, earlier, true())
-        .where(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECTS)
+    .where(
+        CommunitySnapshot.workspace_id == WORKSPACE,
+        in_workspace(CommunityRow, WORKSPACE),
+        CommunityRow.project_id == PROJECTS,
+        CommunitySnapshot.at >= bindparam("midnight", type_=DateTime(timezone=True)),
+        CommunitySnapshot.at <= AS_OF,
     )
-    return union_all(days, before)
+    .group_by(CommunitySnapshot.community_id)
+)
+"""The first and the last size of the day of an earlier instant, up to that instant."""
 
 
-_STATEMENT: Final = Statement(_statement())
-
-
-class Sizes:
+class Sizes(Source[SizeDays]):
     """Sizes of communities."""
 
     key = "sizes"
     title = "Sizes of communities, as polled"
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[SizeDay]]:
-        """The requested days, and each community's last day before them."""
-        rows: dict[UUID, list[SizeDay]] = {project.id: [] for project in request.projects}
-        for row in await _STATEMENT.rows(connection, request.parameters):
-            rows[row[0]].append(SizeDay._make(row))
-        return {project.id: Loaded(rows[project.id], _spans(project)) for project in request.projects}
-
-    def gaps(self, loaded: Loaded[SizeDay], community: Community, window: Window) -> Iterator[Missing]:
-        """Days without any snapshot."""
-        seen = (row.day for row in loaded.between(community, window.first, window.last))
-        yield from lost_days(community, window, loaded.spans.get(community), seen, Reason.NO_SNAPSHOT)
-
-
-def _spans(project: Project) -> dict[Community, Any]:
-    return {
-        community: polled(
-            project, community, since=community.connected, seen_at=community.size_seen_at, stale_after=SIZE_STALE_AFTER
+    @staticmethod
+    def _rows() -> Any:
+        """The requested days, and each community's last day before them, however long ago."""
+        days = select(
+            CommunityDay.community_id, position(CommunityDay.__table__.c.day), CommunityDay.first, CommunityDay.last
+        ).where(
+            CommunityDay.workspace_id == WORKSPACE,
+            CommunityDay.project_id == PROJECT.c.id,
+            CommunityDay.day.between(FIRST, LAST),
         )
-        for community in project.communities
-    }
+        earlier = (
+            select(CommunityDay.day, CommunityDay.first, CommunityDay.last)
+            .where(
+                CommunityDay.workspace_id == WORKSPACE,
+                CommunityDay.community_id == CommunityRow.id,
+                CommunityDay.day < FIRST,
+            )
+            .order_by(CommunityDay.day.desc())
+            .limit(1)
+            .correlate(CommunityRow)
+            .lateral("earlier")
+        )
+        before = (
+            select(CommunityRow.id, position(earlier.c.day), earlier.c.first, earlier.c.last)
+            .join_from(CommunityRow, earlier, true())
+            .where(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECT.c.id)
+        )
+        both = union_all(days.correlate(PROJECT), before.correlate(PROJECT)).subquery("size_days")
+        return select(*both.c)
+
+    rows = columns_by_community(_rows())
+
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[SizeDays]:
+        """The requested days, by community."""
+        return Dataset(
+            SizeDays(
+                community,
+                polled(
+                    project,
+                    community,
+                    since=community.connected,
+                    seen_at=community.size_seen_at,
+                    stale_after=SIZE_STALE_AFTER,
+                ),
+                (rows or {}).get(str(community.id), ()),
+                request,
+            )
+            for community in project.communities
+        )
+
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[SizeDays]]
+    ) -> None:
+        """As of an earlier instant, leave out later polls."""
+        if not request.is_past:
+            return
+        for project, dataset in datasets.items():
+            values = {**request.parameters, "midnight": project.start_of(project.today)}
+            of_day = {row[0]: row[1:] for row in (await connection.execute(_LAST_DAY, values)).all()}
+            for one, data in dataset.parts.items():
+                polled = zip(data.days, data.firsts, data.lasts, strict=True)
+                kept = [sizes for sizes in polled if sizes[0] < project.today]
+                if one.id in of_day and project.today <= request.last:
+                    kept.append((project.today, *of_day[one.id]))
+                columns = [[(day - request.first).days for day, _, _ in kept], *zip(*kept, strict=True)]
+                dataset.parts[one] = SizeDays(one, data.span, (columns[0], *columns[2:]) if kept else (), request)
+
+    def gaps(self, data: SizeDays, window: Window) -> Iterable[Missing]:
+        """Days without any snapshot."""
+        first, stop = data.polled_days(window)
+        if data.span.first <= window.first and stop - first == (window.last - window.first).days + 1:
+            return ()
+        return lost_days(data, window, data.days[first:stop], Reason.NO_SNAPSHOT)
 
 
 SIZES: Final = Sizes()
 
 
+class SizeMeasure(Measure[SizeDays]):
+    """An amount of members."""
+
+    source = SIZES
+
+    def complete(self, data: SizeDays, today: date) -> tuple[date, date]:
+        """Days on end on which the size was polled."""
+        first, last = data.unbroken
+        return first, min(last, today)
+
+
+class SizeAtEnd(SizeMeasure):
+    """The last size known at the end of the window."""
+
+    def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[int]]:
+        """The size."""
+        latest = (data.polled_days(window)[1] - 1 for window in windows)
+        return [[data.lasts[index] if index >= 0 else 0 for index in latest]]
+
+    def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether it is known; what is missing where it is an old one."""
+        if window.first > window.today:
+            return False, [data.missing_whole(Reason.NOT_YET, window)]
+        latest = data.polled_days(window)[1] - 1
+        if latest < 0:
+            return False, data.no_size(window)
+        day, last = data.days[latest], min(window.last, window.today)
+        if day < last - SIZE_STALE_AFTER:
+            return True, [Missing(data.community, Reason.STALE, max(day + DAY, window.first), last)]
+        if day < window.first and window.last < window.today:
+            return True, [Missing(data.community, Reason.NO_SNAPSHOT, window.first, last)]
+        return True, ()
+
+
+class SizesOfGrowth(SizeMeasure):
+    """The sizes at the start and at the end of the window.
+
+    The start is the last size before the window; where there is none, the first one in it, and
+    what came before is missing. A window without a poll has no growth: it counts in the window of the next
+    poll.
+    """
+
+    nothing = (0, 0)
+
+    def __init__(self, *, empty: str | None = None) -> None:
+        self.empty = empty
+
+    def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[int]]:
+        """Both sizes."""
+        starts, ends = [], []
+        for window in windows:
+            first, stop = data.polled_days(window)
+            is_known = first < stop
+            starts.append((data.lasts[first - 1] if first else data.firsts[0]) if is_known else 0)
+            ends.append(data.lasts[stop - 1] if is_known else 0)
+        return [starts, ends]
+
+    def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether both are known, and what is missing."""
+        first, stop = data.polled_days(window)
+        if first == stop:
+            if not first:
+                return False, data.no_size(window)
+            reason = Reason.NOT_YET if window.first > window.today else Reason.NO_SNAPSHOT
+            return False, [data.missing_whole(reason, window)]
+        missing: list[Missing] = []
+        last, day = min(window.last, window.today), data.days[stop - 1]
+        if day < last - SIZE_STALE_AFTER:
+            missing.append(Missing(data.community, Reason.STALE, day + DAY, last))
+        day = data.days[first - 1] if first else data.days[0]
+        if first and day < window.first - DAY - SIZE_STALE_AFTER:
+            missing.append(Missing(data.community, Reason.NO_SNAPSHOT, day + DAY, window.first - DAY))
+        elif not first and day > window.first:
+            reason = Reason.BEFORE_CONNECTION if window.first < data.community.connected else Reason.NO_SNAPSHOT
+            missing.append(Missing(data.community, reason, window.first, day - DAY))
+        return True, missing
+
+
+class AverageSize(SizeMeasure):
+    """The mean of the days' last sizes, over the days on which the size was polled."""
+
+    is_empty_first = True
+
+    def __init__(self, *, empty: str | None = None) -> None:
+        self.empty = empty
+
+    def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[float]]:
+        """The mean."""
+        means = []
+        for window in windows:
+            first, stop = data.polled_days(window)
+            means.append((data.sums[stop] - data.sums[first]) / (stop - first) if first < stop else 0)
+        return [means]
+
+    def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether there is one, and why not."""
+        first, stop = data.polled_days(window)
+        if first < stop:
+            return True, ()
+        has_data, missing = data.missing(window)
+        return False, missing if not has_data else [data.missing_whole(Reason.NO_SNAPSHOT, window)]
+
+
 def _snapshots(workspace_id: UUID, project: Project) -> Any:
-    """Each snapshot of the project's communities with its local day."""
+    """Each snapshot of the project's communities up to `project.now`, with its local day."""
     return (
         select(
             CommunitySnapshot.community_id,
@@ -121,7 +322,7 @@ def _snapshots(workspace_id: UUID, project: Project) -> Any:
             ),
         )
         .where(CommunitySnapshot.workspace_id == workspace_id, in_workspace(CommunityRow, workspace_id))
-        .where(CommunityRow.project_id == project.id)
+        .where(CommunityRow.project_id == project.id, CommunitySnapshot.at <= project.now)
     )
 
 
@@ -136,6 +337,7 @@ AT_END: Final = Section(
     "The last size seen of a community up to the end of the window: `community_id`, `at`, `day`, `size`.",
     _at_end,
     {"community_id": UUID},
+    "size",
 )
 
 
@@ -167,6 +369,7 @@ GROWTH: Final = Section(
     "within the window have none.",
     _of_growth,
     {"community_id": UUID, "role": str},
+    "size",
 )
 
 
@@ -183,4 +386,5 @@ OF_DAYS: Final = Section(
     "The last size seen of a community on a day: `community_id`, `at`, `day`, `size`.",
     _last_of_days,
     {"community_id": UUID, "day": date},
+    "size",
 )

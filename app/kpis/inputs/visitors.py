@@ -1,86 +1,85 @@
 """The people who followed tracked links, each once a day."""
 
-from collections.abc import Iterator
-from datetime import date
-from typing import Any, Final, NamedTuple
-from uuid import UUID
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from sqlalchemy import LargeBinary, cast, func, null, select, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import func, literal, select
 
 from app.kit.db import in_workspace
-from app.kpis.contract import Community, Loaded, LoadRequest, Missing, Window
-from app.kpis.inputs.clicks import click_dataset
-from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE
-from app.kpis.statement import Statement
-from app.links.models import Click, Link
+from app.kpis.contract import (
+    Community,
+    CommunityData,
+    Dataset,
+    LoadRequest,
+    Measure,
+    Missing,
+    Project,
+    Source,
+    Span,
+    Window,
+)
+from app.kpis.inputs.clicks import by_links, with_first_links
+from app.kpis.inputs.columns import Columns, running_sums
+from app.kpis.inputs.parameters import AS_OF, FIRST, LAST, PROJECT, WORKSPACE, columns_by_community, position
+from app.links.models import Click
 
 
-class VisitorDay(NamedTuple):
-    """A visitor's clicks of one day; `visitor` is a keyed hash."""
+class VisitorDays(CommunityData):
+    """The visitors of one community's links by day, as keyed hashes."""
 
-    project_id: UUID
-    community_id: UUID | None
-    day: date
-    visitor: bytes
+    __slots__ = ("_before", "_visitors")
 
+    def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
+        super().__init__(community, span, request)
+        positions, self._visitors = columns or ((), ())
+        self._before = running_sums(self.length, positions, [1] * len(positions))
 
-def _statement() -> Any:
-    visits = (
-        select(
-            Click.project_id,
-            Click.community_id,
-            Click.day,
-            Click.visitor,
-            cast(null(), Click.at.type).label("since"),
-        )
-        .where(
-            in_workspace(Click, WORKSPACE),
-            Click.project_id == PROJECTS,
-            Click.day.between(FIRST, LAST),
-            Click.bot.is_(None),
-        )
-        .distinct()
-    )
-    first_links = (
-        select(
-            Link.project_id,
-            cast(null(), Click.community_id.type),
-            cast(null(), Click.day.type),
-            cast(null(), LargeBinary()),
-            func.min(Link.created_at),
-        )
-        .where(in_workspace(Link, WORKSPACE), Link.project_id == PROJECTS)
-        .group_by(Link.project_id)
-    )
-    return union_all(visits, first_links)
+    def visitors(self, window: Window) -> Sequence[str]:
+        """Who came in the window; once for each day."""
+        return self._visitors[self._before[window.start] : self._before[window.stop]]
 
 
-_STATEMENT: Final = Statement(_statement())
-
-
-class Visitors:
+class Visitors(Source[VisitorDays]):
     """Visitors of the client's site who came by tracked links."""
 
     key = "visitors"
     title = "Visitors who followed the project's tracked links"
+    rows = with_first_links(
+        columns_by_community(
+            select(Click.community_id, position(Click.__table__.c.day), func.encode(Click.visitor, literal("hex")))
+            .where(
+                in_workspace(Click, WORKSPACE),
+                Click.project_id == PROJECT.c.id,
+                Click.day.between(FIRST, LAST),
+                Click.bot.is_(None),
+                Click.at <= AS_OF,
+            )
+            .distinct()
+        )
+    )
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[VisitorDay]]:
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[VisitorDays]:
         """Who came on the requested days, by community."""
-        rows: dict[UUID, list[VisitorDay]] = {project.id: [] for project in request.projects}
-        since: dict[UUID, Any] = {}
-        for row in await _STATEMENT.rows(connection, request.parameters):
-            if row[2] is None:
-                since[row[0]] = row[4]
-            else:
-                rows[row[0]].append(VisitorDay._make(row[:4]))
-        return {
-            project.id: click_dataset(project, rows[project.id], since.get(project.id)) for project in request.projects
-        }
+        return by_links(project, rows, VisitorDays, request)
 
-    def gaps(self, loaded: Loaded[VisitorDay], community: Community, window: Window) -> Iterator[Missing]:
+    def gaps(self, data: VisitorDays, window: Window) -> Iterable[Missing]:
         """None: a day without visitors had none."""
-        yield from ()
+        return ()
 
 
 VISITORS: Final = Visitors()
+
+
+class DifferentVisitors(Measure[VisitorDays]):
+    """The different visitors of the window."""
+
+    source = VISITORS
+    nothing = (frozenset(),)
+
+    def amounts(self, data: VisitorDays, windows: Sequence[Window]) -> list[list[frozenset[str]]]:
+        """Who came."""
+        return [[frozenset(data.visitors(window)) for window in windows]]
+
+    def totals(self, columns: Iterable[Sequence[frozenset[str]]]) -> list[frozenset[str]]:
+        """Who came by any community's links."""
+        return [frozenset().union(*parts) for parts in zip(*columns, strict=True)]

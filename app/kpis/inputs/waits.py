@@ -1,78 +1,152 @@
 """The periods in which customers waited for an answer."""
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Date, func, literal, or_, select
+from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.inquiries.models import ResponseWait
 from app.kit.db import in_workspace
-from app.kpis.contract import DAY, Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, Section, Window
-from app.kpis.inputs.inquiries import conversation_dataset
-from app.kpis.inputs.parameters import END, PROJECTS, START, WORKSPACE, local_day
-from app.kpis.statement import Statement
-from app.projects.models import Project as ProjectRow
+from app.kpis.contract import (
+    DAY,
+    Community,
+    CommunityData,
+    Dataset,
+    EvidenceQuery,
+    LoadRequest,
+    Measure,
+    Project,
+    Section,
+    Source,
+    Span,
+    Window,
+)
+from app.kpis.inputs.columns import Columns, running_sums
+from app.kpis.inputs.inbound_gaps import add_inbound_gaps
+from app.kpis.inputs.inquiries import by_conversations
+from app.kpis.inputs.parameters import AS_OF, END, PROJECT, START, WORKSPACE, columns_by_community, local_day, position
 
 ANSWER: Final = "answer"
-NOT_ENDED: Final = date.max
-"""The `day` of a wait that has not ended."""
 
 
-class WaitRow(NamedTuple):
-    """A wait; its `day` is the one on which it ended."""
+class _ByDay:
+    """Working seconds of waits, in the order of the positions of the days on which they ended."""
 
-    project_id: UUID
-    community_id: UUID
-    day: date
-    started: date
-    opening: bool
-    """The first one of the inquiry, or the first after it was reopened."""
-    ended_by: str | None
-    seconds: int | None
-    """Of working time."""
+    def __init__(self, waits: Sequence[tuple[int, int]]) -> None:
+        self._days = [at for at, _ in waits]
+        self._seconds = [seconds for _, seconds in waits]
+
+    def between(self, start: int, stop: int) -> Sequence[int]:
+        """Those of some days."""
+        return self._seconds[bisect_left(self._days, start) : bisect_left(self._days, stop)]
 
 
-_STATEMENT: Final = Statement(
-    select(
-        ResponseWait.project_id,
-        ResponseWait.community_id,
-        func.coalesce(local_day(ResponseWait.__table__.c.ended_at, ProjectRow.timezone), literal(NOT_ENDED, Date())),
-        local_day(ResponseWait.__table__.c.started_at, ProjectRow.timezone),
-        ResponseWait.opening,
-        ResponseWait.ended_by,
-        ResponseWait.working_seconds,
-    )
-    .join(
-        ProjectRow, (ProjectRow.workspace_id == ResponseWait.workspace_id) & (ProjectRow.id == ResponseWait.project_id)
-    )
-    .where(
-        in_workspace(ResponseWait, WORKSPACE),
-        ResponseWait.project_id == PROJECTS,
-        or_(ResponseWait.ended_at >= START, ResponseWait.ended_at.is_(None)),
-        ResponseWait.started_at < END,
-    )
-)
+class WaitDays(CommunityData):
+    """The waits of one community that overlap the loaded days, by the day on which they ended."""
+
+    __slots__ = ("_answered", "_open", "_unanswered")
+
+    def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
+        super().__init__(community, span, request)
+        started, ended, opening, by_answer, seconds = columns or ((), (), (), (), ())
+        """Positions; of a wait that has not ended, `ended` is None."""
+        began = [min(max(at, 0), self.length) for at in started]
+        over = [self.length if at is None else min(max(at, 0), self.length) for at in ended]
+        self._open = [
+            begun - done
+            for begun, done in zip(
+                running_sums(self.length + 1, began, [1] * len(began)),
+                running_sums(self.length + 1, over, [1] * len(over)),
+                strict=True,
+            )
+        ]
+        waits = sorted(
+            (at, answered, length if length is not None else -1)
+            for at, is_opening, answered, length in zip(ended, opening, by_answer, seconds, strict=True)
+            if is_opening and at is not None and 0 <= at < self.length
+        )
+        self._answered = _ByDay([(at, length) for at, answered, length in waits if answered and length >= 0])
+        self._unanswered = _ByDay([(at, length) for at, answered, length in waits if not answered])
+
+    def open_at_end(self, window: Window) -> int:
+        """The number of waits that were going on when the window's last day ended."""
+        return self._open[window.stop]
+
+    def answered(self, window: Window) -> Sequence[int]:
+        """The working seconds of the opening waits that an answer ended in the window."""
+        return self._answered.between(window.start, window.stop)
+
+    def unanswered(self, window: Window) -> Sequence[int]:
+        """Those of the opening waits that ended in the window without an answer."""
+        return self._unanswered.between(window.start, window.stop)
 
 
-class Waits:
-    """Waits of customers."""
+_ENDED_AT: Final = case((ResponseWait.ended_at <= AS_OF, ResponseWait.ended_at))
+
+
+class Waits(Source[WaitDays]):
+    """Waits of customers: every wait that overlaps the requested days, those that have not ended included."""
 
     key = "waits"
     title = "Waits between a customer's message and the agency's next answer"
+    rows = columns_by_community(
+        select(
+            ResponseWait.community_id,
+            position(local_day(ResponseWait.__table__.c.started_at, PROJECT.c.timezone)),
+            position(local_day(_ENDED_AT, PROJECT.c.timezone)).label("ended"),
+            ResponseWait.opening,
+            func.coalesce(ResponseWait.ended_by == ANSWER, False).label("by_answer"),
+            ResponseWait.working_seconds,
+        ).where(
+            in_workspace(ResponseWait, WORKSPACE),
+            ResponseWait.project_id == PROJECT.c.id,
+            or_(ResponseWait.ended_at >= START, ResponseWait.ended_at.is_(None)),
+            ResponseWait.started_at < END,
+            ResponseWait.started_at <= AS_OF,
+        )
+    )
 
-    async def load(self, connection: AsyncConnection, request: LoadRequest) -> dict[UUID, Loaded[WaitRow]]:
-        """Every wait that overlaps the requested days, those that have not ended included."""
-        return await conversation_dataset(connection, request, _STATEMENT, WaitRow._make)
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[WaitDays]:
+        """The waits by community."""
+        return by_conversations(project, rows, WaitDays, request)
 
-    def gaps(self, loaded: Loaded[WaitRow], community: Community, window: Window) -> Iterator[Missing]:
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[WaitDays]]
+    ) -> None:
         """Messages are polled later with their own time: only inbound gaps are days not known yet."""
-        yield from loaded.inbound_gaps_in(community, window)
+        await add_inbound_gaps(connection, request, datasets, posts=False)
 
 
 WAITS: Final = Waits()
+
+
+class OpenWaits(Measure[WaitDays]):
+    """How many waits were going on when the window ended."""
+
+    source = WAITS
+
+    def amounts(self, data: WaitDays, windows: Sequence[Window]) -> list[list[int]]:
+        """The number."""
+        return [[data.open_at_end(window) for window in windows]]
+
+
+class OpeningWaits(Measure[WaitDays]):
+    """The working seconds of the opening waits that an answer ended in the window, and those that ended without one."""
+
+    source = WAITS
+    nothing = ((), ())
+
+    def amounts(self, data: WaitDays, windows: Sequence[Window]) -> list[list[Sequence[int]]]:
+        """The seconds of both kinds of waits."""
+        return [[data.answered(window) for window in windows], [data.unanswered(window) for window in windows]]
+
+    def totals(self, columns: Iterable[Sequence[Sequence[int]]]) -> list[list[int]]:
+        """Those of several communities together."""
+        return [[seconds for waits in parts for seconds in waits] for parts in zip(*columns, strict=True)]
 
 
 def _select(workspace_id: UUID, project: Project, *filters: ColumnElement[bool]) -> EvidenceQuery:
@@ -94,6 +168,7 @@ def _answered(workspace_id: UUID, project: Project, first: date, last: date) -> 
         project,
         ResponseWait.ended_at >= project.start_of(first),
         ResponseWait.ended_at < project.start_of(last + DAY),
+        ResponseWait.ended_at <= project.now,
         ResponseWait.ended_by == ANSWER,
         ResponseWait.opening.is_(True),
         ResponseWait.working_seconds.is_not(None),
@@ -106,6 +181,7 @@ def _open(workspace_id: UUID, project: Project, first: date, last: date) -> Evid
         workspace_id,
         project,
         ResponseWait.started_at < end,
+        ResponseWait.started_at <= project.now,
         or_(ResponseWait.ended_at >= end, ResponseWait.ended_at.is_(None)),
     )
 
@@ -118,6 +194,7 @@ ANSWERED: Final = Section(
     f"An opening wait that an answer ended in the window: {_FIELDS}",
     _answered,
     {"ended_at": datetime, "id": UUID},
+    "working_seconds",
 )
 OPEN: Final = Section(
     "wait", f"A wait that was going on when the window ended: {_FIELDS}", _open, {"started_at": datetime, "id": UUID}
