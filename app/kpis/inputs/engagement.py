@@ -16,8 +16,9 @@ from app.kit.db import in_workspace
 from app.kpis.contract import Community, EvidenceQuery, Loaded, LoadRequest, Missing, Project, Section, Span, Window
 from app.kpis.inputs.parameters import FIRST, LAST, PROJECTS, WORKSPACE, polled
 from app.kpis.statement import Statement
-from app.metrics.contributions import PUBLICATION, contributions
+from app.metrics.contributions import COLUMNS, OF_PROJECT, contributions
 from app.metrics.models import DifferenceSource, PostLast, RollupDay
+from app.metrics.sql import statement
 from app.platforms.contract import Metric
 
 Metrics = tuple[Metric, ...]
@@ -216,13 +217,14 @@ def gains_of(window: Window) -> Gains:
     return loaded
 
 
+_CONTRIBUTIONS: Final = statement(contributions(OF_PROJECT)).columns(*COLUMNS)
+
+
 def gains(*metrics: Metric) -> Section:
     """What single snapshots added to these counters."""
 
     def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
-        all_contributions = contributions(
-            PUBLICATION.c.workspace_id == workspace_id, PUBLICATION.c.project_id == project.id
-        ).subquery("every")
+        all_contributions = _CONTRIBUTIONS.bindparams(workspace=workspace_id, project=project.id).subquery("every")
         names: Sequence[str] = [metric.value for metric in metrics]
         return select(
             all_contributions.c.community_id,
