@@ -13,8 +13,11 @@ from typing import Any, Final
 from sqlalchemy import BigInteger, ColumnClause, Date, DateTime, Text, column
 from sqlalchemy.dialects.postgresql import UUID
 
+from app.metrics.models import DifferenceSource
 from app.metrics.sql import local_day, per_metric
 
+OBSERVED: Final = f"'{DifferenceSource.OBSERVED}'"
+PRE_TRACKING: Final = f"'{DifferenceSource.PRE_TRACKING}'"
 CATEGORY: Final = "coalesce(p.category, '')"
 """The category of the publication `p`, as the rollups have it."""
 OF_PROJECT: Final = "p.workspace_id = :workspace AND p.project_id = :project"
@@ -49,7 +52,7 @@ SELECT p.workspace_id, p.project_id, p.community_id, {CATEGORY} AS category, p.i
        chain.value - coalesce(chain.previous, 0) AS difference,
        CASE WHEN chain.previous IS NULL THEN local.published ELSE local.measured END AS day,
        CASE WHEN chain.previous IS NULL AND local.published <> local.measured
-            THEN 'pre_tracking' ELSE 'observed' END AS source
+            THEN {PRE_TRACKING} ELSE {OBSERVED} END AS source
 FROM publication AS p
 JOIN project AS z ON z.workspace_id = p.workspace_id AND z.id = p.project_id
 CROSS JOIN LATERAL (

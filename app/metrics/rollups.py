@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import UUID
 
 from app.communities.models import Community
 from app.kit.db import locking
-from app.metrics.contributions import CATEGORY, OF_PROJECT, contributions
+from app.metrics.contributions import CATEGORY, OBSERVED, OF_PROJECT, PRE_TRACKING, contributions
 from app.metrics.sql import METRICS, local_day, per_metric, statement
 
 _in_project: Final = (
@@ -43,7 +43,11 @@ _COUNTERS: Final = per_metric("{m}")
 
 
 def _add(rows: str) -> str:
-    """Add `rows`, which have the columns of the rollup, to the stored ones. A sum of nothing known stays null."""
+    """Add `rows`, which have the columns of the rollup, to the stored ones.
+
+    A sum of nothing known stays null. Rows are written in key order, so that two writers of the same rows
+    cannot deadlock.
+    """
     total = "coalesce(stored.{m}, 0) + coalesce(excluded.{m}, 0)"
     return f"""
 INSERT INTO rollup_day AS stored ({_COLUMNS})
@@ -66,7 +70,7 @@ _PUBLICATION_OF_BATCH: Final = f"""LATERAL (
         OFFSET 0
     ) AS p"""
 
-# The contributions are those of `contributions`, where the snapshots before are known from `post_last`.
+# The same as `contributions`, for a snapshot whose predecessors in the chains are the values of `post_last`.
 _OBSERVED: Final = "CASE WHEN last_{m} IS NOT NULL THEN {m} - last_{m} WHEN published = measured THEN {m} END"
 _PRE_TRACKING: Final = "CASE WHEN last_{m} IS NULL AND published <> measured THEN {m} END"
 
@@ -100,13 +104,13 @@ WITH batch AS MATERIALIZED (
     ON CONFLICT (workspace_id, publication_id) DO UPDATE SET
         at = excluded.at, missing = excluded.missing, {per_metric("{m} = excluded.{m}")}
 ), amount AS (
-    SELECT :workspace AS workspace_id, project_id, measured AS day, community_id, category, 'observed' AS source,
+    SELECT :workspace AS workspace_id, project_id, measured AS day, community_id, category, {OBSERVED} AS source,
            {per_metric("sum(observed_{m}) AS {m}")}, {per_metric("count(observed_{m}) AS {m}_n")},
            count(*) AS snapshots
     FROM snapshot
     GROUP BY project_id, measured, community_id, category
     UNION ALL
-    SELECT :workspace, project_id, published, community_id, category, 'pre_tracking',
+    SELECT :workspace, project_id, published, community_id, category, {PRE_TRACKING},
            {per_metric("sum(pre_tracking_{m})")}, {per_metric("count(pre_tracking_{m})")},
            0
     FROM snapshot
@@ -164,7 +168,7 @@ def _snapshot_counts(publications: str, snapshots: str = "true") -> str:
     """The snapshots themselves, on their own day: like contributions, without a metric, to be counted."""
     return f"""
 SELECT p.workspace_id, p.project_id, p.community_id, {CATEGORY} AS category,
-       CAST(NULL AS text) AS metric, 0 AS difference, {local_day("s.at")} AS day, 'observed' AS source
+       CAST(NULL AS text) AS metric, 0 AS difference, {local_day("s.at")} AS day, {OBSERVED} AS source
 FROM publication AS p
 JOIN project AS z ON z.workspace_id = p.workspace_id AND z.id = p.project_id
 CROSS JOIN LATERAL (

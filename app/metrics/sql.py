@@ -1,6 +1,5 @@
 """What the SQL statements on metrics are made of: lists of counters, local days and typed parameters."""
 
-import re
 from typing import Any, Final
 
 from sqlalchemy import ARRAY, BigInteger, DateTime, Text, TextClause, bindparam, text
@@ -42,5 +41,5 @@ def statement(sql: str) -> TextClause:
 
     Raises `KeyError` for a parameter that has no type here.
     """
-    names = sorted(set(re.findall(r"(?<!:):(\w+)", sql)))
-    return text(sql).bindparams(*(bindparam(name, type_=_TYPES[name]) for name in names))
+    untyped = text(sql)
+    return untyped.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in untyped.compile().params))
