@@ -29,7 +29,7 @@ from app.communities.models import Community, Publication
 from app.kit.db import Database
 from app.kit.ids import uuid7
 from app.metrics import service
-from app.metrics.contributions import METRICS
+from app.metrics.sql import METRICS
 from app.platforms.contract import Metric, MetricStatus, PostMetrics
 from app.projects.models import Project
 from benchmarks._servers import database

@@ -4,107 +4,66 @@ For each publication and metric, the known values in order of time form a chain.
 the difference to its predecessor in the chain, on its own local day (the project's zone), `observed`.
 A counter that fell contributes a negative difference. An unknown value is not in the chain.
 
-The first value has no predecessor and contributes itself: on its own day, `observed`, when the
-publication appeared on that same local day; otherwise on the day it appeared, `pre_tracking`.
+The first value has no predecessor and contributes itself, on the local day on which the publication
+appeared: `observed` when the snapshot was taken on that same day, otherwise `pre_tracking`.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Date,
-    DateTime,
-    Select,
-    Text,
-    and_,
-    case,
-    cast,
-    column,
-    func,
-    literal_column,
-    select,
-    values,
+from sqlalchemy import BigInteger, ColumnClause, Date, DateTime, Text, column
+from sqlalchemy.dialects.postgresql import UUID
+
+from app.metrics.models import DifferenceSource
+from app.metrics.sql import local_day, per_metric
+
+OBSERVED: Final = f"'{DifferenceSource.OBSERVED}'"
+PRE_TRACKING: Final = f"'{DifferenceSource.PRE_TRACKING}'"
+CATEGORY: Final = "coalesce(p.category, '')"
+"""The category of the publication `p`, as the rollups have it."""
+OF_PROJECT: Final = "p.workspace_id = :workspace AND p.project_id = :project"
+"""The condition that selects all publications of a project."""
+
+COLUMNS: Final[tuple[ColumnClause[Any], ...]] = (
+    column("workspace_id", UUID()),
+    column("project_id", UUID()),
+    column("community_id", UUID()),
+    column("category", Text),
+    column("publication_id", UUID()),
+    column("metric", Text),
+    column("at", DateTime(timezone=True)),
+    column("previous", BigInteger),
+    column("value", BigInteger),
+    column("difference", BigInteger),
+    column("day", Date),
+    column("source", Text),
 )
-
-from app.communities.models import Publication
-from app.metrics.models import DifferenceSource, PostSnapshot
-from app.platforms.contract import Metric
-from app.projects.models import Project
-
-METRICS: Final = tuple(metric.value for metric in Metric)
-"""The counters' columns, in order."""
-
-PUBLICATION: Final = Publication.__table__.alias("p")
-PROJECT: Final = Project.__table__.alias("z")
-SNAPSHOT: Final = PostSnapshot.__table__.alias("s")
-
-OBSERVED: Final = literal_column(f"'{DifferenceSource.OBSERVED.value}'", Text)
-PRE_TRACKING: Final = literal_column(f"'{DifferenceSource.PRE_TRACKING.value}'", Text)
-
-CATEGORY: Final[ColumnElement[str]] = func.coalesce(PUBLICATION.c.category, literal_column("''", Text))
+"""The columns of `contributions`, in order."""
 
 
-IN_PROJECT: Final = and_(PROJECT.c.workspace_id == PUBLICATION.c.workspace_id, PROJECT.c.id == PUBLICATION.c.project_id)
+def contributions(publications: str, snapshots: str = "true") -> str:
+    """A query of the contributions of publications, a row each.
 
-
-def local_day(at: ColumnElement[Any], zone: ColumnElement[Any]) -> ColumnElement[Any]:
-    """The local day in `zone` of an instant."""
-    return cast(func.timezone(zone, at, type_=DateTime()), Date)
-
-
-def published_day() -> ColumnElement[Any]:
-    """The local day on which the publication `p` was published."""
-    return local_day(PUBLICATION.c.published_at, PROJECT.c.timezone)
-
-
-def contributions(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
-    """The contributions of the `publications` selected by conditions on `PUBLICATION`, a row each.
-
-    Conditions on `SNAPSHOT` select the `snapshots` that form the chains (default: all). Columns:
-    workspace_id, project_id, community_id, category, publication_id, metric, at, previous, value,
-    difference, day, source.
+    `publications` is a condition on the publication `p`; `snapshots` is one on the snapshot `s`, which selects
+    those that form the chains.
     """
-    counter = (
-        values(column("metric", Text), column("value", BigInteger), name="m")
-        .data([(literal_column(f"'{name}'", Text), SNAPSHOT.c[name]) for name in METRICS])
-        .lateral()
-    )
-    chain = (
-        select(
-            SNAPSHOT.c.at,
-            counter.c.metric,
-            counter.c.value,
-            func.lag(counter.c.value).over(partition_by=counter.c.metric, order_by=SNAPSHOT.c.at).label("previous"),
-        )
-        .select_from(SNAPSHOT.join(counter, literal_column("true")))
-        .where(
-            SNAPSHOT.c.workspace_id == PUBLICATION.c.workspace_id,
-            SNAPSHOT.c.publication_id == PUBLICATION.c.id,
-            counter.c.value.is_not(None),
-            *snapshots,
-        )
-        .correlate(PUBLICATION)
-        .lateral("chain")
-    )
-    snapshot_day = local_day(chain.c.at, PROJECT.c.timezone)
-    is_pre_tracking = and_(chain.c.previous.is_(None), snapshot_day != published_day())
-    return (
-        select(
-            PUBLICATION.c.workspace_id,
-            PUBLICATION.c.project_id,
-            PUBLICATION.c.community_id,
-            CATEGORY.label("category"),
-            PUBLICATION.c.id.label("publication_id"),
-            chain.c.metric,
-            chain.c.at,
-            chain.c.previous,
-            chain.c.value,
-            (chain.c.value - func.coalesce(chain.c.previous, literal_column("0", BigInteger))).label("difference"),
-            case((is_pre_tracking, published_day()), else_=snapshot_day).label("day"),
-            case((is_pre_tracking, PRE_TRACKING), else_=OBSERVED).label("source"),
-        )
-        .select_from(PUBLICATION.join(PROJECT, IN_PROJECT).join(chain, literal_column("true")))
-        .where(*publications)
-    )
+    return f"""
+SELECT p.workspace_id, p.project_id, p.community_id, {CATEGORY} AS category, p.id AS publication_id,
+       chain.metric, chain.at, chain.previous, chain.value,
+       chain.value - coalesce(chain.previous, 0) AS difference,
+       CASE WHEN chain.previous IS NULL THEN local.published ELSE local.measured END AS day,
+       CASE WHEN chain.previous IS NULL AND local.published <> local.measured
+            THEN {PRE_TRACKING} ELSE {OBSERVED} END AS source
+FROM publication AS p
+JOIN project AS z ON z.workspace_id = p.workspace_id AND z.id = p.project_id
+CROSS JOIN LATERAL (
+    SELECT s.at, counter.metric, counter.value,
+           lag(counter.value) OVER (PARTITION BY counter.metric ORDER BY s.at) AS previous
+    FROM post_snapshot AS s
+    CROSS JOIN LATERAL (VALUES {per_metric("('{m}', s.{m})")}) AS counter (metric, value)
+    WHERE s.workspace_id = p.workspace_id AND s.publication_id = p.id AND counter.value IS NOT NULL AND {snapshots}
+) AS chain
+CROSS JOIN LATERAL (
+    SELECT {local_day("chain.at")} AS measured, {local_day("p.published_at")} AS published
+) AS local
+WHERE {publications}
+"""

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import FromClause, Select, Update, and_, func, or_, select, update
+from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.metrics import rollups, sizes
-from app.metrics.contributions import METRICS, PUBLICATION, SNAPSHOT
-from app.metrics.models import CommunityDay, PostLast, RollupDay
-from app.metrics.rollups import PROJECT_ID, WORKSPACE
+from app.metrics.contributions import OF_PROJECT
+from app.metrics.sql import METRICS, per_metric, statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ class Comparison:
     table: str
     key: tuple[str, ...]
     amounts: tuple[str, ...]
-    query: Select[Any]
+    query: TextClause
 
     async def run(self, connection: AsyncConnection, params: Mapping[str, Any]) -> list[Difference]:
         """The rows that differ."""
@@ -49,77 +48,65 @@ class Comparison:
         return differences
 
 
-def _comparison(
-    table: str, stored: FromClause, counted: FromClause, key: tuple[str, ...], amounts: tuple[str, ...]
-) -> Comparison:
-    is_stored, is_counted = stored.c[key[0]].is_not(None), counted.c[key[0]].is_not(None)
-    query = (
-        select(
-            *(func.coalesce(stored.c[name], counted.c[name]) for name in key),
-            *(stored.c[name].label(f"stored_{name}") for name in amounts),
-            *(counted.c[name].label(f"counted_{name}") for name in amounts),
-            is_stored,
-            is_counted,
-        )
-        .select_from(stored.join(counted, and_(*(stored.c[name] == counted.c[name] for name in key)), full=True))
-        .where(or_(*(stored.c[name].is_distinct_from(counted.c[name]) for name in amounts)))
-    )
-    return Comparison(table, key, amounts, query)
+def _comparison(table: str, key: tuple[str, ...], amounts: tuple[str, ...], *, stored: str, counted: str) -> Comparison:
+    """The comparison of the rows of two queries, which have the columns `key` and `amounts`."""
+    stored_amounts = ", ".join(f"stored.{name}" for name in amounts)
+    counted_amounts = ", ".join(f"counted.{name}" for name in amounts)
+    keys = ", ".join(key)
+    query = f"""
+SELECT {keys}, {stored_amounts}, {counted_amounts},
+       stored.{key[0]} IS NOT NULL, counted.{key[0]} IS NOT NULL
+FROM ({stored}) AS stored
+FULL JOIN ({counted}) AS counted USING ({keys})
+WHERE ({stored_amounts}) IS DISTINCT FROM ({counted_amounts})
+"""
+    return Comparison(table, key, amounts, statement(query))
 
 
-_rollup: Final = RollupDay.__table__.c
-_last: Final = PostLast.__table__
-_of_publication: Final = and_(
-    SNAPSHOT.c.workspace_id == _last.c.workspace_id, SNAPSHOT.c.publication_id == _last.c.publication_id
-)
-_latest: Final = {name: rollups.latest(name, _of_publication, _last) for name in METRICS}
-_latest_at: Final = select(func.max(SNAPSHOT.c.at)).where(_of_publication).correlate(_last).scalar_subquery()
-_of_project: Final = and_(
-    _last.c.workspace_id == WORKSPACE,
-    _last.c.publication_id.in_(
-        select(PUBLICATION.c.id).where(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECT_ID)
-    ),
-)
-_LAST_AMOUNTS: Final = ("at", *METRICS)
+_LAST_OF_PROJECT: Final = f"""
+    l.workspace_id = :workspace AND l.publication_id IN (SELECT p.id FROM publication AS p WHERE {OF_PROJECT})
+"""
+_LATEST: Final = {
+    "at": """(
+        SELECT max(s.at) FROM post_snapshot AS s
+        WHERE s.workspace_id = :workspace AND s.publication_id = l.publication_id
+    )""",
+    **rollups.latest("l.publication_id"),
+}
 
 COMPARISONS: Final = (
     _comparison(
         "rollup_day",
-        # Rows whose contributions were all moved away remain, with zeros: they are ignored.
-        select(*(_rollup[name] for name in (*rollups.KEY, *rollups.AMOUNTS)))
-        .where(
-            _rollup.workspace_id == WORKSPACE,
-            _rollup.project_id == PROJECT_ID,
-            or_(_rollup.snapshots != 0, *(_rollup[f"{name}_n"] != 0 for name in METRICS)),
-        )
-        .subquery("stored"),
-        rollups.RECOUNTED.subquery("counted"),
         rollups.KEY,
         rollups.AMOUNTS,
+        # Rows whose contributions were all moved away remain, with zeros: they are ignored.
+        stored=f"""
+            SELECT * FROM rollup_day
+            WHERE workspace_id = :workspace AND project_id = :project
+              AND (snapshots <> 0 OR {per_metric("{m}_n <> 0", " OR ")})
+        """,
+        counted=rollups.RECOUNTED,
     ),
     _comparison(
         "community_day",
-        select(CommunityDay.__table__)
-        .where(CommunityDay.workspace_id == WORKSPACE, CommunityDay.project_id == PROJECT_ID)
-        .subquery("stored"),
-        sizes.RECOUNTED.subquery("counted"),
         sizes.KEY,
         sizes.AMOUNTS,
+        stored="SELECT * FROM community_day WHERE workspace_id = :workspace AND project_id = :project",
+        counted=sizes.RECOUNTED,
     ),
     _comparison(
         "post_last",
-        select(_last).where(_of_project).subquery("stored"),
-        select(
-            _last.c.workspace_id,
-            _last.c.publication_id,
-            _latest_at.label("at"),
-            *(latest.label(name) for name, latest in _latest.items()),
-        )
-        .where(_of_project)
-        .subquery("counted"),
         ("workspace_id", "publication_id"),
-        _LAST_AMOUNTS,
+        ("at", *METRICS),
+        stored=f"SELECT * FROM post_last AS l WHERE {_LAST_OF_PROJECT}",
+        counted=f"""
+            SELECT workspace_id, publication_id, {", ".join(f"{query} AS {name}" for name, query in _LATEST.items())}
+            FROM post_last AS l WHERE {_LAST_OF_PROJECT}
+        """,
     ),
 )
 
-REBUILD_LAST: Final[Update] = update(PostLast).where(_of_project).values(at=_latest_at, **_latest)
+REBUILD_LAST: Final = statement(f"""
+UPDATE post_last AS l SET {", ".join(f"{name} = {query}" for name, query in _LATEST.items())}
+WHERE {_LAST_OF_PROJECT}
+""")

@@ -6,374 +6,235 @@ and category are read by a statement after it, so that they are current.
 
 The planner knows neither how many rows a batch has nor what a young table holds. `OFFSET 0` keeps
 it from replacing a look-up by primary key with a scan of the whole project.
+
+Names in the statements: `p` publication, `z` its project (with the zone), `s` snapshot, `i` a row of the batch.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
-    DateTime,
-    FromClause,
-    Select,
-    Subquery,
-    Text,
-    and_,
-    bindparam,
-    case,
-    cast,
-    column,
-    delete,
-    exists,
-    func,
-    literal_column,
-    null,
-    or_,
-    select,
-    true,
-    union_all,
-)
-from sqlalchemy.dialects.postgresql import JSONB, UUID, Insert, insert
-from sqlalchemy.sql.dml import ReturningInsert
-from sqlalchemy.sql.selectable import LateralFromClause
+from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy.dialects.postgresql import UUID
 
 from app.communities.models import Community
 from app.kit.db import locking
-from app.metrics.contributions import (
-    CATEGORY,
-    IN_PROJECT,
-    METRICS,
-    OBSERVED,
-    PRE_TRACKING,
-    PROJECT,
-    PUBLICATION,
-    SNAPSHOT,
-    contributions,
-    local_day,
+from app.metrics.contributions import CATEGORY, OBSERVED, OF_PROJECT, PRE_TRACKING, contributions
+from app.metrics.sql import METRICS, local_day, per_metric, statement
+
+_in_project: Final = (
+    select(Community.id)
+    .where(
+        Community.workspace_id == bindparam("workspace", type_=UUID()),
+        Community.project_id == bindparam("project", type_=UUID()),
+    )
+    .order_by(Community.id)
+    .offset(literal_column("0"))
+    .subquery()
 )
-from app.metrics.models import PostLast, PostSnapshot, RollupDay
+LOCK_COMMUNITY: Final = select(locking("metrics", bindparam("community", type_=UUID())))
+LOCK_PROJECT: Final = select(locking("metrics", _in_project.c.id))
+"""Locks all communities of a project, in the order of their ids."""
 
 KEY: Final = ("workspace_id", "project_id", "day", "community_id", "category", "source")
 AMOUNTS: Final = (*METRICS, *(f"{name}_n" for name in METRICS), "snapshots")
 
-# No parameter is named like a column: in an INSERT or UPDATE SQLAlchemy would use it as the column's value.
-WORKSPACE: Final = bindparam("workspace", type_=UUID())
-COMMUNITY_ID: Final = bindparam("community", type_=UUID())
-PROJECT_ID: Final = bindparam("project", type_=UUID())
-IDS: Final = bindparam("ids", type_=ARRAY(UUID()))
-AT: Final = bindparam("instant", type_=DateTime(timezone=True))
-ZERO: Final = literal_column("0", BigInteger)
-
-_SELECTED: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == func.any(IDS))
-_OF_PROJECT: Final = (PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECT_ID)
+_KEY: Final = ", ".join(KEY)
+_COLUMNS: Final = ", ".join((*KEY, *AMOUNTS))
+_COUNTERS: Final = per_metric("{m}")
 
 
-_in_project: Final = (
-    select(Community.id)
-    .where(Community.workspace_id == WORKSPACE, Community.project_id == PROJECT_ID)
-    .order_by(Community.id)
-    .offset(ZERO)
-    .subquery()
-)
-LOCK_COMMUNITY: Final = select(locking("metrics", COMMUNITY_ID))
-LOCK_PROJECT: Final = select(locking("metrics", _in_project.c.id))
-"""Locks all communities of a project, in the order of their ids."""
+def _add(rows: str) -> str:
+    """Add `rows`, which have the columns of the rollup, to the stored ones.
 
-
-def _merged(amounts: Select[Any] | Subquery) -> Insert:
-    """Add to the rollup: columns `KEY` and `AMOUNTS`. A sum of nothing known stays null."""
-    rows = amounts if isinstance(amounts, Subquery) else amounts.subquery("amounts")
-    added = insert(RollupDay).from_select(
-        [*KEY, *AMOUNTS],
-        select(*(rows.c[name] for name in (*KEY, *AMOUNTS))).order_by(*(rows.c[name] for name in KEY)),
-    )
-    stored, new = RollupDay.__table__.c, added.excluded
-    changed: dict[str, Any] = {"snapshots": stored.snapshots + new.snapshots}
-    for name in METRICS:
-        count = stored[f"{name}_n"] + new[f"{name}_n"]
-        changed[f"{name}_n"] = count
-        changed[name] = case((count > ZERO, func.coalesce(stored[name], ZERO) + func.coalesce(new[name], ZERO)))
-    return added.on_conflict_do_update(index_elements=list(KEY), set_=changed)
-
-
-def _input() -> FromClause:
-    """The batch: a row for each polled publication."""
-    return (
-        func.unnest(
-            IDS,
-            bindparam("reasons", type_=ARRAY(Text)),
-            *(bindparam(f"new_{name}", type_=ARRAY(BigInteger)) for name in METRICS),
-        )
-        .table_valued(
-            column("publication_id", UUID()), column("missing", Text), *(column(name, BigInteger) for name in METRICS)
-        )
-        .render_derived("i")
-    )
-
-
-def _add_newer() -> Select[Any]:
-    """Store a batch of snapshots that are all later than the stored ones of their publications.
-
-    Returns true when one of them is not, and has then changed nothing.
+    A sum of nothing known stays null. Rows are written in key order, so that two writers of the same rows
+    cannot deadlock.
     """
-    batch_rows = _input()
-    last, publication = _last(batch_rows), _publication(batch_rows)
-    batch = (
-        select(
-            batch_rows,
-            *(last.c[name].label(f"last_{name}") for name in METRICS),
-            func.coalesce(last.c.at >= AT, literal_column("false")).label("late"),
-            publication.c.project_id,
-            publication.c.community_id,
-            publication.c.category,
-            local_day(AT, PROJECT.c.timezone).label("day"),
-            local_day(publication.c.published_at, PROJECT.c.timezone).label("appeared"),
-        )
-        .select_from(
-            batch_rows.outerjoin(last, true()).join(publication, true()).join(PROJECT, PROJECT.c.id == PROJECT_ID)
-        )
-        .where(PROJECT.c.workspace_id == WORKSPACE, publication.c.project_id == PROJECT_ID)
-        .cte("batch")
-        .prefix_with("MATERIALIZED")
-    )
-    late = exists().where(batch.c.late).select()
-    late_cte = select(late.scalar_subquery().label("any")).cte("late").prefix_with("MATERIALIZED")
-    new = select(batch).join_from(batch, late_cte, ~late_cte.c.any).cte("new_snapshots").prefix_with("MATERIALIZED")
-    stored = insert(PostSnapshot).from_select(
-        ["workspace_id", "publication_id", "at", *METRICS],
-        select(WORKSPACE, new.c.publication_id, AT, *(new.c[name] for name in METRICS)),
-    )
-    upserted = insert(PostLast).from_select(
-        ["workspace_id", "publication_id", "at", "missing", *METRICS],
-        select(
-            WORKSPACE,
-            new.c.publication_id,
-            AT,
-            cast(new.c.missing, JSONB),
-            *(func.coalesce(new.c[name], new.c[f"last_{name}"]) for name in METRICS),
-        ),
-    )
-    upserted = upserted.on_conflict_do_update(
-        index_elements=["workspace_id", "publication_id"],
-        set_={name: upserted.excluded[name] for name in ("at", "missing", *METRICS)},
-    )
-    added = _merged(union_all(_observed(new), _pre_tracking(new)).subquery("amounts"))
-    return select(late_cte.c.any).add_cte(stored.cte("stored"), upserted.cte("upserted"), added.cte("added"))
+    total = "coalesce(stored.{m}, 0) + coalesce(excluded.{m}, 0)"
+    return f"""
+INSERT INTO rollup_day AS stored ({_COLUMNS})
+SELECT {_COLUMNS} FROM {rows} ORDER BY {_KEY}
+ON CONFLICT ({_KEY}) DO UPDATE SET
+    {per_metric("{m} = CASE WHEN stored.{m}_n + excluded.{m}_n > 0 THEN " + total + " END")},
+    {per_metric("{m}_n = stored.{m}_n + excluded.{m}_n")},
+    snapshots = stored.snapshots + excluded.snapshots
+"""
 
 
-def _last(batch_rows: FromClause) -> LateralFromClause:
-    """The latest counters of each publication of the batch."""
-    last = PostLast.__table__.alias("l")
-    return (
-        select(last.c.at, *(last.c[name] for name in METRICS))
-        .where(last.c.workspace_id == WORKSPACE, last.c.publication_id == batch_rows.c.publication_id)
-        .offset(ZERO)
-        .correlate(batch_rows)
-        .lateral("last")
-    )
+# A batch: a row for each polled publication.
+
+_BATCH: Final = f"unnest(:ids, :reasons, {per_metric(':new_{m}')}) AS i (publication_id, missing, {_COUNTERS})"
+
+_PUBLICATION_OF_BATCH: Final = f"""LATERAL (
+        SELECT p.project_id, p.community_id, {CATEGORY} AS category, p.published_at
+        FROM publication AS p
+        WHERE p.workspace_id = :workspace AND p.id = i.publication_id
+        OFFSET 0
+    ) AS p"""
+
+# The same as `contributions`, for a snapshot whose predecessors in the chains are the values of `post_last`.
+_OBSERVED: Final = "CASE WHEN last_{m} IS NOT NULL THEN {m} - last_{m} WHEN published = measured THEN {m} END"
+_PRE_TRACKING: Final = "CASE WHEN last_{m} IS NULL AND published <> measured THEN {m} END"
+
+ADD_NEWER: Final = statement(f"""
+WITH batch AS MATERIALIZED (
+    SELECT i.*, {per_metric("last.{m} AS last_{m}")},
+           coalesce(last.at >= :instant, false) AS is_late,
+           p.project_id, p.community_id, p.category,
+           {local_day(":instant")} AS measured, {local_day("p.published_at")} AS published
+    FROM {_BATCH}
+    LEFT JOIN LATERAL (
+        SELECT * FROM post_last AS l
+        WHERE l.workspace_id = :workspace AND l.publication_id = i.publication_id
+        OFFSET 0
+    ) AS last ON true
+    CROSS JOIN {_PUBLICATION_OF_BATCH}
+    JOIN project AS z ON z.workspace_id = :workspace AND z.id = :project
+    WHERE p.project_id = :project
+), late AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM batch WHERE is_late) AS any_is_late
+), snapshot AS MATERIALIZED (
+    SELECT batch.*, {per_metric(_OBSERVED + " AS observed_{m}")}, {per_metric(_PRE_TRACKING + " AS pre_tracking_{m}")}
+    FROM batch JOIN late ON NOT any_is_late
+), inserted AS (
+    INSERT INTO post_snapshot (workspace_id, publication_id, at, {_COUNTERS})
+    SELECT :workspace, publication_id, :instant, {_COUNTERS} FROM snapshot
+), upserted AS (
+    INSERT INTO post_last (workspace_id, publication_id, at, missing, {_COUNTERS})
+    SELECT :workspace, publication_id, :instant, CAST(missing AS jsonb), {per_metric("coalesce({m}, last_{m})")}
+    FROM snapshot
+    ON CONFLICT (workspace_id, publication_id) DO UPDATE SET
+        at = excluded.at, missing = excluded.missing, {per_metric("{m} = excluded.{m}")}
+), amount AS (
+    SELECT :workspace AS workspace_id, project_id, measured AS day, community_id, category, {OBSERVED} AS source,
+           {per_metric("sum(observed_{m}) AS {m}")}, {per_metric("count(observed_{m}) AS {m}_n")},
+           count(*) AS snapshots
+    FROM snapshot
+    GROUP BY project_id, measured, community_id, category
+    UNION ALL
+    SELECT :workspace, project_id, published, community_id, category, {PRE_TRACKING},
+           {per_metric("sum(pre_tracking_{m})")}, {per_metric("count(pre_tracking_{m})")},
+           0
+    FROM snapshot
+    WHERE coalesce({per_metric("pre_tracking_{m}")}) IS NOT NULL
+    GROUP BY project_id, published, community_id, category
+), added AS ({_add("amount")})
+SELECT any_is_late FROM late
+""")
+"""Store a batch of snapshots that are all later than the stored ones of their publications.
+
+Returns true when one of them is not, and has then changed nothing.
+"""
+
+ADD_ANY: Final = statement(f"""
+INSERT INTO post_snapshot (workspace_id, publication_id, at, {_COUNTERS})
+SELECT :workspace, i.publication_id, :instant, {per_metric("i.{m}")}
+FROM {_BATCH}
+CROSS JOIN {_PUBLICATION_OF_BATCH}
+WHERE p.project_id = :project
+ON CONFLICT DO NOTHING
+RETURNING publication_id
+""")
+"""Store the snapshots of a batch that are new, of whatever time; returns their publications' ids."""
 
 
-def _publication(batch_rows: FromClause) -> LateralFromClause:
-    """Project, community, category and time of publication, of each publication of the batch."""
-    return (
-        select(
-            PUBLICATION.c.project_id, PUBLICATION.c.community_id, CATEGORY.label("category"), PUBLICATION.c.published_at
-        )
-        .where(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.id == batch_rows.c.publication_id)
-        .offset(ZERO)
-        .correlate(batch_rows)
-        .lateral("publication")
-    )
-
-
-def _observed(new: FromClause) -> Select[Any]:
-    differences = [
-        case(
-            (new.c[f"last_{name}"].is_not(None), new.c[name] - new.c[f"last_{name}"]),
-            (new.c.day == new.c.appeared, new.c[name]),
-        )
+def latest(publication_id: str) -> dict[str, str]:
+    """Expressions for the last known value of each counter, among the snapshots of a publication."""
+    return {
+        name: f"""(
+        SELECT s.{name} FROM post_snapshot AS s
+        WHERE s.workspace_id = :workspace AND s.publication_id = {publication_id} AND s.{name} IS NOT NULL
+        ORDER BY s.at DESC LIMIT 1
+    )"""
         for name in METRICS
-    ]
-    return _grouped(new, new.c.day, OBSERVED, differences, func.count())
+    }
 
 
-def _pre_tracking(new: FromClause) -> Select[Any]:
-    firsts = [
-        and_(new.c[name].is_not(None), new.c[f"last_{name}"].is_(None), new.c.day != new.c.appeared) for name in METRICS
-    ]
-    differences = [case((first, new.c[name])) for first, name in zip(firsts, METRICS, strict=True)]
-    return _grouped(new, new.c.appeared, PRE_TRACKING, differences, ZERO).where(or_(*firsts))
+UPDATE_LAST: Final = statement(f"""
+INSERT INTO post_last AS stored (workspace_id, publication_id, at, missing, {_COUNTERS})
+SELECT :workspace, i.publication_id, :instant, CAST(i.missing AS jsonb),
+       {", ".join(latest("i.publication_id").values())}
+FROM {_BATCH}
+ON CONFLICT (workspace_id, publication_id) DO UPDATE SET
+    at = greatest(stored.at, excluded.at),
+    missing = CASE WHEN stored.at < excluded.at THEN excluded.missing ELSE stored.missing END,
+    {per_metric("{m} = excluded.{m}")}
+""")
+"""`post_last` of a batch after `ADD_ANY`, computed from the snapshots."""
 
 
-def _grouped(
-    new: FromClause,
-    day: ColumnElement[Any],
-    source: ColumnElement[Any],
-    differences: Sequence[ColumnElement[Any]],
-    snapshots: ColumnElement[Any],
-) -> Select[Any]:
-    return select(
-        WORKSPACE.label("workspace_id"),
-        new.c.project_id,
-        day.label("day"),
-        new.c.community_id,
-        new.c.category,
-        source.label("source"),
-        *(
-            cast(func.sum(difference), BigInteger).label(name)
-            for name, difference in zip(METRICS, differences, strict=True)
-        ),
-        *(func.count(difference).label(f"{name}_n") for name, difference in zip(METRICS, differences, strict=True)),
-        snapshots.label("snapshots"),
-    ).group_by(new.c.project_id, new.c.community_id, new.c.category, day)
+# Changes of the rollup: contributions that are added, and others that are taken out again.
 
 
-def _add_any() -> ReturningInsert[Any]:
-    """Store the snapshots of a batch that are new, of whatever time; returns their publications' ids."""
-    batch_rows = _input()
-    publication = _publication(batch_rows)
-    rows = (
-        select(WORKSPACE, batch_rows.c.publication_id, AT, *(batch_rows.c[name] for name in METRICS))
-        .join_from(batch_rows, publication, true())
-        .where(publication.c.project_id == PROJECT_ID)
-    )
-    return (
-        insert(PostSnapshot)
-        .from_select(["workspace_id", "publication_id", "at", *METRICS], rows)
-        .on_conflict_do_nothing()
-        .returning(PostSnapshot.publication_id)
-    )
+def _snapshot_counts(publications: str, snapshots: str = "true") -> str:
+    """The snapshots themselves, on their own day: like contributions, without a metric, to be counted."""
+    return f"""
+SELECT p.workspace_id, p.project_id, p.community_id, {CATEGORY} AS category,
+       CAST(NULL AS text) AS metric, 0 AS difference, {local_day("s.at")} AS day, {OBSERVED} AS source
+FROM publication AS p
+JOIN project AS z ON z.workspace_id = p.workspace_id AND z.id = p.project_id
+CROSS JOIN LATERAL (
+    SELECT s.at FROM post_snapshot AS s
+    WHERE s.workspace_id = p.workspace_id AND s.publication_id = p.id AND {snapshots}
+    OFFSET 0
+) AS s
+WHERE {publications}
+"""
 
 
-def _signed(query: Select[Any], sign: int, **replacements: ColumnElement[Any]) -> Select[Any]:
-    """Contributions to put in (1) or to take out (-1); `instead`: other values for some of the key."""
-    rows = query.subquery()
-    return select(
-        *(replacements.get(name, rows.c[name]).label(name) for name in KEY),
-        rows.c.metric,
-        (rows.c.difference * literal_column(str(sign), BigInteger)).label("difference"),
-        literal_column(str(sign), BigInteger).label("n"),
-    )
+def _signed(sign: int, query: str, category: str = "category") -> str:
+    """What `query` returns, to be added (1) or to be taken out (-1), under its own category or another one."""
+    return f"""
+SELECT workspace_id, project_id, day, community_id, {category} AS category, source,
+       metric, {sign} * difference AS difference, {sign} AS n
+FROM ({query}) AS contribution
+"""
 
 
-def _snapshot_counts(*publications: ColumnElement[bool], snapshots: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
-    """The snapshots themselves, on their own day: without a metric, to be counted."""
-    snapshot = (
-        select(SNAPSHOT.c.at)
-        .where(
-            SNAPSHOT.c.workspace_id == PUBLICATION.c.workspace_id,
-            SNAPSHOT.c.publication_id == PUBLICATION.c.id,
-            *snapshots,
-        )
-        .offset(ZERO)
-        .correlate(PUBLICATION)
-        .lateral("snapshot")
-    )
-    return (
-        select(
-            PUBLICATION.c.workspace_id,
-            PUBLICATION.c.project_id,
-            local_day(snapshot.c.at, PROJECT.c.timezone).label("day"),
-            PUBLICATION.c.community_id,
-            CATEGORY.label("category"),
-            OBSERVED.label("source"),
-            cast(null(), Text).label("metric"),
-            ZERO.label("difference"),
-        )
-        .select_from(PUBLICATION.join(PROJECT, IN_PROJECT).join(snapshot, true()))
-        .where(*publications)
-    )
+def _pivoted(*signed: str) -> str:
+    """The rows of the rollup that signed contributions and snapshot counts add up to."""
+    difference = "CAST(sum(difference) FILTER (WHERE metric = '{m}') AS bigint)"
+    n = "coalesce(sum(n) FILTER (WHERE metric = '{m}'), 0)"
+    return f"""
+SELECT {_KEY},
+       {per_metric(difference + " AS {m}")},
+       {per_metric(n + " AS {m}_n")},
+       coalesce(sum(n) FILTER (WHERE metric IS NULL), 0) AS snapshots
+FROM ({" UNION ALL ".join(signed)}) AS signed
+GROUP BY {_KEY}
+"""
 
 
-def _pivoted(*signed: Select[Any]) -> Select[Any]:
-    """A row for each key of the rollup, from signed contributions and snapshot counts."""
-    rows = union_all(*signed).subquery("signed")
-    amounts: list[ColumnElement[Any]] = [
-        *(
-            cast(func.sum(rows.c.difference).filter(rows.c.metric == literal_column(f"'{name}'")), BigInteger)
-            for name in METRICS
-        ),
-        *(
-            cast(
-                func.coalesce(func.sum(rows.c.n).filter(rows.c.metric == literal_column(f"'{name}'")), ZERO), BigInteger
-            )
-            for name in METRICS
-        ),
-        cast(func.coalesce(func.sum(rows.c.n).filter(rows.c.metric.is_(None)), ZERO), BigInteger),
-    ]
-    return select(
-        *(rows.c[name] for name in KEY),
-        *(amount.label(name) for amount, name in zip(amounts, AMOUNTS, strict=True)),
-    ).group_by(*(rows.c[name] for name in KEY))
-
-
-def _changes(*signed: Select[Any]) -> Insert:
+def _add_signed(*signed: str) -> str:
     """Add signed contributions to the rollup; rows that sum to zero are not written."""
-    rows = _pivoted(*signed).subquery("pivoted")
-    nonzero = or_(*(func.coalesce(rows.c[name], ZERO) != ZERO for name in AMOUNTS))
-    return _merged(select(rows).where(nonzero))
+    return f"""
+WITH pivoted AS ({_pivoted(*signed)}), amount AS (
+    SELECT * FROM pivoted
+    WHERE {per_metric("coalesce({m}, 0) <> 0", " OR ")} OR {per_metric("{m}_n <> 0", " OR ")} OR snapshots <> 0
+)
+{_add("amount")}
+"""
 
 
-def _update_last() -> Insert:
-    """`post_last` of a batch after `ADD_ANY`, computed from the snapshots."""
-    batch_rows = _input()
-    of_publication = and_(
-        SNAPSHOT.c.workspace_id == WORKSPACE, SNAPSHOT.c.publication_id == batch_rows.c.publication_id
+_SELECTED: Final = "p.workspace_id = :workspace AND p.id = ANY (:ids)"
+_NEW_CATEGORY: Final = "coalesce(:new_category, '')"
+
+UPDATE_CHAINS: Final = statement(
+    _add_signed(
+        _signed(+1, contributions(_SELECTED)),
+        _signed(-1, contributions(_SELECTED, snapshots="s.at <> :instant")),
+        _signed(+1, _snapshot_counts(_SELECTED, snapshots="s.at = :instant")),
     )
-    upserted = insert(PostLast).from_select(
-        ["workspace_id", "publication_id", "at", "missing", *METRICS],
-        select(
-            WORKSPACE,
-            batch_rows.c.publication_id,
-            AT,
-            cast(batch_rows.c.missing, JSONB),
-            *(latest(name, of_publication, batch_rows) for name in METRICS),
-        ),
-    )
-    stored, new = PostLast.__table__.c, upserted.excluded
-    return upserted.on_conflict_do_update(
-        index_elements=["workspace_id", "publication_id"],
-        set_={
-            "at": func.greatest(stored.at, new.at),
-            "missing": case((stored.at < new.at, new.missing), else_=stored.missing),
-            **{name: new[name] for name in METRICS},
-        },
-    )
-
-
-def latest(name: str, of_publication: ColumnElement[bool], outer: FromClause) -> ColumnElement[Any]:
-    """The last value of a metric that is known, among the snapshots `here`."""
-    return (
-        select(SNAPSHOT.c[name])
-        .where(of_publication, SNAPSHOT.c[name].is_not(None))
-        .order_by(SNAPSHOT.c.at.desc())
-        .limit(literal_column("1"))
-        .correlate(outer)
-        .scalar_subquery()
-    )
-
-
-_new_category: Final = func.coalesce(bindparam("new_category", type_=Text), literal_column("''", Text))
-
-ADD_NEWER: Final = _add_newer()
-ADD_ANY: Final = _add_any()
-UPDATE_LAST: Final = _update_last()
-UPDATE_CHAINS: Final = _changes(
-    _signed(contributions(*_SELECTED), 1),
-    _signed(contributions(*_SELECTED, snapshots=[SNAPSHOT.c.at != AT]), -1),
-    _signed(_snapshot_counts(*_SELECTED, snapshots=[SNAPSHOT.c.at == AT]), 1),
 )
 """After `ADD_ANY`: the contributions with the new snapshots, minus those without them."""
-MOVE_CATEGORY: Final = _changes(
-    _signed(contributions(*_SELECTED), -1),
-    _signed(contributions(*_SELECTED), 1, category=_new_category),
-    _signed(_snapshot_counts(*_SELECTED), -1),
-    _signed(_snapshot_counts(*_SELECTED), 1, category=_new_category),
+MOVE_CATEGORY: Final = statement(
+    _add_signed(
+        _signed(-1, contributions(_SELECTED)),
+        _signed(+1, contributions(_SELECTED), _NEW_CATEGORY),
+        _signed(-1, _snapshot_counts(_SELECTED)),
+        _signed(+1, _snapshot_counts(_SELECTED), _NEW_CATEGORY),
+    )
 )
 """Move the contributions of the selected publications from their category's rows to those of `new_category`."""
-RECOUNTED: Final = _pivoted(_signed(contributions(*_OF_PROJECT), 1), _signed(_snapshot_counts(*_OF_PROJECT), 1))
-"""The rollup of a whole project, as it should be."""
-DELETE_ALL: Final = delete(RollupDay).where(RollupDay.workspace_id == WORKSPACE, RollupDay.project_id == PROJECT_ID)
-INSERT_ALL: Final = _merged(RECOUNTED)
+RECOUNTED: Final = _pivoted(_signed(+1, contributions(OF_PROJECT)), _signed(+1, _snapshot_counts(OF_PROJECT)))
+"""A query of the rollup of a whole project, as it should be."""
+DELETE_ALL: Final = statement("DELETE FROM rollup_day WHERE workspace_id = :workspace AND project_id = :project")
+INSERT_ALL: Final = statement(_add(f"({RECOUNTED}) AS recounted"))

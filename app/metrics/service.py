@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
@@ -21,7 +21,6 @@ from app.communities.models import Publication
 from app.kit.actors import Actor
 from app.kit.db import in_workspace, workspace_of
 from app.metrics import differences, rollups, sizes
-from app.metrics.contributions import CATEGORY, PUBLICATION
 from app.metrics.differences import Difference
 from app.platforms.contract import Metric, PostMetrics
 
@@ -93,13 +92,13 @@ async def set_category(
     await session.flush()
     affected = (
         await session.execute(
-            select(PUBLICATION.c.community_id, PUBLICATION.c.id)
+            select(Publication.community_id, Publication.id)
             .where(
-                PUBLICATION.c.workspace_id == workspace_id,
-                PUBLICATION.c.id.in_(publication_ids),
-                CATEGORY.is_distinct_from(category or ""),
+                in_workspace(Publication, workspace_id),
+                Publication.id.in_(publication_ids),
+                func.coalesce(Publication.category, "") != (category or ""),
             )
-            .order_by(PUBLICATION.c.id)
+            .order_by(Publication.id)
             .with_for_update(key_share=True)
         )
     ).all()

@@ -39,14 +39,14 @@ from app.kpis.inputs.parameters import (
     FIRST,
     LAST,
     PROJECT,
-    PROJECTS,
     WORKSPACE,
     columns_by_community,
     polled,
     position,
 )
-from app.metrics.contributions import PUBLICATION, SNAPSHOT, contributions
+from app.metrics.contributions import COLUMNS, OF_PROJECT, contributions
 from app.metrics.models import DifferenceSource, PostLast, RollupDay
+from app.metrics.sql import statement
 from app.platforms.contract import Metric
 
 Metrics = tuple[Metric, ...]
@@ -294,12 +294,10 @@ class Engagement(Source[GainDays]):
     async def _take_off_later(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[GainDays]]
     ) -> None:
-        every = contributions(PUBLICATION.c.workspace_id == WORKSPACE, PUBLICATION.c.project_id == PROJECTS).subquery(
-            "every"
-        )
+        every = _OF_PROJECTS.subquery("every")
         amount = func.sum(every.c.difference)
         before = func.coalesce(amount.filter(every.c.source == DifferenceSource.PRE_TRACKING.value), 0)
-        statement = (
+        query = (
             select(every.c.community_id, every.c.day, cast(amount, BigInteger), cast(before, BigInteger))
             .where(
                 every.c.at > AS_OF,
@@ -310,7 +308,7 @@ class Engagement(Source[GainDays]):
         )
         later: defaultdict[UUID | None, list[tuple[date, Sequence[int]]]] = defaultdict(list)
         nothing_known = (1 << len(self._metrics)) - 1
-        for community_id, day, gained, gained_before in (await connection.execute(statement, request.parameters)).all():
+        for community_id, day, gained, gained_before in (await connection.execute(query, request.parameters)).all():
             later[community_id].append((day, (0, -nothing_known, gained, gained_before)))
         for dataset in datasets.values():
             for one, data in dataset.parts.items():
@@ -342,15 +340,19 @@ def _engagement(metrics: Metrics) -> Engagement:
     return Engagement(metrics)
 
 
+_OF_PROJECTS: Final = statement(
+    contributions("p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids)")
+).columns(*COLUMNS)
+_AS_OF: Final = statement(contributions(OF_PROJECT, "s.at <= :as_of")).columns(*COLUMNS)
+
+
 def gains(*metrics: Metric) -> Section:
     """What single snapshots added to these counters."""
 
     def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
-        all_contributions = contributions(
-            PUBLICATION.c.workspace_id == workspace_id,
-            PUBLICATION.c.project_id == project.id,
-            snapshots=[SNAPSHOT.c.at <= project.now],
-        ).subquery("every")
+        all_contributions = _AS_OF.bindparams(workspace=workspace_id, project=project.id, as_of=project.now).subquery(
+            "every"
+        )
         names: Sequence[str] = [metric.value for metric in metrics]
         return select(
             all_contributions.c.community_id,

@@ -1,0 +1,48 @@
+"""What the SQL statements on metrics are made of: lists of counters, local days and typed parameters."""
+
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, BigInteger, DateTime, Text, TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import UUID
+from sqlalchemy.types import TypeEngine
+
+from app.platforms.contract import Metric
+
+METRICS: Final = tuple(metric.value for metric in Metric)
+"""The counters' columns, in order."""
+
+
+def per_metric(template: str, separator: str = ", ") -> str:
+    """The template once for each counter, whose column replaces `{m}`."""
+    return separator.join(template.replace("{m}", name) for name in METRICS)
+
+
+def local_day(instant: str) -> str:
+    """The local day of an instant, in the time zone of the project `z`."""
+    return f"CAST({instant} AT TIME ZONE z.timezone AS date)"
+
+
+_TYPES: Final[dict[str, TypeEngine[Any]]] = {
+    "workspace": UUID(),
+    "project": UUID(),
+    "workspace_id": UUID(),
+    "project_ids": ARRAY(UUID()),
+    "as_of": DateTime(timezone=True),
+    "community": UUID(),
+    "instant": DateTime(timezone=True),
+    "ids": ARRAY(UUID()),
+    "reasons": ARRAY(Text()),
+    **{f"new_{name}": ARRAY(BigInteger()) for name in METRICS},
+    "new_category": Text(),
+    "new_size": BigInteger(),
+}
+"""The types of the statements' parameters."""
+
+
+def statement(sql: str) -> TextClause:
+    """A statement whose parameters have types: PostgreSQL cannot infer all of them from the text.
+
+    Raises `KeyError` for a parameter that has no type here.
+    """
+    untyped = text(sql)
+    return untyped.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in untyped.compile().params))
