@@ -117,18 +117,18 @@ async def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=1.2, help="of each contender in each round")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--keys", nargs="+", default=KEYS)
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     async with database() as urls:
         workspace_id, key = await _key(urls)
         started = time.perf_counter()
-        rows = await _fill(urls, workspace_id, asked.projects, asked.days)
-        print(f"{asked.projects} projects, {rows:,} rows, made in {time.perf_counter() - started:.0f} s\n")
-        ids = await _statements(urls, workspace_id, asked.keys)
+        rows = await _fill(urls, workspace_id, options.projects, options.days)
+        print(f"{options.projects} projects, {rows:,} rows, made in {time.perf_counter() - started:.0f} s\n")
+        ids = await _statements(urls, workspace_id, options.keys)
         with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, ExitStack() as stack:
-            contenders = await _contenders(stack, Path(folder), urls, key, ids, asked.keys)
+            contenders = await _contenders(stack, Path(folder), urls, key, ids, options.keys)
             pin(os.getpid(), -1)
-            await _race(contenders, asked.rounds, asked.seconds, asked.connections)
-            _print(contenders, asked.connections)
+            await _race(contenders, options.rounds, options.seconds, options.connections)
+            _print(contenders, options.connections)
 
 
 async def _key(urls: Urls) -> tuple[uuid.UUID, str]:
@@ -241,8 +241,8 @@ async def _race(contenders: list[Contender], rounds: int, seconds: float, connec
 
 
 def _print(contenders: list[Contender], connections: int) -> None:
-    def middle(found: Sequence[float]) -> float:
-        return statistics.median(found)
+    def middle(figures: Sequence[float]) -> float:
+        return statistics.median(figures)
 
     bare, fast = (middle(contender.cpu) for contender in contenders[:2])
     print(f"medians of {len(contenders[0].runs)} rounds by turns, {connections} connections")

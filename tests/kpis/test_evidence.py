@@ -82,8 +82,8 @@ async def _lost_post(client: Client, chance: random.Random) -> None:
     workspace_id = client.agency.workspace_id
     async with client.agency.resources.transaction(workspace_id) as session:
         ids = (await session.scalars(Publication.__table__.select().with_only_columns(Publication.id))).all()
-        chosen = Publication.id == chance.choice(sorted(ids))
-        await session.execute(delete(Publication).where(in_workspace(Publication, workspace_id), chosen))
+        of_post = Publication.id == chance.choice(sorted(ids))
+        await session.execute(delete(Publication).where(in_workspace(Publication, workspace_id), of_post))
 
 
 async def _never_polled(client: Client, chance: random.Random) -> None:

@@ -319,8 +319,8 @@ async def test_what_a_hook_has_missed_is_a_gap_until_it_was_found(client: Client
         gaps = (await client.kpi(key, **WEEK))["coverage"]["gaps"]
         assert "inbound-gap" not in {gap["reason"] for gap in gaps}, key
     async with client.agency.resources.transaction(client.agency.workspace_id) as session:
-        told = {"external_id": "comment", "post": False, "received_at": NOW}
-        session.add(InboundItem(workspace_id=place.workspace_id, community_id=place.community_id, **told))
+        received = {"external_id": "comment", "post": False, "received_at": NOW}
+        session.add(InboundItem(workspace_id=place.workspace_id, community_id=place.community_id, **received))
     assert (await client.kpi("inquiries_received", **WEEK))["coverage"] == before, "told late, after all"
 
 
