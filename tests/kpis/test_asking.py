@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import kpis
@@ -25,6 +25,7 @@ TODAY = date(2026, 10, 15)
 DAYS = st.dates(date(2001, 1, 1), date(2099, 1, 1))
 
 
+@settings(deadline=None)
 @given(DAYS, DAYS, st.sampled_from(Granularity))
 def test_parts_tile_the_window(one: date, other: date, granularity: Granularity) -> None:
     days = Days(min(one, other), min(max(one, other), date.fromordinal(min(one, other).toordinal() + 800)))
