@@ -264,9 +264,9 @@ class CommunityData:
 
     def inbound_gaps_in(self, window: Window) -> Iterator[Missing]:
         """Days of a window on which something was sent that a poll had not found yet."""
-        for sent, found in self.inbound_gaps:
-            if sent <= window.last and window.first <= found:
-                first, last = max(sent, window.first), min(found, window.last)
+        for sent, found_on in self.inbound_gaps:
+            if sent <= window.last and window.first <= found_on:
+                first, last = max(sent, window.first), min(found_on, window.last)
                 yield Missing(self.community, Reason.INBOUND_GAP, first, last)
 
 

@@ -138,8 +138,8 @@ async def _page(
         values = [literal(value, column.type) for value, column in zip(after, columns, strict=True)]
         # The first comparison follows from the second; it is the one that reaches into the subquery.
         statement = statement.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
-    found = await connection.execute(statement.order_by(*columns).limit(limit))
-    return [{str(name): value for name, value in row.items()} for row in found.mappings()]
+    result = await connection.execute(statement.order_by(*columns).limit(limit))
+    return [{str(name): value for name, value in row.items()} for row in result.mappings()]
 
 
 def _digest(community_ids: Sequence[UUID | None], totals: Sequence[SectionTotal]) -> str:

@@ -20,7 +20,7 @@ def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
         "window": query.described(),
         **answers.stated(value),
         "formula": {
-            "words": kpi.doc.formula,
+            "text": kpi.doc.formula,
             "symbols": _substituted(kpi.doc.symbols, {}),
             "with_amounts": _with_amounts(kpi, value),
         },
@@ -46,7 +46,7 @@ def documented(kpi: Kpi) -> dict[str, Any]:
         **answers.described(kpi),
         "adds_up": kpi.adds_up.value,
         "additive": kpi.adds_up is AddsUp.FLOW,
-        "formula": {"words": kpi.doc.formula, "symbols": _substituted(kpi.doc.symbols, {})},
+        "formula": {"text": kpi.doc.formula, "symbols": _substituted(kpi.doc.symbols, {})},
         "source": kpi.doc.source,
         "recount": kpi.doc.recount,
         "caveats": list(kpi.doc.caveats),

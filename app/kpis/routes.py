@@ -166,7 +166,7 @@ async def of_project(
 )
 async def of_key(
     project_id: UUID,
-    key: str,
+    key: Text,
     loader: KpiLoaderDep,
     first: From = None,
     to: To = None,
@@ -187,7 +187,7 @@ async def of_key(
     responses=problems(404),
 )
 async def explain(
-    project_id: UUID, key: str, loader: KpiLoaderDep, first: From = None, to: To = None, as_of: AsOf = None
+    project_id: UUID, key: Text, loader: KpiLoaderDep, first: From = None, to: To = None, as_of: AsOf = None
 ) -> Response:
     """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments."""
     kpi = _kpi(key)
@@ -203,7 +203,7 @@ async def explain(
 )
 async def rows(
     project_id: UUID,
-    key: str,
+    key: Text,
     loader: KpiLoaderDep,
     pager: PagerDep,
     first: From = None,

@@ -27,7 +27,7 @@ class KpiRead(Output):
 class Formula(Output):
     """How a KPI is computed."""
 
-    words: str
+    text: str
     symbols: str = Field(examples=["E / S"])
 
 

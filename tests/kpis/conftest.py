@@ -130,7 +130,7 @@ class Client:
         self, place: CommunityRef, at: datetime, posts: dict[uuid.UUID, dict[Metric, int]], why: str = "unsupported"
     ) -> None:
         """Counters were read; those that are not given are missing."""
-        found = [
+        values = [
             (
                 publication_id,
                 PostMetrics("1", counters, {metric: MetricStatus(why) for metric in Metric if metric not in counters}),
@@ -138,7 +138,7 @@ class Client:
             for publication_id, counters in posts.items()
         ]
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
-            await metrics.record_posts(session, place, at, found)
+            await metrics.record_posts(session, place, at, values)
 
     async def ask(
         self,
@@ -206,7 +206,7 @@ def assert_announced(rows: list[dict[str, Any]], expected: list[dict[str, Any]])
     assert len(rows) == sum(total["rows"] for total in expected)
 
 
-async def found(agency: Agency, name: str = "Coffee at Nina's", zone: str = ZONE) -> Client:
+async def empty_project(agency: Agency, name: str = "Coffee at Nina's", zone: str = ZONE) -> Client:
     """A project without anything in it."""
     made = await agency.post("/v1/projects", {"name": name, "timezone": zone})
     return Client(agency, made["id"], ZoneInfo(zone))
@@ -215,7 +215,7 @@ async def found(agency: Agency, name: str = "Coffee at Nina's", zone: str = ZONE
 @pytest.fixture
 async def client(agency: Agency) -> Client:
     """A project in Minsk, without communities."""
-    return await found(agency)
+    return await empty_project(agency)
 
 
 async def fill(client: Client, seed: int = 1) -> Client:
@@ -254,17 +254,17 @@ async def fill(client: Client, seed: int = 1) -> Client:
 
 
 async def _posts(client: Client, place: CommunityRef, chance: random.Random, now: datetime) -> None:
-    given = sorted(adapter(place.platform).spec.metrics)
+    supported = sorted(adapter(place.platform).spec.metrics)
     posts: dict[uuid.UUID, tuple[datetime, dict[Metric, int]]] = {}
     for _ in range(8):
         at = BACKFILL + chance.random() * (now - BACKFILL)
-        posts[await client.publish(place, at)] = (at, {metric: chance.randrange(20) for metric in given})
+        posts[await client.publish(place, at)] = (at, {metric: chance.randrange(20) for metric in supported})
     for hours in range(0, int((now - CONNECTED) / timedelta(hours=1)), 50):
         at = CONNECTED + timedelta(hours=hours)
         looked_at = {post: counters for post, (published, counters) in posts.items() if published < at}
         for counters in looked_at.values():
             # Reactions are taken back, too.
-            counters.update({metric: max(0, counters[metric] + chance.randrange(-1, 6)) for metric in given})
+            counters.update({metric: max(0, counters[metric] + chance.randrange(-1, 6)) for metric in supported})
         await client.measure(place, at, {post: dict(counters) for post, counters in looked_at.items()})
 
 

@@ -143,24 +143,24 @@ def _known_days(history: History, one: Community, days: Days, *, clicks: bool = 
         last = polled.date() if polled is not None else date.min
         is_stale = polled is None or NOW - polled > timedelta(days=1)
     window = _range(*days)
-    known = [day for day in window if first <= day <= last]
+    known_days = [day for day in window if first <= day <= last]
     lacking = [day for day in window if day < first or (is_stale and last < day <= TODAY)]
-    return bool(known), not lacking
+    return bool(known_days), not lacking
 
 
 def _expected(history: History, key: str, days: Days, of: Sequence[Community]) -> tuple[float | None, bool]:
     """The value by its definition, and whether it is complete."""
     window = set(_range(*days))
     states = {one: _known_days(history, one, days, clicks=key in {"clicks", "unique_visitors"}) for one in of}
-    known = [one for one in of if states[one][0]]
+    counted = [one for one in of if states[one][0]]
     complete = all(is_known and is_complete for is_known, is_complete in states.values())
-    if not known:
+    if not counted:
         return None, False
-    inquiries = [inquiry for one in known for inquiry in history.inquiries[one]]
-    waits = [wait for one in known for wait in history.waits[one]]
+    inquiries = [inquiry for one in counted for inquiry in history.inquiries[one]]
+    waits = [wait for one in counted for wait in history.waits[one]]
     match key:
         case "engagement":
-            return sum(amount for one in known for day, amount in history.gains[one] if day in window), complete
+            return sum(amount for one in counted for day, amount in history.gains[one] if day in window), complete
         case "inquiries_received":
             return sum(day in window for day, _ in inquiries), complete
         case "inquiries_handled":
@@ -174,9 +174,9 @@ def _expected(history: History, key: str, days: Days, of: Sequence[Community]) -
             ended_in = [seconds for _, ended, seconds in waits if ended in window]
             return (median(ended_in) if ended_in else None), complete
         case "clicks":
-            return sum(day in window for one in known for day, _ in history.clicks[one]), complete
+            return sum(day in window for one in counted for day, _ in history.clicks[one]), complete
         case _:
-            return len({visitor for one in known for day, visitor in history.clicks[one] if day in window}), complete
+            return len({visitor for one in counted for day, visitor in history.clicks[one] if day in window}), complete
 
 
 def _expected_size(history: History, key: str, days: Days, of: Sequence[Community]) -> float | None:
@@ -261,9 +261,9 @@ def test_parts_make_the_whole_as_each_kpi_says(seed: int) -> None:
     parts = list(whole.parts(chance.choice(list(Granularity))))
     for key in (*FAMILIES, *SIZES):
         made = _values(key, datasets, request, [whole, *parts])
-        known = [value.amount for value in made.others if value.amount is not None]
+        amounts = [value.amount for value in made.others if value.amount is not None]
         if all_kpis()[key].adds_up is AddsUp.FLOW:
-            assert (made.whole.amount or 0) == sum(known)
+            assert (made.whole.amount or 0) == sum(amounts)
             assert (made.whole.amount or 0) == sum(share.amount or 0 for share in made.by_community.values())
         last = made.others[-1]
         if all_kpis()[key].adds_up is AddsUp.STOCK and last.amount is not None and not last.missing:

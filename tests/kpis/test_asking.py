@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app import kpis
@@ -19,12 +19,13 @@ from app.kpis import catalogue
 from app.kpis.windows import Days, Granularity, requested_days
 from app.platforms.contract import Metric
 from tests.conftest import Agency
-from tests.kpis.conftest import ALL, Client, fill, found
+from tests.kpis.conftest import ALL, Client, empty_project, fill
 
 TODAY = date(2026, 10, 15)
 DAYS = st.dates(date(2001, 1, 1), date(2099, 1, 1))
 
 
+@settings(deadline=None)
 @given(DAYS, DAYS, st.sampled_from(Granularity))
 def test_parts_tile_the_window(one: date, other: date, granularity: Granularity) -> None:
     days = Days(min(one, other), min(max(one, other), date.fromordinal(min(one, other).toordinal() + 800)))
@@ -127,8 +128,8 @@ async def test_the_catalogue_by_goal(client: Client) -> None:
 
 async def test_the_portfolio_equals_each_projects_own_answer(agency: Agency, rival: Agency) -> None:
     zones = ("Europe/Minsk", "Pacific/Auckland", "America/New_York")
-    clients = [await fill(await found(agency, zone, zone), seed) for seed, zone in enumerate(zones)]
-    await fill(await found(rival))
+    clients = [await fill(await empty_project(agency, zone, zone), seed) for seed, zone in enumerate(zones)]
+    await fill(await empty_project(rival))
     rows: list[dict[str, Any]] = []
     cursor: dict[str, Any] = {}
     while True:

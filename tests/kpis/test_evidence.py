@@ -20,7 +20,7 @@ from app.kit.db import in_workspace
 from app.kpis import all_kpis
 from app.platforms.contract import Metric
 from tests.conftest import Agency
-from tests.kpis.conftest import Client, assert_announced, fill, found
+from tests.kpis.conftest import Client, assert_announced, empty_project, fill
 
 WINDOW: dict[str, Any] = {"from": "2026-09-15", "to": "2026-10-16"}
 
@@ -82,8 +82,8 @@ async def _lost_post(client: Client, chance: random.Random) -> None:
     workspace_id = client.agency.workspace_id
     async with client.agency.resources.transaction(workspace_id) as session:
         ids = (await session.scalars(Publication.__table__.select().with_only_columns(Publication.id))).all()
-        chosen = Publication.id == chance.choice(sorted(ids))
-        await session.execute(delete(Publication).where(in_workspace(Publication, workspace_id), chosen))
+        of_post = Publication.id == chance.choice(sorted(ids))
+        await session.execute(delete(Publication).where(in_workspace(Publication, workspace_id), of_post))
 
 
 async def _never_polled(client: Client, chance: random.Random) -> None:
@@ -117,7 +117,7 @@ EVENTS = (
 @pytest.mark.parametrize("seed", range(6))
 async def test_all_pages_are_as_announced_or_refused(agency: Agency, seed: int) -> None:
     chance, outcomes = random.Random(seed), Counter[str]()
-    client = await fill(await found(agency, f"Project {seed}"), seed)
+    client = await fill(await empty_project(agency, f"Project {seed}"), seed)
     await client.connect("telegram")
     for key in all_kpis():
         for _ in range(2):

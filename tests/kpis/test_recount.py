@@ -35,7 +35,7 @@ def _average_sizes(rows: Rows) -> float:
     sizes = defaultdict(list)
     for row in _of(rows, "size_of_day"):
         sizes[row["community_id"]].append(row["size"])
-    return sum(sum(found) / len(found) for found in sizes.values())
+    return sum(sum(daily_sizes) / len(daily_sizes) for daily_sizes in sizes.values())
 
 
 RECOUNTS: dict[str, Callable[[Rows], float]] = {

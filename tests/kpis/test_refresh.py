@@ -26,7 +26,7 @@ from app.platforms import adapters
 from app.platforms.contract import LimitScope, RemoteMessage, RemotePerson, Throttled, Transient
 from tests.communities.conftest import START, Fake, World, register_adapters
 from tests.conftest import Agency
-from tests.kpis.conftest import ALL, Client, found
+from tests.kpis.conftest import ALL, Client, empty_project
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -80,14 +80,14 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def _answer(name: str, number: int, sent_at: Any) -> RemoteMessage:
-    asked = World().message_from(name, number, sent_at, "We open at nine.")
-    return replace(asked, author=RemotePerson("c1", "The Fake", is_community=True))
+    reply = World().message_from(name, number, sent_at, "We open at nine.")
+    return replace(reply, author=RemotePerson("c1", "The Fake", is_community=True))
 
 
 @pytest.fixture
 async def watched(agency: Agency, world: World, clock: SetClock) -> Client:
     """A project whose community was connected, and watched for three days."""
-    client = await found(agency)
+    client = await empty_project(agency)
     body = {"project_id": client.project_id, "platform": "fake", "address": "https://fake.test/name"}
     made = await agency.post("/v1/communities", {**body, "credentials": {"user": "a-token"}})
     client.places["fake"] = CommunityRef(
@@ -135,11 +135,11 @@ async def figures(client: Client, **window: Any) -> Any:
     )
 
 
-def _without_freshness(found: Any) -> Any:
-    if isinstance(found, dict):
+def _without_freshness(answer: Any) -> Any:
+    if isinstance(answer, dict):
         left_out = {"freshness", "as_of", "links"}
-        return {key: _without_freshness(one) for key, one in found.items() if key not in left_out}
-    return [_without_freshness(one) for one in found] if isinstance(found, list) else found
+        return {key: _without_freshness(one) for key, one in answer.items() if key not in left_out}
+    return [_without_freshness(one) for one in answer] if isinstance(answer, list) else answer
 
 
 async def row(agency: Agency, community_id: str) -> dict[str, Any]:

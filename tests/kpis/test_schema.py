@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from jsonschema import Draft202012Validator, FormatChecker
 
 from app.kpis import all_kpis
-from tests.kpis.conftest import ALL, Client, found
+from tests.kpis.conftest import ALL, Client, empty_project
 
 
 def _closed(schema: Any) -> Any:
@@ -33,7 +33,7 @@ def _validator(app: FastAPI, path: str) -> Draft202012Validator:
 @pytest.mark.parametrize("window", [ALL, {"from": "2026-07-01", "to": "2026-11-30"}, {}])
 async def test_every_answer_is_as_documented(app: FastAPI, busy: Client, window: dict[str, Any]) -> None:
     base = "/v1/projects/{project_id}/kpis"
-    empty = await found(busy.agency, "Nothing yet")
+    empty = await empty_project(busy.agency, "Nothing yet")
     for client in (busy, empty):
         _validator(app, base).validate(await client.agency.get(client.path, granularity="week", **window))
         for key in all_kpis():

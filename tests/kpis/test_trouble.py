@@ -21,7 +21,7 @@ from app.kpis.inputs.inquiries import Inquiries
 from app.kpis.statement import Statement
 from app.projects.models import Project
 from tests.conftest import Agency
-from tests.kpis.conftest import Client, fill, found
+from tests.kpis.conftest import Client, empty_project, fill
 
 ZONED = ("inquiries_received", "first_response_time", "open_backlog")
 """KPIs for which PostgreSQL computes the project's days."""
@@ -45,7 +45,7 @@ async def _rows(agency: Agency) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 async def _three(agency: Agency) -> list[Client]:
-    return [await fill(await found(agency, f"Project {seed}"), seed) for seed in range(3)]
+    return [await fill(await empty_project(agency, f"Project {seed}"), seed) for seed in range(3)]
 
 
 @pytest.mark.parametrize("zone", ["localtime", "Mars/Olympus"])
@@ -59,8 +59,8 @@ async def test_a_zone_that_is_not_known_any_more(agency: Agency, zone: str) -> N
     for client in (clients[0], clients[2]):
         assert rows[client.project_id] == sound[client.project_id], "a neighbour's row"
     for key in ZONED:
-        told = rows[bad.project_id][key]
-        assert (told["value"], told["status"], told["reason"]) == (*UNKNOWN, "zone-not-known")
+        stated = rows[bad.project_id][key]
+        assert (stated["value"], stated["status"], stated["reason"]) == (*UNKNOWN, "zone-not-known")
     if zone == "localtime":  # Python knows it: what is computed without PostgreSQL's days stands
         assert rows[bad.project_id]["community_size"] == sound[bad.project_id]["community_size"]
         assert {one["project_id"] for one in logs if one["event"] == "kpis.not_loaded"} == {bad.project_id}
@@ -77,8 +77,8 @@ async def test_a_zone_that_is_not_known_any_more(agency: Agency, zone: str) -> N
         assert {(one["value"], one["status"], one["reason"]) for one in parts} == {(*UNKNOWN, "zone-not-known")}
         assert await bad.evidence(key) == []
     await agency.patch(f"/v1/projects/{bad.project_id}", {"timezone": "Europe/Minsk"})
-    mended = await _rows(agency)
-    assert {key: mended[bad.project_id][key] for key in ZONED} == {key: sound[bad.project_id][key] for key in ZONED}
+    after = await _rows(agency)
+    assert {key: after[bad.project_id][key] for key in ZONED} == {key: sound[bad.project_id][key] for key in ZONED}
 
 
 @pytest.fixture
@@ -105,8 +105,8 @@ async def test_a_kpi_that_fails_is_unknown_alone(agency: Agency, faulty: Kpi) ->
     with capture_logs() as logs:
         rows = await _rows(agency)
     for client in clients:
-        told = rows[client.project_id].pop(faulty.key)
-        assert (told["value"], told["status"], told["reason"]) == (*UNKNOWN, "not-computed")
+        stated = rows[client.project_id].pop(faulty.key)
+        assert (stated["value"], stated["status"], stated["reason"]) == (*UNKNOWN, "not-computed")
         assert "not-computed" not in {one["reason"] for one in rows[client.project_id].values()}
     failures = [one for one in logs if one["event"] == "kpis.not_computed"]
     assert [one["project_id"] for one in failures] == [client.project_id for client in clients], "each once"

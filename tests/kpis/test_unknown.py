@@ -8,7 +8,7 @@ from app.communities.models import InboundGap, InboundItem
 from app.kpis import all_kpis
 from app.platforms.contract import Metric
 from tests.conftest import Agency
-from tests.kpis.conftest import BACKFILL, CONNECTED, Client, found
+from tests.kpis.conftest import BACKFILL, CONNECTED, Client, empty_project
 
 NOW = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
 WEEK: dict[str, Any] = {"from": "2026-10-09", "to": "2026-10-15"}
@@ -252,7 +252,7 @@ async def test_days_are_the_projects_own(agency: Agency) -> None:
         ("Europe/Lisbon", "2026-10-11"),
         ("America/New_York", "2026-10-10"),
     ):
-        client = await found(agency, zone=zone)
+        client = await empty_project(agency, zone=zone)
         place = await client.connect("vk")
         await client.ask(place, at)
         await client.mark_polled(place)
@@ -319,8 +319,8 @@ async def test_what_a_hook_has_missed_is_a_gap_until_it_was_found(client: Client
         gaps = (await client.kpi(key, **WEEK))["coverage"]["gaps"]
         assert "inbound-gap" not in {gap["reason"] for gap in gaps}, key
     async with client.agency.resources.transaction(client.agency.workspace_id) as session:
-        told = {"external_id": "comment", "post": False, "received_at": NOW}
-        session.add(InboundItem(workspace_id=place.workspace_id, community_id=place.community_id, **told))
+        received = {"external_id": "comment", "post": False, "received_at": NOW}
+        session.add(InboundItem(workspace_id=place.workspace_id, community_id=place.community_id, **received))
     assert (await client.kpi("inquiries_received", **WEEK))["coverage"] == before, "told late, after all"
 
 

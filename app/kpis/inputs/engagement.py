@@ -55,7 +55,7 @@ ENGAGED: Final[Metrics] = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Met
 """What people do with a post, apart from viewing it."""
 
 
-NOT_GIVEN: Final = "not-given"
+NOT_DELIVERED: Final = "not-given"
 """The platform supports this metric, and did not give it."""
 _SNAPSHOTS, _UNKNOWN, _GAIN, _PRE_TRACKING = 1, 2, 3, 4
 """Columns of the rows, after the positions."""
@@ -194,7 +194,7 @@ class Gained(Measure[GainDays]):
             missing.append(Missing(community, Reason.PENDING, since, last_day))
         withheld = data.withheld(window)
         if withheld:
-            missing.append(data.missing_whole(data.reasons.get(withheld[0].value, NOT_GIVEN), window))
+            missing.append(data.missing_whole(data.reasons.get(withheld[0].value, NOT_DELIVERED), window))
         return len(withheld) < len(supported), missing
 
 

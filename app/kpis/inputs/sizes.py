@@ -328,8 +328,8 @@ def _snapshots(workspace_id: UUID, project: Project) -> Any:
 
 def _at_end(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     query = _snapshots(workspace_id, project).where(CommunitySnapshot.at < project.start_of(last + DAY))
-    newest = query.order_by(CommunitySnapshot.community_id, CommunitySnapshot.at.desc())
-    return select(newest.ext(distinct_on(CommunitySnapshot.community_id)).subquery())
+    latest = query.order_by(CommunitySnapshot.community_id, CommunitySnapshot.at.desc())
+    return select(latest.ext(distinct_on(CommunitySnapshot.community_id)).subquery())
 
 
 AT_END: Final = Section(
@@ -348,12 +348,12 @@ def _of_growth(workspace_id: UUID, project: Project, first: date, last: date) ->
     one = CommunitySnapshot.community_id
     seen = within.with_only_columns(one).distinct().scalar_subquery()
     until = _snapshots(workspace_id, project).where(CommunitySnapshot.at < start, one.in_(seen))
-    newest = within.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at.desc()).subquery()
+    latest = within.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at.desc()).subquery()
     carried = until.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at.desc()).subquery()
     oldest = within.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at).subquery()
     return select(
         union_all(
-            select(newest, literal("end").label("role")),
+            select(latest, literal("end").label("role")),
             select(carried, literal("start").label("role")),
             select(oldest, literal("start").label("role")).where(
                 oldest.c.community_id.not_in(select(carried.c.community_id))
