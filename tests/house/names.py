@@ -1,14 +1,10 @@
-"""Words that names must not contain, and the names that still contain one.
-
-`python -m tests.house.names` prints how often each word occurs, `python -m tests.house.names WORD` where, and
-`python -m tests.house.names --write` stores the counts, which may only shrink.
+"""Words that names must not contain: `python -m tests.house.names` prints the names that do.
 
 A name is what a file defines: a class, function, parameter, variable, attribute (and so a column, and a field of the
 API), an alias of an import, a module, a table, a metric. The name of a test is a sentence, and none of these.
 """
 
 import ast
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -164,10 +160,6 @@ EXCEPTIONS: Mapping[tuple[str, str], str] = {
 }
 """A prefix of a path and a name in it that may stay, and why."""
 
-PENDING_FILE = Path(__file__).with_name("pending_names.json")
-PENDING: Mapping[str, Mapping[str, int]] = json.loads(PENDING_FILE.read_text())
-"""By area and word: how many names may still contain it."""
-
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -250,29 +242,21 @@ def standing(area: str, root: Path = ROOT) -> dict[str, list[Name]]:
     return by_word
 
 
-def too_many(places: Mapping[str, list[Name]], allowed: Mapping[str, int]) -> list[str]:
-    """The names of words that occur more often than allowed."""
+def complaints(area: str, root: Path = ROOT) -> list[str]:
+    """What is wrong with the names of an area."""
     return [
-        f"{word} ({len(at)} instead of {allowed.get(word, 0)}; say {RULES[word].say}): {name.path}:{name.line}"
-        for word, at in sorted(places.items())
-        if len(at) > allowed.get(word, 0)
+        f"{name.path}:{name.line} {name.name}: for {word!r} say {RULES[word].say}"
+        for word, at in sorted(standing(area, root).items())
         for name in at
     ]
 
 
-def main(arguments: list[str]) -> int:
-    """Print counts, or the names with given words; or store the counts."""
-    places = {area: standing(area) for area in AREAS}
-    counts = {area: {word: len(at) for word, at in sorted(by_word.items())} for area, by_word in places.items()}
-    if arguments == ["--write"]:
-        PENDING_FILE.write_text(json.dumps(counts, indent=2) + "\n")
-    elif arguments:
-        for name in (name for by_word in places.values() for word in arguments for name in by_word.get(word, ())):
-            sys.stdout.write(f"{name.path}:{name.line} {name.name}\n")
-    else:
-        sys.stdout.write(json.dumps(counts, indent=2) + "\n")
-    return 0
+def main() -> int:
+    """Print the names that contain a refused word; 1 where there are any."""
+    all_complaints = [complaint for area in AREAS for complaint in complaints(area)]
+    sys.stdout.writelines(f"{complaint}\n" for complaint in all_complaints)
+    return 1 if all_complaints else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,19 +1,21 @@
 """Names do not contain refused words."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.house.names import AREAS, EXCEPTIONS, PENDING, ROOT, RULES, Name, names, parts, refused, standing, too_many
+from tests.house.names import AREAS, EXCEPTIONS, ROOT, Name, complaints, names, parts, refused
 
 
 @pytest.mark.parametrize("area", AREAS)
 def test_no_word_comes_back(area: str) -> None:
-    """Where fewer are left than stored: python -m tests.house.names --write."""
-    assert too_many(standing(area), PENDING[area]) == []
+    assert complaints(area) == []
 
 
-def test_what_is_pending_is_refused_otherwise() -> None:
-    assert PENDING.keys() == AREAS.keys()
-    assert {word for counts in PENDING.values() for word in counts} <= RULES.keys()
+def test_a_planted_word_is_complained_of(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "x.py").write_text("is_told = payload = 1\n")
+    assert complaints("code", tmp_path) == ["app/x.py:1 is_told: for 'told' say payload, pushed"]
 
 
 def test_every_exception_stands_where_it_is_said_to() -> None:
@@ -82,12 +84,6 @@ def test_a_module_has_a_name_too_and_some_words_belong_to_rooms() -> None:
     assert refused(Name("app/metrics/x.py", 1, "baseline")) == {"baseline"}
     assert refused(Name("app/kpis/x.py", 1, "baseline")) == set()
     assert refused(Name("tests/metrics/test_x.py", 1, "baseline")) == {"baseline"}
-
-
-def test_a_pending_word_may_only_shrink() -> None:
-    places = {"told": [Name("app/x.py", 1, "told"), Name("app/x.py", 2, "is_told")]}
-    assert too_many(places, {"told": 2}) == too_many(places, {"told": 3}) == []
-    assert len(too_many(places, {"told": 1})) == len(too_many(places, {})) == 2
 
 
 def test_a_name_is_split_as_it_is_read() -> None:
