@@ -21,7 +21,7 @@ up: $(RUN) ## Run Instep
 	@exec env INSTEP_TIED=1 $(BIN)/instep up $(ARGS)
 
 test: $(DEV) ## Run the tests, against a real PostgreSQL and Valkey
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long" $(ARGS)
 
 test-all: $(DEV) ## Run all tests, also the long ones
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
