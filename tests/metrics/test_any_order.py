@@ -97,7 +97,7 @@ async def _write(client: Client, batches: Iterable[Batch], dice: random.Random) 
             await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long)])
 async def test_four_writers_with_shuffled_batches(db: Database, clock: SetClock, seed: int) -> None:
     """60 publications, 25 snapshots of each, a tenth of them twice, half of them shuffled: no wrong row, no deadlock.
 

@@ -183,6 +183,7 @@ def test_the_demo_agrees_with_the_ledger_and_leaves_no_process(tmp_path: Path) -
             _check_size(printed["community_size"], communities, running.records(), printed_at)
             _check_response_time(printed["first_response_time"], communities, running.records())
             _check_clicks(api, printed["clicks"])
+            eventually(lambda: _all_measured(api, communities), "the counters of all posts are read")
             _check_posts(api, communities, running.records())
             _check_inquiries(api, communities, running)
         finally:
@@ -264,6 +265,16 @@ def _check_clicks(api: Api, answer: Any) -> None:
     assert [(one["reason"], one["amount"]) for one in answer["excluded"]] == [("bot", len(PREVIEW_BOTS))]
     evidence = api.get(answer["links"]["evidence"])["data"]
     assert len(evidence) == len(BROWSERS)
+
+
+def _all_measured(api: Api, communities: list[SampleCommunity]) -> bool:
+    """Whether no counter is pending: those of a new post that no list has are read a moment after it."""
+    return not any(
+        one["status"] == "pending"
+        for community in communities
+        for post in api.all("/v1/posts", community_id=community.id, origin="found")
+        for one in api.get(f"/v1/posts/{post['id']}/metrics")["data"]
+    )
 
 
 def _check_posts(api: Api, communities: list[SampleCommunity], records: list[ledger.Record]) -> None:

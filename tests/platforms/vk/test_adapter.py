@@ -390,7 +390,7 @@ async def test_messages_that_are_too_old_are_left_out() -> None:
     assert {m.external_id for m in messages} == {f"message-{key}" for key in range(50, 60)}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 60), st.integers(1, 30), st.integers(0, 2**32), st.integers(0, 4))
 async def test_no_message_is_missed_while_more_arrive(size: int, peers: int, seed: int, most_per_call: int) -> None:
     rng = random.Random(seed)
