@@ -70,7 +70,7 @@ class GraphError(Exception):
 
 
 def fault(code: int | str) -> Response:
-    """The error response for a code or `code/subcode`."""
+    """The error response for a code or `code/subcode`. Raises `ValueError` for an unknown one."""
     if str(code) not in KNOWN:
         raise ValueError(f"Graph has no error {code} here; there are {', '.join(KNOWN)}")
     number, _, sub = str(code).partition("/")
