@@ -1,4 +1,4 @@
-"""`python -m sandbox`: the sandbox as a process of its own."""
+"""`python -m sandbox`: the sandbox in its own process."""
 
 import argparse
 import asyncio
@@ -79,7 +79,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run until stopped. Returns 2 if an option is invalid, the ledger is another world's or the port is taken."""
+    """Run until stopped. Returns 2 if an option is invalid, the ledger does not match, or the port is taken."""
     arguments = _arguments(argv)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lines())

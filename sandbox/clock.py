@@ -1,13 +1,13 @@
-"""Virtual time: real time, run at some speed, that can be pushed forward and never goes back."""
+"""Virtual time: real time scaled by a speed. It can be moved forward and never goes back."""
 
 from collections.abc import Callable
 
 
 class Clock:
-    """Milliseconds since 1970 in the sandbox's world.
+    """The current virtual time, in milliseconds since 1970.
 
-    `real` gives real seconds since 1970; `epoch` is where virtual time starts (the real moment
-    when not given); `speed` is virtual seconds per real second, 0 stops the world.
+    `real` returns real seconds since 1970; `epoch` is where virtual time starts (by default the real
+    time); `speed` is virtual seconds per real second; 0 stops virtual time.
     """
 
     def __init__(self, real: Callable[[], float], *, epoch: int | None = None, speed: float = 1.0) -> None:
@@ -22,25 +22,25 @@ class Clock:
         return self._speed
 
     def now(self) -> int:
-        """Virtual milliseconds; never less than an earlier answer, even if the real clock is turned back."""
+        """Virtual milliseconds since 1970. Never decreases, even if the real clock is set back."""
         elapsed = max(self._real() - self._since, 0.0)
         self._latest = max(self._latest, self._base + int(elapsed * 1000 * self._speed))
         return self._latest
 
     def set_speed(self, speed: float) -> None:
-        """Go on at another speed from this moment. `ValueError` for a negative one."""
+        """Change the speed from now on. Raises `ValueError` outside 0 to 1000000."""
         checked = _checked(speed)
         self._anchor(self.now())
         self._speed = checked
 
     def set(self, at: int) -> None:
-        """Jump forward to `at`, in milliseconds. `ValueError` for a moment that has passed."""
+        """Jump forward to `at`, in milliseconds since 1970. Raises `ValueError` if that is in the past."""
         if at < self.now():
             raise ValueError("time does not go back: what was answered stays true")
         self._anchor(at)
 
     def advance(self, milliseconds: int) -> None:
-        """Jump forward by so much. `ValueError` for a negative amount."""
+        """Jump forward by `milliseconds`. Raises `ValueError` if negative."""
         self.set(self.now() + milliseconds)
 
     def _anchor(self, at: int) -> None:

@@ -26,7 +26,7 @@ class ControlRequest(BaseModel):
 
 
 class ClockRequest(ControlRequest):
-    """Any of: a new speed, a jump to `at` (ISO 8601 with zone), a jump by `advance` virtual seconds."""
+    """Any of: a new speed, a jump to `at` (ISO 8601 with zone), a jump forward by `advance` virtual seconds."""
 
     speed: float | None = None
     at: str | None = None
@@ -55,7 +55,7 @@ class CallbackRequest(ControlRequest):
     url: str
     secret: str | None = None
     verify: str | None = None
-    """The word for the confirmation, where the subscriber chooses it."""
+    """The verification token, where the subscriber chooses it."""
 
 
 class MissRequest(ControlRequest):
@@ -77,13 +77,13 @@ class ActRequest(ControlRequest):
         "unfollow", "delete_post", "delete_comment",
     ]  # fmt: skip
     person: int | None = Field(default=None, ge=1, lt=PEOPLE_PER_COMMUNITY)
-    """Whose number within the community's own range; 900000 where nobody is named."""
+    """The person's number within the community's range; default 900000."""
     post: str | None = None
-    """The latest post, if none is named."""
+    """Default: the latest post."""
     parent: str | None = None
-    """The comment that is answered."""
+    """The comment replied to."""
     id: str | None = None
-    """What is reacted to or deleted; else it is the post."""
+    """The entry reacted to or deleted; default: the post."""
     text: str | None = None
     kind: Literal["question", "problem", "thanks", "other"] = "question"
     category: str = ""
@@ -183,7 +183,7 @@ class Control:
         }  # fmt: skip
 
     async def ledger(self, request: Request) -> Response:
-        """JSON Lines: `after` is the number of the last line known, `limit` at most 10000; `type`, `community`."""
+        """The ledger as JSON Lines, after line `after`, at most `limit` (10000); filters `type`, `community`."""
         query = request.query_params
         records = self._network.world.ledger.page(
             int(query.get("after", 0)), min(int(query.get("limit", 1000)), 10_000)
@@ -274,7 +274,7 @@ class Control:
     # ── people ────────────────────────────────────────────────────────────────────────────────
 
     async def act(self, request: Request) -> Response:
-        """Let somebody do something now; answers the ledger's record of it."""
+        """Make a simulated person act now; responds with the ledger record."""
         c = self._named(str(request.path_params["key"]))
         ask = ActRequest.model_validate_json(await request.body())
         event, fields = self._event(c, ask)
@@ -332,7 +332,7 @@ class Control:
         return "reaction" if ask.act == "react" else "reaction_removed", Fields(id=target, person=person)
 
     def _standing(self, c: Community, entry_id: str | None, kind: str) -> str:
-        """The id of something that stands on the wall; without one, the latest post."""
+        """The id of an entry that exists on the wall; without one given, the latest post's."""
         if entry_id is None and kind != "comment" and c.posts:
             return str(c.posts[-1])
         entry = self._network.world.entry(c, int(entry_id)) if entry_id is not None and entry_id.isdecimal() else None

@@ -1,4 +1,4 @@
-"""What the world consists of."""
+"""The world's data classes."""
 
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
@@ -10,21 +10,21 @@ from sandbox.texts import Theme
 
 EntryKind = Literal["post", "comment", "mention", "message"]
 Activity = Literal["message", "mention", "share", "view", "save", "quote"]
-"""What people do on a platform by themselves, besides following, reacting and commenting."""
+"""What customers can do on a platform, besides following, reacting and commenting."""
 
 PEOPLE_PER_COMMUNITY: Final = 1_000_000
-"""Persons are numbered; each community has its own range, so that no two share a customer."""
+"""Each community has its own range of person numbers, so that no two share a customer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A community as it was founded."""
+    """A community's fixed properties."""
 
     key: str
-    """Also its name in addresses: `@key`, `vk.com/key`."""
+    """Also its name in URLs and handles: `@key`, `vk.com/key`."""
     platform: str
     number: int
-    """Counts the communities of all platforms from 1; people's numbers follow from it."""
+    """Unique across platforms, from 1; determines the range of person numbers."""
     title: str
     about: str
     language: Language
@@ -32,15 +32,15 @@ class Profile:
     size: int
     """Followers when its history begins."""
     busy: bool
-    """So many things happen that somebody who watches sees figures move."""
+    """Events are frequent enough to see figures change within seconds."""
     activities: frozenset[Activity]
-    """`view`: the platform counts views and reach."""
+    """Supported activities; with `view` the platform counts views and reach."""
     snowflakes: bool
-    """Ids are milliseconds and a counter, unique on the platform (else: 1, 2, 3 … on each wall)."""
+    """Ids are made of milliseconds and a counter, unique on the platform (else 1, 2, 3 … per wall)."""
     external_id: str
     """The community's id on its platform."""
     nested: bool = True
-    """A post's comments are counted at any depth (else: direct answers alone)."""
+    """A post's comment count includes all depths (else only direct replies)."""
 
 
 @dataclass(slots=True)
@@ -52,14 +52,14 @@ class Entry:
     at: int
     text: str
     person: int | None
-    """Who wrote it; None for the community itself."""
+    """The author; None for the community itself."""
     peer: int | None = None
-    """Whose conversation a direct message belongs to."""
+    """The customer whose conversation a direct message belongs to."""
     number: int = 0
-    """The count of a direct message within its conversation, from 1."""
+    """A direct message's position in its conversation, from 1."""
     post: int | None = None
     parent: int | None = None
-    """What it answers, if that is not the post itself."""
+    """The entry it replies to, if not the post itself."""
     category: str = ""
     topic: str = ""
     reactors: set[int] = field(default_factory=set)
@@ -71,29 +71,29 @@ class Entry:
     media: tuple[str, ...] = ()
     """The ids of its images, in order."""
     replies: list[int] = field(default_factory=list)
-    """Direct answers, oldest first, deleted ones left out unless they have answers themselves."""
+    """Direct replies, oldest first, without deleted ones that have no replies."""
     comments: int = 0
-    """Of a post: comments at any depth that are not deleted."""
+    """For a post: the number of comments at any depth that are not deleted."""
     deleted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image that was uploaded. Its bytes are not kept."""
+    """An uploaded image. Its content is not kept."""
 
     id: str
     at: int
     type: str
-    """As HTTP names it: `image/png`."""
+    """The media type, such as `image/png`."""
     size: int
-    """Bytes."""
+    """In bytes."""
     detail: dict[str, object]
-    """What the wire format wants to know of it later."""
+    """Data of the wire format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The community is told that somebody did something."""
+    """A notification to the community."""
 
     id: int
     at: int
@@ -103,7 +103,7 @@ class Notice:
 
 
 class Followers:
-    """Who follows; joining, leaving and picking one by chance take constant time."""
+    """A community's followers; adding, removing and picking one at random take constant time."""
 
     def __init__(self) -> None:
         self._list: list[int] = []
@@ -141,16 +141,16 @@ class Dialog:
     """The direct messages with one person, oldest first."""
 
     number: int
-    """Counts the community's conversations from 1."""
+    """The conversation's number in the community, from 1."""
     person: int
     messages: list[int] = field(default_factory=list)
     unread: int = 0
-    """Customer's messages since the community last wrote."""
+    """The customer's messages since the community last replied."""
 
 
 @dataclass(slots=True)
 class Community:
-    """A community as it is now."""
+    """A community's current state."""
 
     profile: Profile
     followers: Followers = field(default_factory=Followers)
@@ -158,20 +158,20 @@ class Community:
     wall: dict[int, Entry] = field(default_factory=dict)
     """Posts, comments and mentions by id."""
     posts: list[int] = field(default_factory=list)
-    """Posts that stand, oldest first."""
+    """Existing posts, oldest first."""
     authored: list[int] = field(default_factory=list)
-    """Posts and public answers of the community that stand, oldest first."""
+    """Existing posts and public replies of the community, oldest first."""
     loose: deque[int] = field(default_factory=deque)
-    """Mentions under no post, oldest first."""
+    """Mentions that reply to nothing, oldest first."""
     mail: dict[int, Entry] = field(default_factory=dict)
     """Direct messages by id."""
     media: OrderedDict[str, Media] = field(default_factory=OrderedDict)
     """Uploaded images by id, oldest first."""
     dialogs: OrderedDict[int, Dialog] = field(default_factory=OrderedDict)
-    """By person; the one written in last comes last."""
+    """By person; the most recently active one comes last."""
     mentions: deque[Notice] = field(default_factory=lambda: deque(maxlen=5000))
     notices: deque[Notice] = field(default_factory=lambda: deque(maxlen=2000))
-    """Follows, favourites and boosts, apart from mentions so that they do not crowd them out."""
+    """Follows, favourites and boosts; separate, so that they do not push mentions out of the queue."""
     last_wall_id: int = 0
     last_mail_id: int = 0
     uploads: int = 0
@@ -182,5 +182,5 @@ class Community:
         return self.profile.key
 
     def number_of(self, index: int) -> int:
-        """The person's number in the range of this community."""
+        """The person number of `index` in this community's range."""
         return self.profile.number * PEOPLE_PER_COMMUNITY + index

@@ -1,8 +1,8 @@
-"""What can go wrong on the way, switched on and off through the control API.
+"""Injected faults, switched on and off through the control API.
 
-A rule says which calls it meets (platform, path, HTTP method, token, community), how many of them,
-and what becomes of each. With `when: after` the call is carried out first, its effect stands in the
-ledger, and only then its answer is lost; that is the case people forget.
+A rule says which requests it matches (platform, path, HTTP method, token, community), how many of
+them, and the effect. With `when: after` the request is carried out first: its effect is in the
+ledger and only the response is lost.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sandbox.grants import Grant
 from sandbox.network import Network, WireFormat
 
 TRANSPORT = "sandbox.transport"
-"""The ASGI extension that holds the connection's transport, so that it can be cut."""
+"""The ASGI extension that holds the connection's transport, so that a fault can abort it."""
 _CHUNK = 64 * 1024
 
 
 class Effect(BaseModel):
-    """What becomes of a call."""
+    """What happens to a matched request."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,39 +35,39 @@ class Effect(BaseModel):
     ]  # fmt: skip
     status: Annotated[int, Field(ge=300, le=599)] = 503
     retry_after: str | None = None
-    """The Retry-After header, as it is sent: seconds, a date, nonsense; None for none."""
+    """The Retry-After header, sent verbatim, valid or not; None sends none."""
     body: str | None = None
     code: int | str = 10
-    """The error, by the platform's own code; `vk_error` is a `platform_error` of VK's."""
+    """The platform's own error code; `vk_error` is `platform_error` for VK."""
     seconds: Annotated[float, Field(ge=0, le=600)] = 60
-    """How long it hangs before the connection is cut."""
+    """How long the request hangs before the connection is aborted."""
     bytes_per_second: Annotated[float, Field(gt=0)] = 1
     size: Annotated[int, Field(ge=1, le=1 << 30)] = 64 << 20
-    """Bytes of a huge body."""
+    """Length of a `huge` body, in bytes."""
     location: str = "http://127.0.0.1:9/elsewhere"
 
 
 class Rule(BaseModel):
-    """Which calls meet which fate."""
+    """Which requests get which effect."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: int = 0
     platform: str | None = None
-    """A platform, or the wire format of several."""
+    """A platform, or a wire format that several platforms share."""
     path: str | None = None
     """A regular expression, searched for in the path."""
     method: str | None = None
     token: str | None = None
     """A token, or its name (`coffee/community/0`)."""
     community: str | None = None
-    """The community whose token it is."""
+    """The community the token belongs to."""
     count: Annotated[int, Field(ge=1)] | None = None
-    """So many calls; None: until it is cleared."""
+    """How many requests it applies to; None: until the rule is cleared."""
     when: Literal["before", "after"] = "before"
     effect: Effect
     met: int = 0
-    """So many calls have met it."""
+    """How many requests it has matched."""
 
     @field_validator("path")
     @classmethod
@@ -81,7 +81,7 @@ class Rule(BaseModel):
 
 
 class Faults:
-    """The rules in force, and the middleware that carries them out."""
+    """The active rules, and the middleware that applies them."""
 
     def __init__(self, app: ASGIApp, network: Network) -> None:
         self._app = app
@@ -90,7 +90,7 @@ class Faults:
         self._made = 0
 
     def add(self, rule: Rule) -> Rule:
-        """Put a rule in force. `ValueError` where it can meet no call, or its error is none of the platform's."""
+        """Activate a rule. Raises `ValueError` for an unknown platform or an error the platform does not have."""
         if rule.effect.type == "vk_error":
             rule = rule.model_copy(update={"platform": "vk"})
         wire = next((one for one in self._network.wire_formats if rule.platform in (one.name, *one.platforms)), None)
@@ -117,7 +117,7 @@ class Faults:
         await self._suffer(rule, wire, scope, receive, send)
 
     def _meet(self, wire: WireFormat | None, scope: Scope, body: bytes) -> Rule | None:
-        """The first rule this call meets; it is used up by one."""
+        """The first rule that matches this request, or None; the match is counted."""
         token = "" if wire is None else wire.token_of(Request(scope), body)
         grant = self._network.grants.find(token, wire.name) if wire is not None and token else None
         for rule in self.rules.values():
@@ -158,7 +158,7 @@ class Faults:
             case "redirect":
                 await _answer(send, 302, {"location": effect.location}, b"")
             case "platform_error" | "vk_error":
-                if wire is not None and wire.fault is not None:  # always: the rule names such a platform
+                if wire is not None and wire.fault is not None:  # always true: `add` has checked it
                     await wire.fault(effect.code)(scope, receive, send)
             case "status":
                 headers = {"content-type": "application/json"}
@@ -169,7 +169,7 @@ class Faults:
 
 
 class Captured:
-    """An answer that is kept back."""
+    """A response that is captured instead of sent."""
 
     def __init__(self) -> None:
         self.status = 500
@@ -196,7 +196,7 @@ def _meets(rule: Rule, wire: WireFormat | None, scope: Scope, token: str, grant:
 
 
 async def _buffered(receive: Receive) -> tuple[bytes, Receive]:
-    """The whole body, and a `receive` that gives it once more."""
+    """The whole body, and a `receive` that returns it again."""
     body, more = b"", True
     while more:
         message = await receive()
@@ -211,7 +211,7 @@ async def _buffered(receive: Receive) -> tuple[bytes, Receive]:
 
 
 async def _cut(scope: Scope, receive: Receive) -> None:
-    """Cut the connection without a word."""
+    """Abort the connection without a response."""
     scope["extensions"][TRANSPORT].abort()
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -242,7 +242,7 @@ async def _flood(send: Send, size: int) -> None:
 
 
 def _wrong(value: object) -> object:
-    """The same answer with the wrong types: lists become objects, numbers words."""
+    """The same response with wrong types: lists become objects, integers strings."""
     if isinstance(value, dict):
         return {name: _wrong(inner) for name, inner in value.items()}
     if isinstance(value, list):

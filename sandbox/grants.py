@@ -1,4 +1,4 @@
-"""Tokens: what a caller may do. Stable ones follow from the seed; more are made while the world goes on."""
+"""Tokens and their rights. Stable ones are derived from the seed; more are made at run time."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +10,13 @@ from sandbox.ledger import Origin, Record
 from sandbox.world import World
 
 Kind: TypeAlias = str
-"""What a token is for. `community` and `user` act for a community or its administrator; others are a
-platform's own: `app` (an API key), `refresh` (gets access tokens, nothing else), `password` (likewise)."""
+"""What a token is for. `community` and `user` act for a community or its administrator; others are
+platform-specific: `app` (an API key), `refresh` and `password` (only obtain access tokens)."""
 
 State = Literal["good", "expired", "revoked"]
 
 EVERYWHERE: Final[tuple[Kind, ...]] = ("user", "community")
-"""Kinds that `stable` names even where the platform has none of them."""
+"""Kinds that `stable` lists even if the platform does not have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class TokenRules:
     wire: str
     """The wire format's name."""
     kinds: Mapping[Kind, tuple[str, ...]]
-    """The scopes of each kind of token where none are given."""
+    """The default scopes of each kind of token."""
     text: Callable[[Profile, Kind, str], str]
-    """A token's text, from 64 hexadecimal digits that are its own."""
+    """Makes a token's text from its 64 hexadecimal digits."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Grant:
     """One token's rights."""
 
     name: str
-    """What it is called in the ledger, where tokens themselves never stand."""
+    """Its name in the ledger, which never contains tokens."""
     platform: str
     kind: Kind
     community: str
@@ -46,7 +46,7 @@ class Grant:
 
 
 class Grants:
-    """All tokens there are. `rules` are by platform."""
+    """All tokens. `rules` are by platform."""
 
     def __init__(self, world: World, rules: Mapping[str, TokenRules]) -> None:
         self._world = world
@@ -59,7 +59,7 @@ class Grants:
         world.listeners.append(self._follow)
 
     def stable(self, community: Community) -> dict[str, str | None]:
-        """The tokens every sandbox of this seed has, by kind; None for a usual kind that the platform does not know."""
+        """The tokens derived from the seed, by kind; None for a kind in `EVERYWHERE` that the platform lacks."""
         kinds = self._rules_of(community).kinds
         return {
             kind: self._token(community, kind, 0) if kind in kinds else None
@@ -67,8 +67,8 @@ class Grants:
         }
 
     def find(self, token: str, platform: str) -> Grant | None:
-        """The rights of a token of a platform, or of any that speaks the wire format of this name; None for one that
-        never was. An expired one is found, and says so."""
+        """The grant of a token; None if it is unknown. `platform` is a platform or a wire format's name. Expired and
+        revoked tokens are returned too; check `state`."""
         grant = self._by_token.get(token)
         if grant is None or platform not in (grant.platform, self._rules[grant.platform].wire):
             return None
@@ -85,9 +85,9 @@ class Grants:
         *,
         origin: Origin = "control",
     ) -> str:
-        """One more token, good for `seconds` of virtual time; a wire format makes it with the origin `api`.
+        """Make a token that is valid for `seconds` of virtual time (None: forever), and return it.
 
-        `ValueError` for a kind the platform does not know.
+        A wire format passes the origin `api`. Raises `ValueError` for a kind the platform does not have.
         """
         kinds = self._rules_of(community).kinds
         if kind not in kinds:
@@ -101,9 +101,9 @@ class Grants:
         return self._token(community, kind, number)
 
     def end(self, token: str, state: State, *, origin: Origin = "control") -> None:
-        """Let a token expire, be revoked, or be good again. `KeyError` for an unknown one.
+        """Set a token's state: expired, revoked or good again. Raises `KeyError` for an unknown token.
 
-        A refresh token that is good for one use is revoked with the origin `api` when it was used.
+        A wire format revokes a single-use refresh token with the origin `api` once it was used.
         """
         grant = self._by_token[token]
         community = self._world.communities[grant.community]

@@ -1,9 +1,9 @@
-"""Hooks: events are sent, one after another, to the addresses a community has named.
+"""Webhooks: events are sent in order to the URLs that are subscribed for a community.
 
-Where the platform asks for a confirmation, it comes first. Then the subscriber gets every event in
-order; one that is not taken comes again, later and later; after several failures in a row delivery
-pauses until it is resumed or the pause is over. What the platform's events look like, and what answer
-counts, its folder says with a `Hook`.
+If the platform requires a confirmation, it is sent first. Each event is sent until the subscriber
+accepts it, with exponential backoff; after several consecutive failures delivery pauses until it is
+resumed or the pause ends. A platform's `Hook` defines the events' format and which response accepts
+an event.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from sandbox.world import World
 
 PENDING: Final = 10_000
 FAILURES: Final = 5
-"""So many failures in a row, and delivery pauses."""
+"""Consecutive failures after which delivery pauses."""
 
 
 def is_2xx(status: int, _: str) -> bool:
-    """The answer that counts on most platforms: any 2xx."""
+    """Whether the status is 2xx, which most platforms count as accepted."""
     return 200 <= status < 300
 
 
@@ -36,32 +36,32 @@ class Delivery:
     """One request to a subscriber."""
 
     name: str
-    """The same each time it is repeated; the ledger's note has it."""
+    """The same for every attempt; recorded in the ledger's note."""
     kind: str
     body: bytes = b""
     method: Literal["GET", "POST"] = "POST"
     headers: Mapping[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
     query: Mapping[str, str] = field(default_factory=dict)
     is_accepted: Callable[[int, str], bool] = is_2xx
-    """Whether an answer counts, by its status and the first 4096 bytes of its body, stripped."""
+    """Whether a response accepts the event, by its status and the first 4096 bytes of its body, stripped."""
 
 
 @dataclass(slots=True)
 class Subscription:
-    """Where a community's events go."""
+    """A URL that a community's events are sent to."""
 
     id: int
     community: str
     url: str
     secret: str = field(repr=False)
     verify: str = field(repr=False)
-    """The word by which both sides know each other when the address is confirmed."""
+    """The token used to confirm the URL."""
     title: str = ""
     status: Literal["wait", "ok", "failed"] = "wait"
     topics: set[str] = field(default_factory=set)
-    """The kinds of events that are sent, where the platform lets one choose."""
+    """The kinds of events that are sent, if the platform lets the subscriber choose."""
     missing: int = 0
-    """So many of the next events will get lost."""
+    """How many of the next events are dropped."""
     pending: deque[Delivery] = field(default_factory=lambda: deque(maxlen=PENDING))
     failures: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,28 +73,28 @@ class Hook:
     """How a platform sends its events."""
 
     events: Callable[[World, Subscription, Community, Record], Iterable[Delivery]]
-    """What a record, which has just been applied, is to a subscriber: no event, one, or several."""
+    """The events that a record, which has just been applied, causes for a subscriber; may be empty."""
     confirmation: Callable[[World, Subscription, Community], Delivery] | None = None
-    """What is sent first, until it is taken; None where the platform asks nothing."""
+    """The request sent first, until it is accepted; None if the platform confirms nothing."""
     topics: frozenset[str] = frozenset()
-    """The kinds of events one can choose from, all chosen at first; empty where all are always sent."""
+    """The kinds of events that can be chosen, all by default; empty if all are always sent."""
     control_info: Callable[[World, Community], Mapping[str, object]] = lambda _, __: {}
-    """What else the control API tells of where a community's events go."""
+    """More fields of `callback` in the control API's list of communities."""
     secret: Callable[[World, Community], str] | None = None
-    """The secret used where none is given, if it is not the community's own but the application's."""
+    """The default secret, if it is the application's rather than the community's."""
     code: Callable[[World, Community], str] | None = None
-    """The word for the confirmation where none is given, likewise."""
+    """The default verification token, likewise."""
 
 
 class Hooks:
-    """All subscriptions, and the tasks that serve them. `hooks` are by platform; None where it sends no events."""
+    """All subscriptions and their delivery tasks. `hooks` are by platform; None if it sends no events."""
 
     def __init__(
         self, world: World, hooks: Mapping[str, Hook | None], *, retry: float = 1.0, pause: float = 60.0
     ) -> None:
         self._world = world
         self.retry, self.pause = retry, pause
-        """Real seconds before the first repeat (then twice as long each time), and of a pause."""
+        """Real seconds before the first retry (doubled each time), and the length of a pause in real seconds."""
         self._hook = hooks
         self._by_community: dict[str, dict[int, Subscription]] = {c.key: {} for c in world.communities.values()}
         self._made = 0
@@ -106,13 +106,13 @@ class Hooks:
         return self._hook[c.profile.platform]
 
     def code(self, c: Community) -> str:
-        """The word for the confirmation where none is given."""
+        """The default verification token."""
         if (hook := self.hook(c)) is not None and hook.code is not None:
             return hook.code(self._world, c)
         return hashlib.sha256(f"{self._world.seed}:{c.key}:confirmation".encode()).hexdigest()[:8]
 
     def secret(self, c: Community) -> str:
-        """The secret used where none is given."""
+        """The default secret."""
         if (hook := self.hook(c)) is not None and hook.secret is not None:
             return hook.secret(self._world, c)
         return hashlib.sha256(f"{self._world.seed}:{c.key}:callback".encode()).hexdigest()[:32]
@@ -131,7 +131,7 @@ class Hooks:
         topics: Iterable[str] | None = None,
         origin: Origin,
     ) -> Subscription:
-        """One more subscription. It is confirmed and served from now on."""
+        """Add a subscription and start confirming and delivering."""
         self._made += 1
         detail: dict[str, object] = {"server": self._made, "url": url, "secret": secret, "title": title}
         if verify is not None:
@@ -148,7 +148,7 @@ class Hooks:
         return True
 
     def choose(self, c: Community, subscription_id: int, enabled: Mapping[str, bool]) -> bool:
-        """Have some kinds of events sent, others not; those that are not named stay as they are."""
+        """Switch kinds of events on or off; others stay unchanged. False if there is no such subscription."""
         one, hook = self._by_community[c.key].get(subscription_id), self.hook(c)
         if one is None or hook is None:
             return False
@@ -156,7 +156,7 @@ class Hooks:
         return True
 
     def miss(self, c: Community, count: int) -> None:
-        """Lose the next `count` events of each of the community's subscriptions."""
+        """Drop the next `count` events of each of the community's subscriptions."""
         for one in self.of(c):
             one.missing = count
 
@@ -208,7 +208,7 @@ class Hooks:
     # ── delivery ──────────────────────────────────────────────────────────────────────────────
 
     async def start(self) -> None:
-        """From here on the world's events are sent; those of the past are not."""
+        """Start delivery. Events that happened before are not sent."""
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10), trust_env=False)
         for c in self._world.communities.values():
             for one in self.of(c):
@@ -238,14 +238,14 @@ class Hooks:
             while one.pending:
                 event = one.pending[0]
                 await self._until_taken(one, http, event)
-                # A full queue drops its oldest, which may have been this one.
+                # A full queue drops its oldest event, which may have been this one.
                 if one.pending and one.pending[0] is event:
                     one.pending.popleft()
             one.wake.clear()
             await one.wake.wait()
 
     async def _until_taken(self, one: Subscription, http: aiohttp.ClientSession, event: Delivery) -> None:
-        """Send one event until it is taken."""
+        """Send one event until it is accepted."""
         attempt = 0
         while True:
             attempt += 1
@@ -278,7 +278,7 @@ class Hooks:
 
     @staticmethod
     async def _send(one: Subscription, http: aiohttp.ClientSession, event: Delivery) -> tuple[int, str]:
-        """The subscriber's status and what it said; 0 and the failure's name where nothing came."""
+        """The response's status and body; 0 and the exception's name if there was no response."""
         try:
             async with http.request(
                 event.method, one.url, params=event.query or None, data=event.body or None, headers=event.headers,

@@ -1,4 +1,4 @@
-"""Instants are whole milliseconds since 1970; in ledgers and answers they are text."""
+"""Instants: integer milliseconds since 1970 in memory, ISO 8601 text in the ledger and in responses."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ def text(at: int) -> str:
 
 
 def parse(value: str) -> int:
-    """Milliseconds of any ISO 8601 instant with a zone; `ValueError` without one."""
+    """Milliseconds since 1970 of an ISO 8601 instant. Raises `ValueError` if it has no time zone."""
     at = datetime.fromisoformat(value)
     if at.tzinfo is None:
         raise ValueError("an instant needs its zone, as in 2026-11-23T05:20:00Z")

@@ -1,31 +1,31 @@
-"""The append-only ledger: everything that happened in the world, one JSON object a line.
+"""The append-only ledger: everything that happened in the world, one JSON object per line.
 
-It is the oracle. What the wire formats say must be what `recount` adds up from here, and an
-effect whose answer never arrived is found here all the same.
+It is the test oracle: responses must agree with what `recount` computes from it, and an effect
+whose response was lost is recorded here too.
 
-`type`, and what a record of it holds besides `n`, `at`, `origin`, `platform`, `community`:
+Types, and their fields besides `n`, `at`, `origin`, `platform`, `community`:
 
     world               seed, born: the first line
-    community           id, count: a community opens with so many followers
+    community           id, count: a community starts with `count` followers
     follow, unfollow    person
     post                id, text, category, media?, key?       post_deleted, post_forgotten   id
     comment             id, post, parent?, person, text, kind      comment_deleted   id, post?
-    comment_restored    id, post, parent?, person, text, detail {at}: a deleted one is back, written when it was
+    comment_restored    id, post, parent?, person, text, detail {at}: a deleted one is restored, written at `at`
     mention             id, person, text, kind: a customer writes about the community, under no post
     message             id, person, text, kind: a customer's direct message
     reply               id, via (comment, mention, message), post?, parent?, person?, text, media?, key?:
-                        the community answers
+                        the community replies
     reaction, reaction_removed   id (a post or comment), person
     share               id, person
-    view                id, count, unique: so many more views, by so many more people
+    view                id, count, unique: `count` more views by `unique` more people
     save, save_removed, quote    id, person
-    media               id, kind, count, detail?: an image of that type and so many bytes was uploaded
-    token, token_state, callback_set     what was set up through the control API or a platform's own
-    fault, callback, clock       notes of what happened on the wire
+    media               id, kind, count, detail?: an image of type `kind` and `count` bytes was uploaded
+    token, token_state, callback_set     settings made through the control API or a platform's API
+    fault, callback, clock       notes: injected faults, delivered webhook events, clock changes
 
-`origin` says who caused it: `world` by itself, `api` through a platform's wire format, `control`
-through the control API, `note` for what changes nothing in the world. A wire format may have types
-of its own, `<platform>_…`; the world takes no notice of them.
+`origin` is the cause: `world` the simulation, `api` a platform's API, `control` the control API,
+`note` for records that change nothing in the world. A wire format may have types of its own,
+`<platform>_…`, which the world ignores.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ import orjson
 Origin = Literal["world", "api", "control", "note"]
 
 _STRIDE = 512
-"""One byte offset is remembered for so many lines."""
+"""One byte offset is kept per this many lines."""
 
 
 class Fields(TypedDict, total=False):
-    """What differs from type to type."""
+    """The fields that depend on the type."""
 
     id: str
     post: str
@@ -74,11 +74,11 @@ class Record(Fields, total=False):
 
 
 class ForeignLedgerError(Exception):
-    """The ledger on disk was written by another world than this one."""
+    """The ledger on disk was written by a world with another seed or version."""
 
 
 def read(path: Path) -> Iterator[Record]:
-    """The records of a ledger file, oldest first; a last line cut off by a crash is left out."""
+    """The records of a ledger file, oldest first, without a last line truncated by a crash."""
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
@@ -86,7 +86,7 @@ def read(path: Path) -> Iterator[Record]:
 
 
 class Ledger:
-    """The ledger of a running world. Without a path it lives in a file that vanishes with the process."""
+    """The ledger of a running world; without a path, in a temporary file."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
@@ -115,14 +115,14 @@ class Ledger:
         return self._count
 
     def recorded(self) -> Iterator[Record]:
-        """What an earlier process wrote; until `settled`, `append` only checks that it happens again."""
+        """The records of an earlier process. Until `settled`, `append` only compares with them."""
         if self.path is None or self._file.tell() == 0:
             return iter(())
         self._expected = read(self.path)
         return read(self.path)
 
     def settled(self) -> None:
-        """The past is rebuilt: from here on, lines are written. `ForeignLedgerError` if some did not recur."""
+        """End the replay: `append` writes from now on. Raises `ForeignLedgerError` if a record did not recur."""
         if self._expected is not None:
             missing = next((record for record in self._expected if record["origin"] != "note"), None)
             self._expected = None
@@ -131,12 +131,12 @@ class Ledger:
         self._reindex()
 
     def append(self, record: Record) -> None:
-        """Write a record, or, while the past is rebuilt, check it against what was written then."""
+        """Write a record, or during a replay compare it with the one on disk (`ForeignLedgerError` if it differs)."""
         if self._expected is not None:
             for expected_record in self._expected:
                 if expected_record["origin"] == "note":
                     continue
-                # What was dealt out anew (n) may differ; what happened may not.
+                # Only the line number `n` may differ.
                 if {**expected_record, "n": 0} != {**record, "n": 0}:
                     raise _foreign(expected_record, record)
                 record["n"] = expected_record["n"]
@@ -153,7 +153,7 @@ class Ledger:
         self._file.flush()
 
     def page(self, after: int, limit: int) -> list[Record]:
-        """Up to `limit` records that follow number `after`."""
+        """Up to `limit` records after number `after`."""
         self.flush()
         if after >= self._count:
             return []
@@ -176,7 +176,7 @@ class Ledger:
         self._file.close()
 
     def _reindex(self) -> None:
-        """Find the offsets of the lines that are already there."""
+        """Compute the offsets of the lines on disk."""
         self._file.seek(0)
         self._count, self._offsets, position = 0, [], 0
         for line in self._file:

@@ -1,4 +1,4 @@
-"""Rate limits, counted in real time as a server does it, whatever the speed of the world."""
+"""Rate limits, counted in real time whatever the speed of virtual time."""
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _KEYS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How a caller stands within the present window."""
+    """A caller's usage in the current window."""
 
     limit: int
     remaining: int
@@ -20,7 +20,7 @@ class Quota:
 
 
 class Counter:
-    """Counts calls by key; the least recently seen keys are forgotten."""
+    """Counts requests by key; drops the least recently used keys."""
 
     def __init__(self, real: Callable[[], float]) -> None:
         self._real = real
@@ -28,9 +28,9 @@ class Counter:
         self._recent: OrderedDict[str, deque[float]] = OrderedDict()
 
     def window(self, key: str, limit: int, seconds: int, *, cost: int = 1, start: float = 0) -> Quota:
-        """Count a call, or the points it costs, in fixed windows of `seconds`, as Rack::Attack does.
+        """Count a request by its `cost` in fixed windows of `seconds`, as Rack::Attack does.
 
-        One of the windows begins `start` seconds after 1970.
+        Windows are aligned to `start`, in seconds since 1970.
         """
         number = int((self._real() - start) // seconds)
         last, calls = self._windows.get(key, (number, 0))
@@ -42,7 +42,7 @@ class Counter:
         return Quota(limit, max(limit - calls, 0), start + float((number + 1) * seconds), calls > limit)
 
     def second(self, key: str, limit: int) -> bool:
-        """Whether one more call keeps to `limit` in any one second; a refused one is not counted."""
+        """Whether one more request is within `limit` in the last second; a refused one is not counted."""
         now, recent = self._real(), self._recent.setdefault(key, deque())
         self._recent.move_to_end(key)
         if len(self._recent) > _KEYS:

@@ -1,4 +1,4 @@
-"""Bodies of `multipart/form-data`, as pictures are brought in."""
+"""Parser for `multipart/form-data` bodies, used for image uploads."""
 
 from collections.abc import Iterator
 from email import policy
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Part(NamedTuple):
-    """A field of a form, or a file of it."""
+    """A field or a file of a form."""
 
     name: str
     filename: str | None
@@ -17,7 +17,7 @@ class Part(NamedTuple):
 
 
 def parts(content_type: str, body: bytes) -> Iterator[Part]:
-    """What a form holds; nothing where the body is none."""
+    """The parts of a form; none if the body is not multipart."""
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = BytesParser(policy=policy.HTTP).parsebytes(head + body)
     for part in message.iter_parts() if message.is_multipart() else ():

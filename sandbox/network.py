@@ -1,4 +1,4 @@
-"""`WireFormat`, which a platform's folder declares, and `Network`, which its handlers get; each refers to the other."""
+"""`WireFormat`, which a platform's folder declares, and `Network`, which its handlers use."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def bearer(request: Request) -> str:
 
 
 def usual_token(request: Request, body: bytes) -> str:
-    """The token where most platforms have it: a bearer's, else `access_token` in the query or the form."""
+    """The bearer token, else `access_token` in the query or the form; empty without one."""
     if said := bearer(request):
         return said
     for source in (request.url.query, body.decode("utf-8", "replace")):
@@ -43,34 +43,34 @@ def usual_token(request: Request, body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireFormat:
-    """A wire format. `name` is its folder's; its profiles say which platforms speak it, mostly one of that name."""
+    """A wire format. `name` is its folder's name; its profiles name the platforms, usually one of that name."""
 
     name: str
     profiles: tuple[Profile, ...]
     """Its communities. Numbers are reserved: mastodon 1-3, vk 4-6, telegram 7-8, facebook 9-10,
     instagram 11-12, youtube 13-14, odnoklassniki 15-16, bluesky 17-18."""
     tokens: Mapping[Kind, tuple[str, ...]]
-    """The kinds of tokens every community has from the start, and their scopes where none are given."""
+    """The kinds of tokens every community has from the start, and their default scopes."""
     token: Callable[[Profile, Kind, str], str]
-    """A token's text, from 64 hexadecimal digits that are its own."""
+    """Makes a token's text from its 64 hexadecimal digits."""
     prefixes: tuple[str, ...]
-    """How its paths begin. No other wire format's may begin so, and every route has to."""
+    """Path prefixes: all its routes begin with one of them, and no other wire format's do."""
     routes: Callable[[Network], list[Route]]
     address: Callable[[Network, Community], str]
-    """What a person would type in to connect the community."""
+    """The address a user enters to connect the community."""
     connection: Callable[[Network, Community], Mapping[str, object]] = lambda _, __: {}
-    """What else `GET /_sandbox/communities` tells of a community, such as an application's id and secret."""
+    """More fields of a community in `GET /_sandbox/communities`, such as an application's id and secret."""
     limits: Mapping[str, int] = field(default_factory=dict)
-    """Rate limits by name, as they are unless `/_sandbox/limits` sets `<wire>_<name>`."""
+    """Default rate limits by name; `/_sandbox/limits` overrides them as `<wire>_<name>`."""
     token_of: Callable[[Request, bytes], str] = usual_token
-    """The token of a request with that body, whether it is good or not; empty without one."""
+    """The token of a request with that body, valid or not; empty without one."""
     fault: Callable[[int | str], Response] | None = None
-    """An error in the platform's own form, by its code. `ValueError` for a code that cannot be one."""
+    """An error response in the platform's format, by code. Raises `ValueError` for an impossible code."""
     hook: Hook | None = None
-    """How events are sent to whoever subscribes."""
+    """How webhook events are sent; None if it sends none."""
     extra_state: Callable[[World], object] | None = None
-    """What it keeps besides the world, made before the past is replayed: see `Network.extra_state`. It adds its
-    listener to `world.listeners` and changes only when that is told of a record, so that a replay rebuilds it."""
+    """Makes the state it keeps besides the world, before the replay: see `Network.extra_state`. That state adds a
+    listener to `world.listeners` and changes only on records, so that a replay rebuilds it."""
 
     @property
     def token_rules(self) -> TokenRules:
@@ -93,12 +93,12 @@ class Network:
     counter: Counter
     hooks: Hooks
     wire_formats: tuple[WireFormat, ...]
-    """The wire formats that are spoken here."""
+    """The simulated wire formats."""
     extra_states: tuple[object, ...] = ()
     limits: dict[str, int] = field(init=False)
-    """What callers may do, by `<wire>_<name>`; changed through the control API."""
+    """Rate limits by `<wire>_<name>`; changed through the control API."""
     base_url: str = "http://127.0.0.1"
-    """Its own address, known once it listens."""
+    """The sandbox's own URL; `serve` adds the port."""
 
     def __post_init__(self) -> None:
         self.limits = {
@@ -106,15 +106,15 @@ class Network:
         }
 
     def extra_state(self, kind: type[T]) -> T:
-        """What a wire format keeps besides the world, by its class."""
+        """A wire format's own state, by its class."""
         return next(one for one in self.extra_states if isinstance(one, kind))
 
     def wire(self, path: str) -> WireFormat | None:
-        """The wire format a path belongs to."""
+        """The wire format a path belongs to; None for an unknown prefix."""
         return next((wire for wire in self.wire_formats if path.startswith(wire.prefixes)), None)
 
     def tick(self) -> None:
-        """Let everything happen that is due."""
+        """Run everything that is due by now."""
         self.world.advance(self.clock.now())
 
     def communities(self, platform: str) -> list[Community]:
@@ -122,11 +122,11 @@ class Network:
 
 
 class BadParameterError(Exception):
-    """A parameter is missing or cannot be understood; `args[0]` is its name."""
+    """A parameter is missing or invalid; `args[0]` is its name."""
 
 
 class Params:
-    """The parameters of a call, from its query and its form, JSON or multipart body."""
+    """The parameters of a request, from its query and its form, JSON or multipart body."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self._values: dict[str, list[str]] = {}
@@ -143,7 +143,7 @@ class Params:
         return self._values.get(name, [default])[-1]
 
     def all(self, name: str) -> list[str]:
-        """A repeated parameter: `id[]=1&id[]=2`, also `id[0]=1` and `id=1&id=2`."""
+        """The values of a repeated parameter: `id[]=1&id[]=2`, `id[0]=1` or `id=1&id=2`."""
         all_values = list(self._values.get(name, [])) + self._values.get(f"{name}[]", [])
         for key, values in self._values.items():
             if key.startswith(f"{name}[") and key[len(name) + 1 : -1].isdecimal():
@@ -151,7 +151,7 @@ class Params:
         return all_values
 
     def integer(self, name: str, default: int | None = None) -> int | None:
-        """`BadParameterError` if it is there and no whole number."""
+        """Raises `BadParameterError` if it is present and not an integer."""
         value = self.get(name)
         if not value:
             return default
@@ -164,7 +164,7 @@ class Params:
 
 
 async def params(request: Request) -> Params:
-    """Read a call's parameters. `BadParameterError` for a body that is no form, JSON object or multipart."""
+    """Read a request's parameters. Raises `BadParameterError` for a malformed or too large body."""
     pairs = parse_qsl(request.url.query, keep_blank_values=True)
     body = await request.body()
     if len(body) > MAX_BODY:
@@ -197,5 +197,5 @@ def _flat(value: object) -> list[tuple[str, str]]:
 
 
 def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer."""
+    """A JSON response."""
     return Response(orjson.dumps(content), status, headers, media_type="application/json; charset=utf-8")

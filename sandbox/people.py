@@ -1,4 +1,4 @@
-"""Who lives here: a person is a function of a number, so that nobody has to be stored."""
+"""Simulated persons, computed from their number, so that none has to be stored."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,7 +40,7 @@ _LAST: dict[Language, tuple[tuple[str, str], ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with a name. `username` is unique; `following` and `followers` are theirs, for colour."""
+    """A simulated user. `username` is unique; `following` and `followers` are only shown on the profile."""
 
     number: int
     first: str
@@ -56,7 +56,7 @@ class Person:
 
 @lru_cache(maxsize=4096)
 def person(number: int, language: Language) -> Person:
-    """The person of that number; the same one every time."""
+    """The person with that number; always the same for the same arguments."""
     rng = Random(f"person:{number}")  # noqa: S311 - a name is no secret
     first, first_latin = rng.choice(_FIRST[language])
     last, last_latin = rng.choice(_LAST[language])

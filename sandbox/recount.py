@@ -1,8 +1,7 @@
-"""Add up from the ledger alone what the world must look like: the oracle of tests.
+"""Compute from the ledger alone what the world must look like: the test oracle.
 
-Nothing here knows the world or its clock; of the platforms, only what their communities' profiles say is counted
-there. Instants are milliseconds since 1970;
-what happened exactly at an instant has happened by then.
+It does not use the world or its clock; of the platforms it uses only their communities' profiles, which say what is
+counted. Instants are milliseconds since 1970; "at an instant" includes records of exactly that millisecond.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ class Counters:
 
     reactions: int = 0
     comments: int = 0
-    """All that stand, at any depth, or the direct answers that stand, as the platform counts."""
+    """Existing comments, at any depth or direct replies only, as the platform counts."""
     shares: int = 0
     views: int | None = None
-    """None where the platform shows none."""
+    """None if the platform does not count views."""
     reach: int | None = None
     saves: int = 0
     quotes: int = 0
@@ -41,7 +40,7 @@ class Tally:
 
     size: int = 0
     posts: dict[str, Counters] = field(default_factory=dict)
-    """The posts that stand, by id."""
+    """Existing posts, by id."""
 
 
 @dataclass(slots=True)
@@ -49,7 +48,7 @@ class _Folding:
     tally: Tally = field(default_factory=Tally)
     reactors: set[tuple[str, int]] = field(default_factory=set)
     above: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    """Comment → its post, and whether it counts there."""
+    """By comment: its post, and whether it is included in the post's count."""
 
 
 @cache
@@ -58,7 +57,7 @@ def _profiles() -> dict[str, Profile]:
 
 
 def until(records: Iterable[Record], at: int) -> Iterator[Record]:
-    """The records up to an instant."""
+    """The records up to and including an instant."""
     last = instants.text(at)
     for record in records:
         if record["at"] > last:
@@ -76,32 +75,32 @@ def tallies(records: Iterable[Record], at: int) -> dict[str, Tally]:
 
 
 def size(records: Iterable[Record], community: str, at: int) -> int:
-    """How many follow the community."""
+    """The community's number of followers at an instant."""
     return tallies(records, at)[community].size
 
 
 def counters(records: Iterable[Record], community: str, post: str, at: int) -> Counters | None:
-    """A post's figures; None if it does not stand."""
+    """A post's figures at an instant; None if the post does not exist then."""
     return tallies(records, at)[community].posts.get(post)
 
 
 def customer_messages(records: Iterable[Record], community: str, start: int, end: int) -> list[Record]:
-    """What customers wrote from `start` to before `end`, what they deleted later included, oldest first."""
+    """What customers wrote in [`start`, `end`), oldest first, including what was deleted later."""
     return _written(records, community, start, end, CUSTOMERS)
 
 
 def answers(records: Iterable[Record], community: str, start: int, end: int) -> list[Record]:
-    """What the community answered from `start` to before `end`: comments, mentions and messages.
+    """The community's replies in [`start`, `end`): comments, mentions and messages.
 
-    A direct message that names nobody reached nobody, and is left out.
+    Direct messages without a recipient (person 0) are left out.
     """
     return [one for one in _written(records, community, start, end, ("reply",)) if one.get("person") != 0]
 
 
 def answered(records: Iterable[Record], community: str, at: int) -> dict[str, str]:
-    """For each customer's message that was answered by `at`: when it first was.
+    """For each customer's message answered by `at`: its id and the time of the first answer.
 
-    A comment or mention is answered by a reply to it; direct messages by the next one to their writer.
+    A comment or mention is answered by a reply to it; direct messages by the next message to their author.
     """
     first: dict[str, str] = {}
     waiting: dict[int, list[str]] = {}

@@ -1,4 +1,4 @@
-"""Put a sandbox together, and serve it."""
+"""Build a sandbox and serve it."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ __all__ = ["Sandbox", "build", "serve"]
 log = logging.getLogger("sandbox")
 
 TICK: Final = 0.25
-"""Real seconds between two looks at what is due while nobody asks."""
+"""Real seconds between runs of due events while there are no requests."""
 
 
 @dataclass(slots=True)
 class Sandbox:
-    """One sandbox: an ASGI application and what is behind it."""
+    """One sandbox: its ASGI application, network and webhooks."""
 
     app: Faults
     network: Network
@@ -65,15 +65,14 @@ def build(
     wire_formats: Iterable[WireFormat] | None = None,
     alive: bool = True,
 ) -> Sandbox:
-    """A sandbox whose world is born now, or, where the ledger tells of one, that world taken up again.
+    """A sandbox with a new world, or, if `ledger` has records, with the world rebuilt from them.
 
-    `real` gives real seconds since 1970. Without a `tick` nothing happens unless somebody asks.
-    `callback_url` is where the events of platforms that call back go; `{platform}`, `{community}` and `{external_id}`
-    in it are filled in. `platforms` are those whose communities are founded, all unless told; a world that is taken
-    up again has those it had. `wires` are the wire formats to choose from, instead of those of all folders.
-    In a world that is not `alive` nothing has happened, and nothing happens by itself.
-    Raises `ForeignLedgerError` where the ledger was written by another seed or version, `ValueError` for a
-    platform that is not there.
+    `real` returns real seconds since 1970. `tick` is the interval in real seconds at which due events run; with None
+    they run only on requests. Webhook events are sent to `callback_url`, in which `{platform}`, `{community}` and
+    `{external_id}` are replaced. `platforms` limits a new world to these platforms (default: all). `wire_formats`
+    replaces those of all folders. Without `alive` there is no history and no simulated activity.
+    Raises `ForeignLedgerError` if the ledger was written with another seed or version, `ValueError` for an unknown
+    platform.
     """
     spoken = discover_wire_formats() if wire_formats is None else compatible(wire_formats)
     selected_communities = _selected_communities(spoken, platforms)
@@ -101,7 +100,7 @@ def build(
 
 
 def _lifespan(network: Network, tick: float | None, callback_url: str | None) -> Lifespan[Starlette]:
-    """What goes on as long as it is served."""
+    """The ASGI lifespan: webhook delivery, and a tick every `tick` real seconds unless None."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -119,7 +118,7 @@ def _lifespan(network: Network, tick: float | None, callback_url: str | None) ->
 
 
 def _selected_communities(wire_formats: Iterable[WireFormat], platforms: Collection[str] | None) -> set[str]:
-    """The keys of the communities of some platforms; `ValueError` for a platform that is not there."""
+    """The keys of the platforms' communities (None: all). Raises `ValueError` for an unknown platform."""
     all_profiles = profiles(wire_formats)
     for platform in platforms or ():
         if all(platform != profile.platform for profile in all_profiles):
@@ -128,7 +127,7 @@ def _selected_communities(wire_formats: Iterable[WireFormat], platforms: Collect
 
 
 def _head(ledger: Path) -> list[Record]:
-    """The ledger's first records: the world, and the communities it began with."""
+    """The ledger's first records: `world`, then one `community` each; empty for a new ledger."""
     records = read(ledger) if ledger.exists() else iter(())
     first = next(records, None)
     return [] if first is None else [first, *takewhile(lambda record: record["type"] == "community", records)]
@@ -137,7 +136,7 @@ def _head(ledger: Path) -> list[Record]:
 def _relive(
     world: World, wire_formats: tuple[WireFormat, ...], *, alive: bool
 ) -> tuple[Grants, Hooks, tuple[object, ...]]:
-    """Let the world come to where its ledger ends, or to its birth."""
+    """Replay the ledger, or for a new one simulate the history up to `born`."""
     past = world.ledger.recorded()
     begin = Simulation(world).begin if alive else world.write_beginning
     by_platform = {platform: wire for wire in wire_formats for platform in wire.platforms}
@@ -173,7 +172,7 @@ def _routes(wire: WireFormat, network: Network) -> list[Route]:
 
 
 def _configure(network: Network, url: str) -> None:
-    """Name the callback address to every community that calls back and has not been told of it."""
+    """Subscribe the callback URL for every community that sends webhook events and does not have it yet."""
     hooks = network.hooks
     for c in network.world.communities.values():
         if hooks.hook(c) is None:
@@ -191,19 +190,19 @@ async def _beat(network: Network, every: float) -> None:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, which lets a fault reach the connection to cut it."""
+    """uvicorn's protocol, extended to expose the transport, so that a fault can abort the connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         extensions: dict[str, dict[object, object]] = {}
         self.scope["extensions"] = extensions
-        extensions[TRANSPORT] = self.transport  # type: ignore[assignment]  # an extension may be anything
+        extensions[TRANSPORT] = self.transport  # type: ignore[assignment]  # an extension may be any object
 
 
 async def serve(sandbox: Sandbox, *, port: int, port_file: Path | None, with_parent: bool) -> None:
-    """Serve on 127.0.0.1 until SIGINT or SIGTERM, or with `with_parent` until stdin ends.
+    """Serve on 127.0.0.1 until SIGINT or SIGTERM, or with `with_parent` also until stdin is closed.
 
-    Port 0 is the one the port file tells of, if it is free, else any. `OSError` if `port` is taken.
+    Port 0 means the port in the port file if it is free, else any. Raises `OSError` if `port` is taken.
     """
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -226,13 +225,13 @@ async def serve(sandbox: Sandbox, *, port: int, port_file: Path | None, with_par
 
 
 def _earlier(port_file: Path | None) -> int:
-    """The port of last time, so that addresses someone has kept stay good; 0 if there was none."""
+    """The port in the port file, so that known URLs stay valid after a restart; 0 if there is none."""
     said = port_file.read_text().strip() if port_file is not None and port_file.exists() else ""
     return int(said) if said.isdecimal() and int(said) < 65536 else 0
 
 
 class _Server(uvicorn.Server):
-    """Tells its port once it answers."""
+    """Writes its port to the port file once it listens."""
 
     def __init__(self, config: uvicorn.Config, port_file: Path | None) -> None:
         super().__init__(config)
@@ -245,19 +244,19 @@ class _Server(uvicorn.Server):
 
 
 def _follow_parent(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
-    """End when stdin does: whoever started us holds its other end, and is gone."""
+    """Stop the server when stdin is closed, which happens when the parent process ends."""
 
     def wait() -> None:
         while os.read(sys.stdin.fileno(), 4096):
             pass
-        with contextlib.suppress(RuntimeError):  # the loop has ended before
+        with contextlib.suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(setattr, server, "should_exit", True)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that is never seen half-written."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}")
     draft.write_text(text)

@@ -1,7 +1,7 @@
-"""What happens by itself: people come and go, react, write, and now and then say thanks.
+"""Simulated activity: customers follow, unfollow, react, write, and sometimes say thanks.
 
-Every course of events has its own random numbers, seeded by what it is about, so that an effect
-from outside changes what follows from it and nothing else.
+Every process has its own random generator, seeded by its subject, so that an effect from outside
+changes only what follows from it.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class EventIntervals:
     message: float
     mention: float
     stir: float
-    """One more reaction, share, comment or view of something recent."""
+    """One more reaction, share, comment or view of a recent post."""
 
 
 BUSY: Final = EventIntervals(
@@ -42,15 +42,15 @@ BUSY: Final = EventIntervals(
 )
 
 _FEATURE: Final = {"engaging": 1.3, "user_generated": 1.1, "educational": 0.9, "promotional": 0.5}
-"""How much more than the average a category engages."""
+"""Factor of a category's engagement relative to the average."""
 _RARE: Final[dict[Activity, int]] = {"save": 6, "quote": 20}
-"""One in so many of those who react does this too."""
+"""One in this many of those who react does this too, at most."""
 _ANSWERED: Final = {"question": 0.85, "problem": 0.9, "thanks": 0.4, "other": 0.1}
-"""How often the community answered, before the story begins."""
+"""The share of messages that the community answered in the simulated history."""
 
 
 def calm(size: int) -> EventIntervals:
-    """An ordinary community, which is what the busy ones were before they became so."""
+    """The intervals of an ordinary community; busy ones also have them in their history."""
     return EventIntervals(
         follow=DAY / (size * 0.012), unfollow=DAY / (size * 0.005), post=20 * HOUR, message=18 * HOUR,
         mention=4 * DAY, stir=20 * MINUTE,
@@ -61,14 +61,14 @@ _Process: TypeAlias = Callable[[Community, Random], None]
 
 
 class Simulation:
-    """Sets a world going."""
+    """Schedules a world's activity."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         world.listeners.append(self._follow_up)
 
     def begin(self) -> None:
-        """Found the communities, and let each one's courses start."""
+        """Write the world's first records, and start each community's processes."""
         self._world.write_beginning()
         for community in self._world.communities.values():
             self._write_history(community)
@@ -82,13 +82,13 @@ class Simulation:
             if community.profile.busy:
                 self._repeat(community, "stir", self._stir, after=self._world.born)
 
-    # ── courses ───────────────────────────────────────────────────────────────────────────────
+    # ── processes ─────────────────────────────────────────────────────────────────────────────
 
     def _rng(self, *about: object) -> Random:
-        return Random(":".join(str(part) for part in (self._world.seed, *about)))  # noqa: S311 - a play, no secret
+        return Random(":".join(str(part) for part in (self._world.seed, *about)))  # noqa: S311 - simulation, not security
 
     def _repeat(self, c: Community, course: str, happening: _Process, after: int | None = None) -> None:
-        """Let something happen again and again, at random, at the community's pace."""
+        """Run `happening` repeatedly, at exponentially distributed intervals of the community's mean."""
         world, rng = self._world, self._rng(c.key, course)
         before, since = calm(c.profile.size), BUSY if c.profile.busy else calm(c.profile.size)
 
@@ -97,7 +97,7 @@ class Simulation:
                 next_at = at + int(rng.expovariate(1 / getattr(before, course)))
                 if next_at < world.born:
                     return next_at
-                at = world.born  # a random course has no memory: it starts afresh at the new pace
+                at = world.born  # the process is memoryless: restart at the new rate
             return at + int(rng.expovariate(1 / getattr(since, course)))
 
         def happen() -> None:
@@ -107,7 +107,7 @@ class Simulation:
         world.later(next_after(world.now if after is None else after), happen)
 
     def _write_history(self, c: Community) -> None:
-        """About one post a day by daylight, and for a busy community one just before the story begins."""
+        """Schedule about one post a day in daytime, and for a busy community two shortly before `born`."""
         world, rng = self._world, self._rng(c.key, "history")
         moments: list[int] = []
         for day in range(world.began + DAY, world.born - HOUR, DAY):
@@ -146,7 +146,7 @@ class Simulation:
         self._world.emit("mention", c, person=self._somebody(c, rng), text=self._phrase(c, rng, about), kind=about)
 
     def _stir(self, c: Community, rng: Random) -> None:
-        """Something recent gets one more sign of life."""
+        """Add a reaction, share, comment or view to a recent post."""
         if not c.posts:
             return
         recent = c.posts[-8:]
@@ -173,7 +173,7 @@ class Simulation:
                 self._be_thankful(record, c)
 
     def _engage(self, c: Community, post: Entry) -> None:
-        """Plan a post's reactions, shares, comments and views: most come early, the last after days."""
+        """Schedule a post's reactions, shares, comments and views: most soon, the last after days."""
         world, rng = self._world, self._rng(c.key, "post", post.id)
         audience = max(len(c.followers), 50)
         total = audience * 0.03 * _FEATURE.get(post.category, 1.0) * rng.lognormvariate(0, 0.45)
@@ -199,7 +199,7 @@ class Simulation:
                     world.later(post.at + _delay(own), partial(self._pick_out, habit, c, post.id, own))
 
     def _pick_out(self, habit: Activity, c: Community, post_id: int, rng: Random) -> None:
-        """Somebody saves or quotes a post."""
+        """Save or quote a post."""
         if post_id in c.wall:
             self._world.emit(habit, c, id=str(post_id), person=self._somebody(c, rng))
 
@@ -232,7 +232,7 @@ class Simulation:
     # ── conversations ─────────────────────────────────────────────────────────────────────────
 
     def _answer_as_of_old(self, record: Record, c: Community) -> None:
-        """Until the story begins the community answered most customers itself; from then on nobody does."""
+        """In the history before `born` the community answers most messages; after it, none."""
         world, rng = self._world, self._rng(c.key, "answer", record["type"], record["id"])
         topic = cast("texts.Kind", record.get("kind", "other"))
         at = world.now + max(int(rng.lognormvariate(log(25 * MINUTE), 1.0)), MINUTE)
@@ -252,7 +252,7 @@ class Simulation:
         world.later(at, answer)
 
     def _be_thankful(self, record: Record, c: Community) -> None:
-        """Half of those who get an answer say thanks, a minute or three later."""
+        """After half of the replies the customer says thanks, one to three minutes later."""
         world, rng = self._world, self._rng(c.key, "thanks", record["via"], record["id"])
         if rng.random() > 0.5:
             return
@@ -284,14 +284,14 @@ class Simulation:
         return texts.customer(rng, c.profile.theme, c.profile.language, about)
 
     def _somebody(self, c: Community, rng: Random) -> int:
-        """Mostly a follower, sometimes a stranger."""
+        """A random person: mostly a follower, sometimes not."""
         if len(c.followers) and rng.random() < 0.85:
             return c.followers.pick(rng)
         return c.number_of(900_000 + rng.randrange(50_000))
 
 
 def _delay(rng: Random) -> int:
-    """How long after a post somebody reacts: two thirds within the first hour or so, a few after days."""
+    """A random delay after a post, in milliseconds: mostly within an hour, rarely days."""
     dice = rng.random()
     mean = 22 * MINUTE if dice < 0.68 else 3 * HOUR if dice < 0.95 else 30 * HOUR
     return 2 * SECOND + int(rng.expovariate(1 / mean))

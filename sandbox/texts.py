@@ -201,27 +201,27 @@ _ANSWERS: dict[Language, dict[Kind, tuple[str, ...]]] = {
 
 
 def category(rng: Random) -> Category:
-    """A category, in about the shares of a working content plan."""
+    """A random category, weighted like a typical content plan."""
     return rng.choices(CATEGORIES, _CATEGORY_WEIGHTS)[0]
 
 
 def kind(rng: Random) -> Kind:
-    """What a customer writes about."""
+    """The random kind of a customer's message."""
     return rng.choices(KINDS, _KIND_WEIGHTS)[0]
 
 
 def post(rng: Random, theme: Theme, language: Language, of: Category, name: str) -> str:
-    """A post of that category; `name` is a guest's."""
+    """A post's text in that category; `name` is inserted as a guest's name."""
     return _filled(rng, rng.choice(_POSTS[theme, language][of]), theme, language, name)
 
 
 def customer(rng: Random, theme: Theme, language: Language, of: Kind) -> str:
-    """A customer's words."""
+    """The text of a customer's message."""
     return _filled(rng, rng.choice(_CUSTOMER[language][of]), theme, language, "")
 
 
 def answer(rng: Random, theme: Theme, language: Language, to: Kind) -> str:
-    """The community's answer to a customer's words."""
+    """The text of the community's reply to a message of that kind."""
     return _filled(rng, rng.choice(_ANSWERS[language][to]), theme, language, "")
 
 

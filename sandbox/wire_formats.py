@@ -1,6 +1,6 @@
-"""Find the wire formats that the platforms' folders declare, and see that no two claim the same.
+"""Find the wire formats that the platforms' folders declare, and check them for conflicts.
 
-Nothing that a folder imports may import this module, which imports all folders.
+This module imports all folders, so nothing that a folder imports may import it.
 """
 
 import importlib
@@ -14,14 +14,14 @@ from sandbox.network import WireFormat
 
 
 class WireFormatError(RuntimeError):
-    """A folder declares no wire format, or two wire formats claim the same."""
+    """A folder declares no wire format, or two wire formats conflict."""
 
 
 @cache
 def discover_wire_formats() -> tuple[WireFormat, ...]:
     """The wire formats of all folders, in the order of their communities' numbers.
 
-    Raises `WireError` for a folder without one, or for two that claim the same.
+    Raises `WireFormatError` for a folder without one, or for a conflict (see `compatible`).
     """
     package = importlib.import_module("sandbox")
     formats: list[WireFormat] = []
@@ -35,7 +35,10 @@ def discover_wire_formats() -> tuple[WireFormat, ...]:
 
 
 def compatible(wire_formats: Iterable[WireFormat]) -> tuple[WireFormat, ...]:
-    """The wire formats in the order of their communities' numbers; `WireError` if two claim the same."""
+    """The wire formats, sorted by their communities' numbers.
+
+    Raises `WireFormatError` if two share a path prefix or platform, or two communities a number or key.
+    """
     ordered = tuple(sorted(wire_formats, key=lambda wire: min(profile.number for profile in wire.profiles)))
     for one, other in combinations(ordered, 2):
         for own_prefix in one.prefixes:

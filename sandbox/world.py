@@ -1,8 +1,8 @@
-"""The world: a fold of ledger records, and the queue of what will happen next.
+"""The world: state computed from ledger records, and the queue of scheduled events.
 
-Whatever changes is first a record, then applied from that record alone; so the ledger always adds
-up to the state. Nothing here reads a clock: `advance` is told how far to go. With the same seed,
-birth and accepted effects, the world is the same, however often it is asked and in what steps.
+Every change is written as a record and applied from that record alone, so the ledger determines the
+state. Nothing here reads a clock: the caller passes the time to `advance`. The same seed, `born` and
+accepted effects give the same world, however many requests there are and in what steps it advances.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sandbox.entities import Community, Dialog, Entry, EntryKind, Media, Notice,
 from sandbox.ledger import Fields, ForeignLedgerError, Ledger, Origin, Record
 
 MAX_POSTS: Final = 500
-"""Older posts of a community are forgotten, with their comments, so that memory is bounded."""
+"""A community's older posts are removed with their comments, to bound memory."""
 MAX_MENTIONS: Final = 2000
 MAX_DIALOGS: Final = 1500
 MAX_DIALOG: Final = 400
@@ -38,7 +38,7 @@ RecordListener: TypeAlias = Callable[[Record, Community], None]
 
 
 class World:
-    """All communities, at one instant."""
+    """All communities at virtual time `now`."""
 
     def __init__(
         self,
@@ -56,23 +56,23 @@ class World:
         self.ledger = ledger
         self.communities = {profile.key: Community(profile) for profile in profiles}
         self.listeners: list[RecordListener] = []
-        """Told of every record after it was applied."""
+        """Called with every record after it was applied."""
         self.keys: OrderedDict[str, Record] = OrderedDict()
-        """Idempotency keys and what they made, oldest first."""
+        """Records by idempotency key, oldest first."""
         self._queue: list[tuple[int, int, ScheduledAction]] = []
         self._turn = count()
         self._notice = count(1)
         self._flakes: defaultdict[str, count[int]] = defaultdict(count)
-        """By platform, so that one more platform changes no ids of the others."""
+        """By platform, so that adding a platform does not change the ids of others."""
 
     # ── time ──────────────────────────────────────────────────────────────────────────────────
 
     def later(self, at: int, happening: ScheduledAction) -> None:
-        """Let something happen at `at`; what is due already happens one millisecond from now."""
+        """Schedule `happening` at `at` (milliseconds), at the earliest one millisecond from now."""
         heapq.heappush(self._queue, (max(at, self.now + 1), next(self._turn), happening))
 
     def advance(self, to: int) -> None:
-        """Let everything happen up to and with `to`, in order. An earlier `to` changes nothing."""
+        """Run everything scheduled up to and including `to`, in order. No effect if `to` is in the past."""
         queue = self._queue
         while queue and queue[0][0] <= to:
             at, _, happening = heapq.heappop(queue)
@@ -84,7 +84,7 @@ class World:
     # ── change ────────────────────────────────────────────────────────────────────────────────
 
     def write_beginning(self) -> None:
-        """Write how the world began. `ForeignLedgerError` where the ledger tells of another one."""
+        """Write the first records. Raises `ForeignLedgerError` if the ledger is of another world."""
         self.ledger.append(
             Record(
                 n=0, at=instants.text(self.began), type="world", origin="world",
@@ -95,11 +95,11 @@ class World:
             self.emit("community", community, id=community.profile.external_id, count=community.profile.size)
 
     def note(self, event: str, community: Community | None = None, /, **fields: Unpack[Fields]) -> None:
-        """Write down something that changes nothing in the world."""
+        """Write a record that changes nothing in the world."""
         self.ledger.append(self._record(event, community, "note", fields))
 
     def emit(self, event: str, community: Community, /, origin: Origin = "world", **fields: Unpack[Fields]) -> Record:
-        """Let something happen now: write it down, then apply it, then tell the listeners."""
+        """Write a record at `now`, apply it, call the listeners, and return it."""
         record = self._record(event, community, origin, fields)
         made = _CREATES.get(event) or (record["via"] if event == "reply" else None)
         if made is not None:
@@ -115,11 +115,11 @@ class World:
         return record
 
     def replay(self, record: Record) -> None:
-        """Let an effect of an earlier process happen again. `token` and the like change nothing here."""
+        """Emit a record of an earlier process again. Raises `ForeignLedgerError` for an unknown community."""
         fields: Fields = {}
         for name in Fields.__annotations__:
             if name in record and name != "id":
-                fields[name] = record[name]  # type: ignore[literal-required]  # the names are the keys
+                fields[name] = record[name]  # type: ignore[literal-required]  # names are the keys
         if record["type"] not in _CREATES and record["type"] != "reply" and "id" in record:
             fields["id"] = record["id"]
         community = self.communities.get(record.get("community", ""))
@@ -128,7 +128,7 @@ class World:
         self.emit(record["type"], community, record["origin"], **fields)
 
     def entry(self, community: Community, entry_id: int) -> Entry | None:
-        """What stands on the wall under this id; None if nothing does (any more)."""
+        """The wall's entry with this id; None if it does not exist or is deleted."""
         entry = community.wall.get(entry_id)
         return None if entry is None or entry.deleted else entry
 
@@ -300,7 +300,7 @@ class World:
 
     @staticmethod
     def _drop_tree(c: Community, entry_id: int) -> None:
-        """Something goes, with everything that answers it."""
+        """Remove an entry and all replies below it."""
         below = [entry_id]
         while below:
             entry = c.wall.pop(below.pop(), None)
@@ -310,7 +310,7 @@ class World:
                 below.extend(entry.replies)
 
     def _drop_comment(self, c: Community, entry_id: int) -> None:
-        """A deleted comment goes; one with answers stays as a gap, as long as they do."""
+        """Delete a comment; one with replies stays as an empty placeholder until they are gone."""
         entry = c.wall.get(entry_id)
         if entry is None or entry.deleted:
             return
@@ -329,7 +329,7 @@ class World:
 
     @staticmethod
     def _restore_comment(record: Record, c: Community) -> None:
-        """A deleted comment is where it was, if what it stands under still is."""
+        """Put a deleted comment back in its place, if its post and parent still exist."""
         post, parent = int(record["post"]), int(record["parent"]) if "parent" in record else None
         root_entry, above = c.wall.get(post), c.wall.get(post if parent is None else parent)
         if root_entry is None or above is None:

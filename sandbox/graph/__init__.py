@@ -1,12 +1,12 @@
-"""Meta's Graph API v26.0 for Facebook Pages and Instagram, as far as a back office reads and writes them.
+"""Meta's Graph API v26.0 for Facebook Pages and Instagram: posts, comments, messages, insights and webhooks.
 
-Two Pages and two accounts on Instagram, all managed through one application. An account is reached in two ways: with
-the token of the Page it is connected to (`community`), and with one of Instagram's own login (`user`). Unlike
-Meta it fetches no picture from its address, takes hooks by plain http, asks for the challenge after it took the
-address, and lists all messages of a conversation with their texts. Comments are never ranked.
+Two Pages and two Instagram accounts, all managed through one application. An account accepts two kinds of tokens:
+that of the Page it is connected to (`community`), and one of Instagram Login (`user`). Unlike Meta it does not
+download pictures, accepts plain http webhook URLs, sends the challenge after accepting the URL, and lists all
+messages of a conversation with their texts. Comments are never ranked.
 
-Unverified: the order of an Instagram comment's answers; HTTP's status of most errors; which permission's absence
-gives which code; that `subscribed_apps` of an account needs no more than its Page's.
+Unverified: the order of replies to an Instagram comment; the HTTP status of most errors; which error code a missing
+permission gives; that `subscribed_apps` of an account needs only its Page's permissions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Graph's one door: a node, an edge of it, or a batch of such calls; and the doors where tokens are fetched."""
+"""The Graph endpoint (a node, an edge, or a batch of requests), and the token endpoints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sandbox.graph.state import GraphState
 from sandbox.network import Network, bearer, json_response
 
 AT_ONCE: Final = 50
-"""Calls of one batch."""
+"""Maximum number of requests in a batch."""
 
 GRAPH: Final = Graph({
     "page": pages.PAGE, "managed": pages.MANAGED, "post": pages.POST, "comment": pages.COMMENT, "photo": pages.PHOTO,
@@ -38,7 +38,7 @@ def routes(network: Network) -> list[Route]:
         try:
             params, files = await parameters(request)
             path = tuple(part for part in request.url.path.removeprefix(f"/{VERSION}").split("/") if part)
-            # A POST may say that it is another method, as Facebook's own libraries do.
+            # The parameter `method` overrides POST, as Facebook's own libraries use it.
             method = params["method"].upper() if request.method == "POST" and "method" in params else request.method
             if path in oauth.DOORS:
                 return json_response(oauth.DOORS[path](network, _with_token(request, params)), headers=headers)
@@ -66,7 +66,7 @@ def _with_token(request: Request, params: Mapping[str, str]) -> Mapping[str, str
 
 
 def _cost(call: Call) -> int:
-    """Each call of a batch is counted."""
+    """The number of requests to count; each one of a batch counts."""
     batch = call.params.get("batch", "")
     return max(batch.count('"relative_url"'), 1)
 
@@ -80,7 +80,7 @@ def _of_page(call: Call) -> bool:
 
 def _carried(call: Call) -> Json:
     if "ids" in call.params:
-        # Since v26.0, whatever version is asked for; it comes as a server's error.
+        # Since v26.0, in every requested version; with status 500.
         raise GraphError(
             100, "The ids query parameter is deprecated in v26.0+", kind="FacebookApiException", status=500
         )
@@ -116,14 +116,14 @@ def _edge(call: Call, node: Node, edge: str) -> Json:
 
 
 def _render(call: Call, made: Node | Json) -> Json:
-    """What a change answers: the id of what it made, with the fields asked for."""
+    """The response to a change: the new node's id, and the fields requested."""
     if isinstance(made, Node):
         return GRAPH.node(call, made, parsed(call.get("fields")) if call.get("fields") else ())
     return made
 
 
 def _batch(call: Call) -> list[Json]:
-    """`POST /` with `batch`: each call has an answer of its own, whatever becomes of the others."""
+    """`POST /` with `batch`: one response per request; a failed one does not affect the others."""
     part_request = call.structure("batch")
     if not isinstance(part_request, list) or not part_request:
         raise invalid("The batch parameter is required.")
@@ -152,11 +152,11 @@ def _part(call: Call, part_request: Mapping[str, object]) -> Json:
     return part_response
 
 
-# ── what stands under an id ───────────────────────────────────────────────────────────────────────
+# ── nodes by id ───────────────────────────────────────────────────────────────────────────────────
 
 
 def _find_node(call: Call, node_id: str) -> Node:
-    """The node of an id that this token may see."""
+    """The node with this id. Raises `GraphError` if it does not exist or the token may not see it."""
     c = call.caller.own
     if c is None:
         if node_id in {ids.APP, "app"} and call.network.world.communities:
@@ -228,7 +228,7 @@ def _of_account(call: Call, c: Community, node_id: str) -> Node | None:
 
 
 def _mail(c: Community, node_id: str) -> Node | None:
-    """A conversation or a message."""
+    """The conversation or message with this id; None if there is none."""
     for dialog in c.dialogs.values():
         if ids.thread(c, dialog.number) == node_id:
             return mail.thread(c, dialog)

@@ -1,4 +1,4 @@
-"""One call of Graph: its parameters, its token, and what that may do."""
+"""A Graph request: its parameters, its token, and the token's permissions."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ MAX_BODY: Final = 20 * 1024 * 1024
 
 
 def app_secret(world: World) -> str:
-    """The application's, with which proofs are made and events are signed."""
+    """The application's secret, used for `appsecret_proof` and to sign webhook events."""
     return hashlib.sha256(f"{world.seed}:graph:app".encode()).hexdigest()[:32]
 
 
 def verify_token(world: World) -> str:
-    """The word that the application's dashboard has for its hook."""
+    """The default verify token of the application's webhook."""
     return hashlib.sha256(f"{world.seed}:graph:verify".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A file that came with the call."""
+    """An uploaded file."""
 
     content: bytes = field(repr=False)
     media_type: str
@@ -44,7 +44,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose token a call is made with."""
+    """The owner of the request's token."""
 
     token: str = field(repr=False)
     grant: Grant | None
@@ -53,18 +53,18 @@ class Caller:
 
     @property
     def is_page(self) -> bool:
-        """The token of a Page, its own or the one that an account on Instagram is connected to."""
+        """Whether it is a Page token, of the Page itself or of the one an Instagram account is connected to."""
         return self.grant is not None and self.grant.kind == "community"
 
     @property
     def is_instagram_login(self) -> bool:
-        """A token of Instagram's own login, for graph.instagram.com."""
+        """Whether it is a token of Instagram Login, for graph.instagram.com."""
         return self.own is not None and ids.is_instagram(self.own) and not self.is_page
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call whose token is good."""
+    """A request whose token is valid."""
 
     network: Network
     caller: Caller
@@ -84,7 +84,7 @@ class Call:
         return self.get(name, default).lower() in {"1", "true", "yes"}
 
     def structure(self, name: str) -> object:
-        """A list or object in a parameter; None where it is not there."""
+        """A JSON parameter, decoded; None if absent. Raises `GraphError` 100 for invalid JSON."""
         if name not in self.params:
             return None
         try:
@@ -93,7 +93,7 @@ class Call:
             raise invalid(f"param {name} must be valid JSON.") from None
 
     def needs(self, *scopes: str, code: int = 10) -> None:
-        """A permission, or one that means the same where people log in another way."""
+        """Raise `GraphError` with `code` unless the token has one of these equivalent scopes."""
         if self.caller.grant is not None and not self.caller.grant.scopes & set(scopes):
             if code == 100:
                 raise invalid(
@@ -105,13 +105,13 @@ class Call:
             raise GraphError(code, f"(#{code}) This endpoint requires the '{scopes[0]}' {said}.")
 
     def needs_page(self) -> None:
-        """What a person's token may not, a Page's may."""
+        """Raise `GraphError` 190 for a Facebook user's token."""
         if not self.caller.is_page and not self.caller.is_instagram_login:
             raise GraphError(190, "(#190) This method must be called with a Page Access Token")
 
 
 def authenticate(network: Network, params: Mapping[str, str], token: str) -> Caller:
-    """Whose token it is; the errors Graph gives for one that is missing or not good."""
+    """The token's owner. Raises `GraphError` if the token is missing, unknown, expired or revoked."""
     if not token:
         raise GraphError(104, "An access token is required to request this resource.")
     if proof := params.get("appsecret_proof"):
@@ -129,7 +129,7 @@ def authenticate(network: Network, params: Mapping[str, str], token: str) -> Cal
 
 
 async def parameters(request: Request) -> tuple[dict[str, str], dict[str, Picture]]:
-    """The parameters and files of a call, from its query and a form, JSON or multipart body."""
+    """A request's parameters and files. Raises `GraphError` 100 for a malformed or too large body."""
     values = dict(parse_qsl(request.url.query, keep_blank_values=True))
     files: dict[str, Picture] = {}
     body = await request.body()

@@ -1,6 +1,6 @@
 """Graph's errors: `{"error": {message, type, code, error_subcode, fbtrace_id}}`.
 
-Sources: the error handling guide, the recordings; the texts of subcodes from what clients have seen.
+Sources: the error handling guide, the recordings; the texts of subcodes from clients' reports.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ KNOWN: Final[dict[str, tuple[str, int]]] = {
     "80002": ("There have been too many calls to this Instagram account. Wait a bit and try again.", 400),
     "80006": ("There have been too many calls to this Messenger account. Wait a bit and try again.", 400),
 }
-"""By code, or code and subcode: the message, and HTTP's status."""
+"""By code, or code and subcode: the message and the HTTP status."""
 _PASSING: Final = frozenset({1, 2, 4, 17, 32, 613})
 
 
 class GraphError(Exception):
-    """The call fails with this code; without a message it is the usual one."""
+    """The request fails with this code; the default message is the usual one."""
 
     def __init__(
         self, code: int, message: str = "", *, subcode: int | None = None, kind: str = OAUTH, status: int | None = None
@@ -70,7 +70,7 @@ class GraphError(Exception):
 
 
 def fault(code: int | str) -> Response:
-    """An error by its code, or by `code/subcode`."""
+    """The error response for a code or `code/subcode`. Raises `ValueError` for an unknown one."""
     if str(code) not in KNOWN:
         raise ValueError(f"Graph has no error {code} here; there are {', '.join(KNOWN)}")
     number, _, sub = str(code).partition("/")
@@ -79,7 +79,7 @@ def fault(code: int | str) -> Response:
 
 
 def gone(object_id: str, doing: str = "get") -> GraphError:
-    """Nothing stands under an id, or nothing that this token may see."""
+    """The error for an id that does not exist or that the token may not see."""
     said = (
         f"Unsupported {doing} request. Object with ID '{object_id}' does not exist, cannot be loaded due to missing "
         "permissions, or does not support this operation. Please read the Graph API documentation at "

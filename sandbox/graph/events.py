@@ -1,4 +1,4 @@
-"""Events: `X-Hub-Signature-256` over the raw bytes, with the application's secret; several changes in one call."""
+"""Webhook events: signed with the application's secret (`X-Hub-Signature-256`), several changes per request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sandbox.world import World
 
 
 def _confirmation(world: World, one: Subscription, c: Community) -> Delivery:
-    """The address has to know the word, and to say the challenge."""
+    """The verification request; accepted if the response is 200 with the challenge as its body."""
     challenge = str(int(hashlib.sha256(f"{world.seed}:{c.key}:{one.id}".encode()).hexdigest()[:8], 16))
     return Delivery(
         name=f"challenge-{one.id}", kind="challenge", method="GET",
@@ -45,7 +45,7 @@ def _events(world: World, one: Subscription, c: Community, record: Record) -> It
 
 
 def _page(c: Community, record: Record) -> tuple[str, Json]:
-    """The kind of a record's event, and its entry; an empty one where it is none."""
+    """The event's kind and entry for a record; an empty entry if there is no event."""
     match record["type"]:
         case "facebook_reactions":
             payloads = [_feed(_reaction(c, one)) for one in _changes(record) if _stands(c, one)]
@@ -141,7 +141,7 @@ def _sender(c: Community, number: int | None) -> Json:
 
 
 def _account(c: Community, record: Record) -> tuple[str, Json]:
-    """Posts and reactions are nothing to Instagram's hooks, nor is what was deleted."""
+    """As `_page`; Instagram sends no events for posts, reactions and deletions."""
     match record["type"]:
         case "mention":
             value: Json = {"media_id": instagram.tagged(c, c.wall[int(record["id"])]).id}
@@ -158,7 +158,7 @@ def _account(c: Community, record: Record) -> tuple[str, Json]:
 
 
 def _payload(c: Community, entry: Entry) -> Json:
-    """When it was written is not said."""
+    """A comment's change; it has no timestamp."""
     name = c.key if entry.person is None else person(entry.person, c.profile.language).username
     writer: Json = {
         "id": c.profile.external_id if entry.person is None else ids.person(c, entry.person),
@@ -180,7 +180,7 @@ def _payload(c: Community, entry: Entry) -> Json:
 
 
 def _mailed(c: Community, record: Record) -> tuple[str, Json]:
-    """A customer's message, or the echo of one of ours; to nobody in particular it is none."""
+    """A customer's message or the echo of our own; empty for one without a recipient."""
     entry = c.mail[int(record["id"])]
     if not entry.peer:
         return "messages", {}

@@ -1,4 +1,4 @@
-"""Ids as Meta's look: numbers of 15 to 19 digits, made from the world's, both ways."""
+"""Ids that look like Meta's, numbers of 15 to 19 digits, converted from and to the world's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from sandbox.entities import PEOPLE_PER_COMMUNITY, Community
 
 APP: Final = "2400350000000001"
-"""The application that all tokens were given to."""
+"""The id of the application that all tokens belong to."""
 
 STORY: Final = "1221"
 PHOTO: Final = "1222"
@@ -31,27 +31,27 @@ def is_instagram(c: Community) -> bool:
 
 
 def page(c: Community) -> str:
-    """The Page; for an account on Instagram the one that it is connected to."""
+    """The Page's id; for an Instagram account, that of the Page it is connected to."""
     return f"{100_000_000_000_000 + c.profile.number}"
 
 
 def user(c: Community) -> str:
-    """The person who manages it."""
+    """The id of the user who manages the community."""
     return f"{10_220_000_000_000_000 + c.profile.number}"
 
 
 def app_scoped(c: Community) -> str:
-    """An account, as Instagram's own login alone tells of it to one application."""
+    """An account's app-scoped id, used only with Instagram Login."""
     return f"{27_000_000_000_000_000 + c.profile.number}"
 
 
 def person(c: Community, number: int) -> str:
-    """A customer, as this Page or account knows them."""
+    """A customer's id, scoped to this Page or account."""
     return str((_IGSID if is_instagram(c) else _PSID) + number)
 
 
 def number_of(c: Community, text: str) -> int | None:
-    """The customer's number; None for somebody whom this community does not know."""
+    """The inverse of `person`; None for an id that is not of this community."""
     if not text.isascii() or not text.isdecimal():
         return None
     number = int(text) - (_IGSID if is_instagram(c) else _PSID)
@@ -63,7 +63,7 @@ def make(kind: str, c: Community, number: int) -> str:
 
 
 def read(text: str, communities: Iterable[Community]) -> tuple[str, Community, int] | None:
-    """The kind, the community and the world's number of an id that `make` made."""
+    """The inverse of `make`: kind, community and the world's number; None for anything else."""
     parts = _NUMBER.fullmatch(text) if text.isascii() else None
     if parts is None:
         return None
@@ -96,7 +96,7 @@ def coded(text: str) -> str:
 
 
 def decoded(text: str) -> str:
-    """Empty for what was never coded."""
+    """The inverse of `coded`; empty for invalid text."""
     try:
         return urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode()
     except (Base64Error, ValueError):

@@ -1,4 +1,4 @@
-"""Insights: lifetime figures of a post, settled once a day and a day late."""
+"""Insights: a post's lifetime figures, updated once a day and available after a day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.graph.nodes import Args, Json, Node
 from sandbox.graph.state import Figures, GraphState
 
 ENOUGH_LIKES: Final = 100
-"""A Page with fewer has no insights."""
+"""A Page with fewer followers has no insights."""
 
 Figure: TypeAlias = Callable[[Figures], object]
 
@@ -23,7 +23,7 @@ POST: Final[Mapping[str, Figure]] = {
     "post_reactions_like_total": lambda counts: counts.reactions,
     "post_reactions_by_type_total": lambda counts: {"like": counts.reactions},
 }
-"""What Facebook counts of a post. `post_impressions` and its like were retired in 2025 and 2026."""
+"""Facebook's post metrics. `post_impressions` and similar ones were retired in 2025 and 2026."""
 MEDIA: Final[Mapping[str, Figure]] = {
     "views": lambda counts: counts.views,
     "total_views": lambda counts: counts.views,
@@ -42,17 +42,17 @@ MEDIA: Final[Mapping[str, Figure]] = {
     "profile_visits": lambda counts: counts.reach // 20,
     "profile_activity": lambda counts: counts.reach // 50,
 }
-"""What Instagram counts of media of the feed."""
+"""Instagram's metrics of feed media."""
 ELSEWHERE: Final = frozenset({
     "crossposted_views", "facebook_views", "ig_reels_avg_watch_time", "ig_reels_video_view_total_time", "link_clicks",
     "navigation", "reels_skip_rate", "replies",
 })  # fmt: skip
-"""Metrics there are, but not of media of the feed."""
+"""Metrics that exist, but not for feed media."""
 
 
 def of_post(call: Call, node: Node, args: Args) -> Json:
     names = _names(args)
-    if not names or any(name not in POST for name in names):  # names are looked at before permissions
+    if not names or any(name not in POST for name in names):  # names are checked before permissions
         raise invalid("The value must be a valid insights metric")
     call.needs_page()
     call.needs("read_insights")
@@ -86,7 +86,7 @@ def _names(args: Args) -> list[str]:
 
 
 def _render(call: Call, node: Node, figures: Mapping[str, Figure]) -> Json:
-    """What is not there yet is an empty list."""
+    """The figures; an empty list if there are none yet."""
     if not isinstance(node.what, Entry):
         raise GraphError(100, "(#100) Insights data is not available for media within an album.")
     counts = call.network.extra_state(GraphState).settled(node.c, node.entry)

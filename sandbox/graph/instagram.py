@@ -1,4 +1,4 @@
-"""Instagram: accounts, their media, comments, and what is made ready to be published."""
+"""Instagram: accounts, their media, comments and containers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SITE: Final = "https://www.instagram.com"
 
 
 def account(call: Call, c: Community) -> Node:
-    """Its `id` is another one where Instagram's own login is used; both are good in addresses."""
+    """The account's node. With Instagram Login its `id` differs; both ids are accepted in paths."""
     return Node("account", ids.app_scoped(c) if call.caller.is_instagram_login else c.profile.external_id, c)
 
 
@@ -62,7 +62,7 @@ def _basic(call: Call) -> None:
 
 
 def _login(call: Call, value: object) -> object:
-    """A field that there is at graph.instagram.com alone."""
+    """A field that exists only at graph.instagram.com."""
     return value if call.caller.is_instagram_login else ABSENT
 
 
@@ -90,7 +90,7 @@ def _listed(call: Call, node: Node, args: Args) -> Listing:
 
 
 def _tags(call: Call, node: Node, _: Args) -> Listing:
-    """What others published of the account, newest first."""
+    """Media of others that mention the account, newest first."""
     call.needs("instagram_manage_comments", "instagram_business_manage_comments")
     items: list[tuple[int, Node | Json]] = [
         (one.id, tagged(node.c, one))
@@ -106,7 +106,7 @@ def _nothing(call: Call, _: Node, __: Args) -> Listing:
 
 
 def _limit(call: Call, node: Node, args: Args) -> Listing:
-    """How many posts were published through the API within a day, of how many there may be."""
+    """The posts published through the API in 24 hours, and the limit."""
     call.needs("instagram_content_publish", "instagram_business_content_publish")
     kept = call.network.extra_state(GraphState)
     content: Json = {"quota_usage": kept.published(node.c)}
@@ -117,7 +117,7 @@ def _limit(call: Call, node: Node, args: Args) -> Listing:
 
 
 def _comments(call: Call, node: Node, _: Args) -> Listing:
-    """Newest first, answers not among them; there is no `since`."""
+    """Top-level comments, newest first; `since` is not supported."""
     call.needs("instagram_manage_comments", "instagram_business_manage_comments")
     c = node.c
     tops = {one.id: one for one in comments_of(c, node.entry) if head(c, one) is one}
@@ -125,7 +125,7 @@ def _comments(call: Call, node: Node, _: Args) -> Listing:
 
 
 def _replies(call: Call, node: Node, _: Args) -> Listing:
-    """Oldest first. An answer to an answer stands beside it."""
+    """Replies, oldest first, as one level: a reply to a reply is listed beside it."""
     call.needs("instagram_manage_comments", "instagram_business_manage_comments")
     return Listing([(one.id, comment(node.c, one)) for one in thread(node.c, node.entry)], most=50)
 
@@ -207,7 +207,7 @@ CHILD: Final = Kind(
         "username": lambda _, node: node.c.key,
     },
 )
-"""A picture of a carousel, of which nothing is counted."""
+"""A picture of a carousel; it has no metrics."""
 
 TAGGED: Final = Kind(
     "IGMedia",
@@ -222,7 +222,7 @@ TAGGED: Final = Kind(
         "comments_count": lambda _, node: len(node.entry.replies),
     },
 )
-"""Somebody else's media, with the account in it."""
+"""Another user's media that mentions the account."""
 
 COMMENT: Final = Kind(
     "IGComment",

@@ -1,4 +1,4 @@
-"""Limits: an hour's calls of the application or of a person, a day's of a Page or an account; headers tell of them."""
+"""Rate limits: hourly per application or user, daily per Page or account; reported in response headers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LIMITS: Final = {
     "publish_daily": 100,
     "container_seconds": 0,
 }
-"""Meta gives 200 calls an hour for each user, and 4,800 a day for each engaged person of a Page or account."""
+"""Meta allows 200 requests an hour per user, and 4,800 a day per engaged user of a Page or account."""
 
 
 def counted(network: Network, caller: Caller, calls: int, *, of_page: bool) -> tuple[dict[str, str], GraphError | None]:
-    """Count so many calls: the headers that tell of it, and the error if they are too many.
+    """Count `calls` requests; returns the usage headers, and the error if the limit is exceeded, else None.
 
-    A person's calls about a Page fail with another code than others (`of_page`).
+    With `of_page` a user's requests about a Page fail with code 32 instead of 17.
     """
     if caller.own is None:
         allowance = network.counter.window("graph/app", network.limits["graph_app_calls"], HOUR, cost=calls)

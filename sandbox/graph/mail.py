@@ -1,4 +1,4 @@
-"""Direct messages: Messenger's with a Page, Instagram's with an account, whose Page is another door to the same."""
+"""Direct messages: a Page's on Messenger, an Instagram account's through the account or its Page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.ledger import Fields
 from sandbox.people import person
 
 LIMITS: Final = {"facebook": 2000, "instagram": 1000}
-"""Characters of a message on Messenger; bytes on Instagram."""
+"""Maximum length of a message: characters on Messenger, bytes on Instagram."""
 
 
 def thread(c: Community, dialog: Dialog) -> Node:
@@ -26,7 +26,7 @@ def message(c: Community, entry: Entry) -> Node:
 
 
 def conversations(call: Call, node: Node, args: Args) -> Listing:
-    """`GET /{page}/conversations`: those that were written in last come first."""
+    """`GET /{page}/conversations`, most recently active first."""
     _may(call, node.c)
     _slowly(call, node.c)
     platform = args.get("platform", "instagram" if call.caller.is_instagram_login else "messenger").lower()
@@ -50,7 +50,7 @@ def messages(call: Call, node: Node, _: Args) -> Listing:
 
 
 def send(call: Call, node: Node) -> Json:
-    """`POST /{page}/messages`: within a day of what the customer wrote; a person may take a week."""
+    """`POST /{page}/messages`, within a day of the customer's last message; a week with the tag `HUMAN_AGENT`."""
     _may(call, node.c)
     c, text = node.c, _text(call, node.c)
     to = call.structure("recipient")
@@ -93,7 +93,7 @@ def _slowly(call: Call, c: Community) -> None:
 
 
 def people(c: Community, person_number: int | None) -> Json:
-    """Somebody in a conversation; the community itself for None."""
+    """A participant of a conversation; None is the community itself."""
     if ids.is_instagram(c):
         name = c.key if person_number is None else person(person_number, c.profile.language).username
         return {

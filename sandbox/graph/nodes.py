@@ -1,4 +1,4 @@
-"""Nodes, their fields, and the edges between them: what a call asks for is found in tables by kind."""
+"""Nodes, their fields and edges, looked up in tables by kind of node."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ABSENT: Final = Absent()
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An object of Graph."""
+    """A Graph object."""
 
     kind: str
     id: str
@@ -58,16 +58,16 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What an edge leads to, in the order in which it is shown."""
+    """An edge's items, in response order."""
 
     items: Sequence[tuple[int, Node | Json]]
-    """Each with the number that its place in the order follows from."""
+    """Each with its sort key, which cursors contain."""
     falling: bool = False
-    """The numbers fall."""
+    """The sort keys are descending."""
     usual: int = 25
     most: int = 100
     strict: bool = False
-    """More than `most` is an error; else it is cut down to it."""
+    """A `limit` above `most` is an error; else it is reduced to `most`."""
     summary: Json | None = None
 
 
@@ -81,24 +81,24 @@ class Kind:
     """A kind of node."""
 
     title: str
-    """As errors call it."""
+    """Its name in errors."""
     usual: str
-    """The fields that come unasked."""
+    """The default fields."""
     fields: Mapping[str, FieldOf]
     edges: Mapping[str, EdgeOf] = field(default_factory=dict)
     changes: Mapping[str, Change] = field(default_factory=dict)
-    """What is made by POST to an edge; "" is the node itself."""
+    """Handlers of POST, by edge; "" is the node itself."""
     delete: Change | None = None
 
 
 class Graph:
-    """All kinds, and how nodes of them are shown."""
+    """All kinds, and the rendering of their nodes."""
 
     def __init__(self, kinds: Mapping[str, Kind]) -> None:
         self.kinds = kinds
 
     def node(self, call: Call, node: Node, selected_fields: tuple[Field, ...] | None) -> Json:
-        """A node with the fields asked for, and its id."""
+        """A node's id and selected fields (None: the default ones)."""
         kind = self.kinds[node.kind]
         content: Json = {}
         for one in parsed(kind.usual) if selected_fields is None else selected_fields:
@@ -123,11 +123,11 @@ class Graph:
         if not isinstance(edge_listing, Listing):
             return edge_listing
         content = self.page(call, node, one.name, edge_listing, {**one.args, "fields": one.source}, one.below)
-        # An edge without anything is left out of a node, unless it is summed up.
+        # An empty edge is left out of a node unless it has a summary.
         return content if edge_listing.items or "summary" in content else ABSENT
 
     def edge(self, call: Call, node: Node, name: str) -> Json:
-        """What one edge leads to."""
+        """The response for an edge. Raises `GraphError` 100 for an unknown one."""
         kind = self.kinds[node.kind]
         if name not in kind.edges:
             raise invalid(f"Tried accessing nonexisting field ({name}) on node type ({kind.title})")
@@ -140,7 +140,7 @@ class Graph:
     def page(
         self, call: Call, node: Node, edge: str, listing: Listing, args: Args, below: tuple[Field, ...] | None
     ) -> Json:
-        """A page of a listing. A cursor is the place of an item in the order, and stays so when the item is gone."""
+        """A page of a listing. A cursor holds an item's sort key, so it stays valid when the item is deleted."""
         limit = _limit(args, listing)
         after, before = _place(args, "after"), _place(args, "before")
         sign = -1 if listing.falling else 1
@@ -170,7 +170,7 @@ class Graph:
 
 
 def number(args: Args, name: str) -> int | None:
-    """A whole number among the parameters; error 100 for anything else."""
+    """A non-negative integer parameter; None if absent. Raises `GraphError` 100 for anything else."""
     text = args.get(name, "")
     if not text:
         return None
@@ -180,7 +180,7 @@ def number(args: Args, name: str) -> int | None:
 
 
 def instant(args: Args, name: str) -> int | None:
-    """A moment among the parameters, in seconds or as ISO 8601; in milliseconds here."""
+    """A time parameter (seconds or ISO 8601) in milliseconds since 1970; None if absent."""
     text = args.get(name, "")
     if not text or (text.isascii() and text.isdecimal()):
         seconds = number(args, name)
@@ -193,7 +193,7 @@ def instant(args: Args, name: str) -> int | None:
 
 
 def text_of(at: int) -> str:
-    """`2026-11-23T06:00:00+0000`, as Graph writes moments."""
+    """Graph's time format: `2026-11-23T06:00:00+0000`."""
     return datetime.fromtimestamp(at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
 
 
@@ -221,7 +221,7 @@ def _place(args: Args, name: str) -> int | None:
 
 
 def _url(call: Call, node: Node, edge: str, args: Args, limit: int, way: str, cursor: str) -> str:
-    """The address of the next page; Graph puts the token into it."""
+    """The URL of another page; like Graph's it contains the token."""
     kept = {
         name: value
         for name, value in args.items()

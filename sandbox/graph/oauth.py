@@ -1,4 +1,4 @@
-"""Tokens: longer ones for shorter ones, and what they may do."""
+"""Token endpoints: exchange for long-lived tokens, refresh, and inspection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.instants import DAY, SECOND
 from sandbox.network import Network
 
 LIFE: Final = 60 * DAY // SECOND
-"""Seconds that a long-lived token of a person is good for; a Page's does not end."""
+"""Lifetime of a user's long-lived token in seconds; a Page's does not expire."""
 DATA_ACCESS: Final = 90 * DAY // SECOND
 APPLICATION: Final = "Back Office"
 
@@ -30,11 +30,11 @@ USER: Final = (
     "instagram_business_manage_comments", "instagram_business_manage_insights",
     "instagram_business_manage_messages",
 )  # fmt: skip
-"""The scopes of the tokens there are from the start. A person's are those of Facebook's or of Instagram's login."""
+"""The scopes of the initial tokens. A user's are those of Facebook Login or of Instagram Login."""
 
 
 def access_token(network: Network, params: Mapping[str, str]) -> Json:
-    """`/oauth/access_token`: the application proves itself."""
+    """`/oauth/access_token`, authenticated with the application's secret."""
     if params.get("client_id") != ids.APP:
         raise GraphError(101, "Error validating application. Cannot get application info due to a system error.")
     if params.get("client_secret") != app_secret(network.world):
@@ -45,7 +45,7 @@ def access_token(network: Network, params: Mapping[str, str]) -> Json:
     if kind != "fb_exchange_token":
         raise invalid("Invalid grant_type")
     grant, c = _good(network, params.get("fb_exchange_token", ""))
-    if grant.kind == "community":  # a Page's is as long as it gets
+    if grant.kind == "community":  # a Page's does not expire
         return {"access_token": params["fb_exchange_token"], "token_type": "bearer"}
     if ids.is_instagram(c):
         raise GraphError(190)
@@ -53,14 +53,14 @@ def access_token(network: Network, params: Mapping[str, str]) -> Json:
 
 
 def refresh(network: Network, params: Mapping[str, str]) -> Json:
-    """`/refresh_access_token`: a token of Instagram's own login, for itself."""
+    """`/refresh_access_token`: refresh a long-lived token of Instagram Login."""
     if params.get("grant_type") != "ig_refresh_token":
         raise invalid("Invalid grant_type")
     return _instagram(network, params)
 
 
 def exchange(network: Network, params: Mapping[str, str]) -> Json:
-    """`/access_token`: a long-lived token of Instagram's own login, for one of an hour."""
+    """`/access_token`: exchange a one-hour token of Instagram Login for a long-lived one."""
     if params.get("grant_type") != "ig_exchange_token":
         raise invalid("Invalid grant_type")
     if params.get("client_secret") != app_secret(network.world):
@@ -91,7 +91,7 @@ def _good(network: Network, token: str) -> tuple[Grant, Community]:
 
 
 def page_token(call: Call, c: Community) -> str:
-    """The Page's token for a person who manages it: it may do what the person's may."""
+    """The Page's token for a user who manages it, with the scopes of the user's token."""
     grants, own_grant = call.network.grants, call.caller.grant
     usual = grants.stable(c)["community"] or ""
     existing_grant = grants.find(usual, "graph")
@@ -103,7 +103,7 @@ def page_token(call: Call, c: Community) -> str:
 
 
 def debug(call: Call) -> Json:
-    """`/debug_token`: for the application, or for who has the token."""
+    """`/debug_token`, for the application or the token's owner."""
     input_token = call.get("input_token")
     if not input_token:
         raise invalid("The parameter input_token is required.")
@@ -137,4 +137,4 @@ DOORS: Final[Mapping[tuple[str, ...], Door]] = {
     ("refresh_access_token",): refresh,
     ("access_token",): exchange,
 }
-"""Where tokens are fetched, with or without a version before it."""
+"""The token endpoints by path, without the optional version."""

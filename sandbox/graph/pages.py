@@ -1,4 +1,4 @@
-"""Facebook: Pages, their posts, photos and comments, and the person who manages them."""
+"""Facebook: Pages, their posts, photos and comments, and the user who manages them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def photo(c: Community, media: Media) -> Node:
 
 
 def head(c: Community, entry: Entry) -> Entry:
-    """The comment at the top of the thread; threads are one level deep, and what was deleted heads none."""
+    """The top comment of an entry's thread; threads are one level deep, and a deleted comment is never the top."""
     root_comment, above = entry, entry
     while above.parent is not None and (parent := c.wall.get(above.parent)) is not None:
         above = parent
@@ -44,7 +44,7 @@ def head(c: Community, entry: Entry) -> Entry:
 
 
 def comments_of(c: Community, entry: Entry) -> Iterator[Entry]:
-    """All that stands below a post or a comment."""
+    """All comments below a post or a comment."""
     for one in entry.replies:
         below = c.wall.get(one)
         if below is not None:
@@ -54,7 +54,7 @@ def comments_of(c: Community, entry: Entry) -> Iterator[Entry]:
 
 
 def thread(c: Community, root_comment: Entry) -> list[Entry]:
-    """The answers below the head of a thread, oldest first."""
+    """The replies in the thread of a top comment, oldest first."""
     by_id = {
         one.id: one for one in comments_of(c, root_comment) if head(c, one) is root_comment and one is not root_comment
     }
@@ -65,7 +65,7 @@ def thread(c: Community, root_comment: Entry) -> list[Entry]:
 
 
 def author(call: Call, node: Node) -> object:
-    """Who wrote it, which a Page's token alone may see."""
+    """The author; visible only to a Page token."""
     if not call.caller.is_page:
         return ABSENT
     person_number = node.entry.person
@@ -75,7 +75,7 @@ def author(call: Call, node: Node) -> object:
 
 
 def _token(call: Call, node: Node) -> object:
-    """The Page's, for who manages it."""
+    """The Page's token, for the user who manages it."""
     if call.caller.is_page:
         return call.caller.token
     call.needs("pages_show_list")
@@ -124,7 +124,7 @@ def _posts(call: Call, node: Node, args: Args) -> Listing:
         for one in (c.wall[number] for number in reversed(c.posts))
         if (since is None or one.at >= since) and (until is None or one.at <= until)
     ]
-    # An account on Instagram has a Page, and that one has no posts here.
+    # An Instagram account's Page has no posts here.
     return Listing([] if ids.is_instagram(c) else items, falling=True, strict=True)
 
 
@@ -178,7 +178,7 @@ def mood_of(person_number: int) -> str:
 
 
 def _attachments(_: Call, node: Node, __: Args) -> Listing:
-    """Several photos are one album with photos in it."""
+    """The attachments; several photos form one album."""
     pictures = [
         {
             "media": {"image": {"height": 720, "src": _picture(node, one), "width": 720}},
@@ -247,7 +247,7 @@ MANAGED: Final = Kind(
     fields={**PAGE.fields, "tasks": lambda _, __: list(_TASKS)},
     edges=PAGE.edges,
 )
-"""A Page among those that a person manages."""
+"""A Page in the list of those a user manages."""
 
 POST: Final = Kind(
     "PagePost",
@@ -259,7 +259,7 @@ POST: Final = Kind(
         "updated_time": lambda _, node: text_of(node.entry.at),
         "permalink_url": lambda _, node: permalink(node.c, node.entry),
         "from": lambda _, node: {"name": node.c.profile.title, "id": ids.page(node.c)},
-        # While there are none, there is no such field.
+        # The field is absent while there are none.
         "shares": lambda _, node: {"count": node.entry.shares} if node.entry.shares else ABSENT,
         "status_type": lambda _, node: "added_photos" if node.entry.media else "mobile_status_update",
         "is_published": lambda _, __: True,
@@ -331,7 +331,7 @@ USER: Final = Kind(
     },
     edges={"accounts": _accounts},
 )
-"""The person who manages a community."""
+"""The user who manages a community."""
 
 APPLICATION: Final = Kind(
     "Application",

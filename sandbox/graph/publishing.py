@@ -1,4 +1,4 @@
-"""What is written on Instagram: containers that are published, comments, answers. Nothing is recognised as a repeat."""
+"""Writing to Instagram: containers, publishing, comments and replies. No request is idempotent."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATUSES: Final = {
 
 
 def status(call: Call, one: Container) -> str:
-    """A container takes `graph_container_seconds` of virtual time to get ready, and lasts a day."""
+    """A container's status: ready after `graph_container_seconds` of virtual time, expired after a day."""
     age = call.world.now - one.at
     if one.published is not None:
         return "PUBLISHED"
@@ -35,7 +35,7 @@ def status(call: Call, one: Container) -> str:
 
 
 def prepare(call: Call, node: Node) -> Node:
-    """`POST /{account}/media`. The picture is not really fetched: its address only has to look like one."""
+    """`POST /{account}/media`. The picture is not downloaded; only its URL's form is checked."""
     _may_publish(call)
     caption, c = call.get("caption"), node.c
     if len(caption) > CAPTION_LIMIT:
@@ -52,7 +52,7 @@ def prepare(call: Call, node: Node) -> Node:
 
 
 def publish(call: Call, node: Node) -> Node:
-    """`POST /{account}/media_publish`: once for each container, and so many times a day."""
+    """`POST /{account}/media_publish`: once per container, at most `graph_publish_daily` a day."""
     _may_publish(call)
     c, kept, container_id = node.c, call.network.extra_state(GraphState), call.get("creation_id")
     parsed_id = ids.read(container_id, [c])
@@ -80,7 +80,7 @@ def comment(call: Call, node: Node) -> Node:
 
 
 def answer_mention(call: Call, node: Node) -> Node:
-    """`POST /{account}/mentions`: a comment under the media that the account is named in."""
+    """`POST /{account}/mentions`: comment on media that mentions the account."""
     fields, media_id = _answer(call), call.get("media_id")
     parsed_id = ids.read(media_id, [node.c])
     entry = call.world.entry(node.c, parsed_id[2]) if parsed_id is not None and parsed_id[0] == ids.TAGGED else None

@@ -1,4 +1,4 @@
-"""`fields=`: names, with modifiers and fields of their own: `comments.filter(stream).limit(2){from,message}`."""
+"""Parser for `fields=`: names with modifiers and nested fields, `comments.filter(stream).limit(2){from,message}`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _MODIFIER: Final = re.compile(r"\.([a-z_]+)\(([^()]*)\)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field that is asked for."""
+    """One requested field."""
 
     name: str
     args: Mapping[str, str] = field(default_factory=dict)
     below: tuple[Field, ...] | None = None
-    """The fields of what it gives; None where nothing is said."""
+    """The nested fields; None if not given."""
     alias: str = ""
     source: str = ""
-    """`below`, as it was written."""
+    """The text of `below`."""
 
 
 def parsed(text: str) -> tuple[Field, ...]:
-    """The fields a text names. Error 2500 for what cannot be read."""
+    """The fields in a text. Raises `GraphError` 2500 for a syntax error."""
     if not text:
         return ()
     fields, end = _fields(text, 0)
@@ -42,7 +42,7 @@ def _fields(text: str, at: int) -> tuple[tuple[Field, ...], int]:
         name = _NAME.match(text, at)
         if name is None:
             if fields and text[at - 1] == ",":
-                return tuple(fields), at  # a comma too many is forgiven
+                return tuple(fields), at  # a trailing comma is allowed
             raise _unread(text, at)
         one, at = _one(text, name.group(1), name.end())
         fields.append(one)

@@ -1,4 +1,4 @@
-"""What the platform keeps besides the world: containers, daily figures, where events go, and reactions to be told."""
+"""Graph's state besides the world: containers, daily figures, subscriptions, and pending reaction events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEED: Final = frozenset({"feed", "messages", "message_echoes"})
 ACCOUNT: Final = frozenset({"comments", "mentions", "messages"})
 TOPICS: Final = FEED | ACCOUNT
 REACTION_BATCH_DELAY: Final = 20 * SECOND
-"""So long are reactions gathered before they are told, all in one call."""
+"""How long reactions are collected before they are sent in one request, in milliseconds."""
 CONTAINER_LIFE: Final = DAY
 _COUNTED: Final = frozenset({
     "post", "view", "save", "save_removed", "share", "quote", "reaction", "reaction_removed", "comment", "reply",
@@ -27,7 +27,7 @@ _GONE: Final = frozenset({"post_deleted", "post_forgotten"})
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What insights count of a post."""
+    """A post's figures for insights."""
 
     views: int = 0
     reach: int = 0
@@ -46,7 +46,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """Something that is made ready to be published on Instagram."""
+    """An Instagram media container, created before publishing."""
 
     number: int
     at: int
@@ -54,13 +54,13 @@ class Container:
     pictures: tuple[str, ...]
     """The ids of the images it shows."""
     item: bool
-    """It is to be part of a carousel, and cannot be published alone."""
+    """It is a carousel item and cannot be published alone."""
     carousel: bool
     published: int | None = None
 
 
 class GraphState:
-    """A fold of the records: see the module."""
+    """State computed from ledger records: see the module."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -69,13 +69,13 @@ class GraphState:
         self._waiting: dict[str, list[dict[str, object]]] = {}
         self.containers: dict[str, dict[int, Container]] = {key: {} for key in world.communities}
         self.installed: dict[str, frozenset[str]] = {}
-        """By community: the kinds of events that it gives to the application."""
+        """By community: the fields it has subscribed the application to."""
         self.subscribed: dict[str, tuple[str, str, frozenset[str]]] = {}
-        """By community: the application's address, its word for it, and the kinds of events it wants."""
+        """By community: the application's webhook URL, verify token and fields."""
         world.listeners.append(self._follow)
 
     def settled(self, c: Community, entry: Entry) -> Figures | None:
-        """A post's figures at the last midnight; None while nothing was counted yet."""
+        """A post's figures at the last midnight (UTC); None in its first 24 hours."""
         if entry.at > self._world.now - DAY:
             return None
         key = (c.key, entry.id)
@@ -83,7 +83,7 @@ class GraphState:
         return before if day == self._world.now // DAY else self._now.get(key, Figures())
 
     def published(self, c: Community) -> int:
-        """So many posts were published in the last 24 hours."""
+        """The number of posts published in the last 24 hours."""
         since = self._world.now - DAY
         return sum(one.published is not None and one.published > since for one in self.containers[c.key].values())
 

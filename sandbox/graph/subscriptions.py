@@ -1,6 +1,6 @@
-"""Where events go: the application names its address, and each Page gives it some of its events.
+"""Webhook subscriptions: the application sets its URL, and each Page subscribes the application to fields.
 
-Meta asks the address for its challenge before it takes it; here that comes right after.
+Meta verifies the URL before accepting it; here that happens right after.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sandbox.graph.state import ACCOUNT, FEED, TOPICS, GraphState
 
 
 def granted_fields(call: Call, c: Community) -> frozenset[str]:
-    """The kinds of events that a community gives to the application."""
+    """The fields a community has subscribed the application to."""
     return call.network.extra_state(GraphState).installed.get(c.key, frozenset())
 
 
@@ -68,7 +68,7 @@ def listed(call: Call, _: Node, __: Args) -> Listing:
 
 
 def subscribe(call: Call, _: Node) -> Json:
-    """`POST /{app}/subscriptions`: one address for each kind of object; the latest counts."""
+    """`POST /{app}/subscriptions`: one URL per kind of object; a later one replaces it."""
     if call.caller.grant is not None:
         raise GraphError(15, "(#15) This method must be called with an app access_token.")
     url, verify, kind = call.get("callback_url"), call.get("verify_token"), call.get("object")
@@ -104,14 +104,14 @@ def _set(call: Call, c: Community, fields: frozenset[str]) -> None:
 
 
 def _apply(call: Call, c: Community) -> None:
-    """Send what the Page gives and the application wants to its address."""
+    """Deliver the fields that both the Page and the application subscribe to."""
     kept, hooks = call.network.extra_state(GraphState), call.network.hooks
     if c.key not in kept.subscribed:
         return
     url, verify, subscribed_fields = kept.subscribed[c.key]
     may = kept.installed.get(c.key, frozenset()) & FEED
     if ids.is_instagram(c) and c.key in kept.installed and kept.installed[c.key]:
-        may = ACCOUNT  # they come as soon as the account's Page has the application, whatever it gives
+        may = ACCOUNT  # an account sends all its fields once its Page has any field installed
     topics = subscribed_fields & TOPICS & may
     for one in [one for one in hooks.of(c) if one.title == oauth.APPLICATION]:
         if one.url == url and one.topics == topics and one.verify == verify:

@@ -1,4 +1,4 @@
-"""What is written on Facebook: posts, photos, comments. Nothing here is ever recognised as a repeat."""
+"""Writing to Facebook: posts, photos and comments. No request is idempotent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLACE: Final = re.compile(r"attached_media\[\d+\]")
 
 
 def publish(call: Call, node: Node) -> Node:
-    """`POST /{page}/feed`: a post, with photos that were uploaded before."""
+    """`POST /{page}/feed`: a post, optionally with uploaded photos."""
     _may(call, "pages_manage_posts")
     text = call.get("message").strip()
     if len(text) > TEXT_LIMIT:
@@ -34,7 +34,7 @@ def publish(call: Call, node: Node) -> Node:
 
 
 def upload(call: Call, node: Node) -> Json | Node:
-    """`POST /{page}/photos`: a photo, and unless it is unpublished a post with it."""
+    """`POST /{page}/photos`: a photo, and a post with it unless `published` is false."""
     _may(call, "pages_manage_posts")
     file = next(iter(call.files.values()), None)
     if file is not None and not (file.media_type.startswith("image/") and file.content):

@@ -1,6 +1,6 @@
-"""YouTube's Data API v3 and Google's token endpoints, as far as a back office reads and answers.
+"""YouTube's Data API v3 and Google's token endpoints: reading a channel and replying to comments.
 
-What a post's category may say besides: `private`, `public_after:3600` (seconds), `comments_off`, `likes_hidden`.
+Special values of a post's category: `private`, `public_after:3600` (seconds), `comments_off`, `likes_hidden`.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""The lists, `comments.insert`, and the quota they all take from."""
+"""The list endpoints, `comments.insert`, and their shared quota."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ PACIFIC: Final = ZoneInfo("America/Los_Angeles")
 AT_ONCE: Final = 50
 TEXT_LIMIT: Final = 10_000
 ANSWERING: Final = 50
-"""What an answer costs; a list costs 1."""
+"""Quota units of `comments.insert`; a list costs 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call whose key or token is good."""
+    """A request whose API key or token is valid."""
 
     network: Network
     params: Params
@@ -42,14 +42,14 @@ class Call:
 
     @property
     def parts(self) -> Collection[str]:
-        """What of a resource is to be shown."""
+        """The resource parts requested. Raises `RefusedError` if there are none."""
         parts = {part.strip() for said in self.params.all("part") for part in said.split(",")} - {""}
         if not parts:
             raise RefusedError("missingRequiredParameter")
         return parts
 
     def named(self, name: str) -> list[str]:
-        """Ids, each once."""
+        """The comma-separated ids of a parameter, without duplicates. Raises `RefusedError` for more than 50."""
         values = [one.strip() for said in self.params.all(name) for one in said.split(",")]
         if len(values) > AT_ONCE:
             raise RefusedError("invalidParameter")
@@ -74,12 +74,12 @@ class Call:
         return next(channels, None)
 
     def sees(self, c: Community, video: Entry) -> bool:
-        """Private videos are for their owner."""
+        """Whether this caller may see the video; only the owner sees one that is not public."""
         owner = self.grant.kind == "community" and self.grant.community == c.key
         return owner or wire_models.is_public(video, self.now)
 
     def entry(self, number: int | None, kind: str) -> tuple[Community, Entry] | None:
-        """A video or a comment that stands, and that this caller may see."""
+        """A video or comment that exists and is visible to this caller, else None."""
         for c in self.network.communities("youtube"):
             entry = None if number is None else self.network.world.entry(c, number)
             if entry is None or entry.kind != kind:
@@ -94,7 +94,7 @@ Handler: TypeAlias = Callable[[Call], object]
 
 
 def routes(network: Network) -> list[Route]:
-    """Everything the platform answers, at its own paths."""
+    """All endpoints."""
     table: tuple[tuple[str, str, int, Handler], ...] = (
         ("GET", "channels", 1, channels),
         ("GET", "playlistItems", 1, playlist_items),
@@ -136,10 +136,10 @@ def _endpoint(network: Network, handler: Handler, units: int) -> Callable[[Reque
 
 
 def _count(network: Network, grant: Grant, units: int) -> None:
-    """A key's quota is its own project's; access tokens share the application's. The day is California's."""
+    """Count `units` of the daily quota: per API key, or shared by all access tokens. Days are Pacific time."""
     today = datetime.fromtimestamp(network.real(), PACIFIC).replace(hour=0, minute=0, second=0, microsecond=0)
     project = grant.name if grant.kind == "app" else "application"
-    # The key ends the window with the day, which may have 25 hours.
+    # The date in the key ends the window at midnight, also on a day of 25 hours.
     key, limit, seconds = f"youtube/{project}/{today.date()}", network.limits["youtube_units"], 2 * 86_400
     allowance = network.counter.window(key, limit, seconds, cost=units, start=today.timestamp())
     if allowance.refused:
@@ -166,7 +166,7 @@ def channels(call: Call) -> Json:
 
 
 def playlist_items(call: Call) -> Json:
-    """The uploads of a channel, newest upload first, paged by offset."""
+    """A channel's uploads, newest first, paged by offset."""
     c = next((c for c in call.network.communities("youtube") if ids.uploads(c) == call.params.get("playlistId")), None)
     seen = [] if c is None else [c.wall[one] for one in reversed(c.posts) if call.sees(c, c.wall[one])]
     if c is None or not seen:
@@ -183,7 +183,7 @@ def playlist_items(call: Call) -> Json:
 
 
 def _page_token(offset: int, *, back: bool) -> str:
-    """The offset as a protocol buffer: `CAoQAA` is 10, onwards."""
+    """The offset and direction as a protocol buffer: `CAoQAA` is offset 10, forward."""
     groups = [offset & 0x7F]
     while offset := offset >> 7:
         groups[-1] |= 0x80
@@ -201,7 +201,7 @@ def _offset(token: str) -> int:
 
 
 def videos(call: Call) -> Json:
-    """Those of the videos that there are, whosever they are."""
+    """The requested videos that exist and are visible, of any channel."""
     video_ids = call.named("id")
     if not video_ids:
         raise RefusedError("missingRequiredParameter")
@@ -211,7 +211,7 @@ def videos(call: Call) -> Json:
 
 
 def comment_threads(call: Call) -> Json:
-    """The comments of a video, or of all of a channel's, newest first."""
+    """The top-level comments of a video, or of all of a channel's videos, newest first."""
     tokens.permitted(call.grant)
     if call.params.get("order", "time") != "time":
         raise RefusedError("invalidParameter")
@@ -241,7 +241,7 @@ def comment_threads(call: Call) -> Json:
 
 
 def comments(call: Call) -> Json:
-    """The answers below a comment, newest first."""
+    """The replies to a top-level comment, newest first."""
     tokens.permitted(call.grant)
     root = call.entry(ids.comment_of(call.params.get("parentId")), "comment")
     root_comment = None if root is None else wire_models.top_of(*root)
@@ -254,7 +254,7 @@ def comments(call: Call) -> Json:
 
 
 def _page(call: Call, entries: Sequence[Entry]) -> tuple[Sequence[Entry], dict[str, str], int]:
-    """A page of comments, newest first. Its token names the last one shown, so that nothing shifts."""
+    """A page of comments, its links and size. The token names the last comment shown, so that pages do not shift."""
     size, start = call.size(20, 1, 100), 0
     if token := call.params.get("pageToken"):
         below = ids.entry_of(token.removeprefix("Q2"))
@@ -271,7 +271,7 @@ def _page(call: Call, entries: Sequence[Entry]) -> tuple[Sequence[Entry], dict[s
 
 
 def insert(call: Call) -> Json:
-    """Answer below a comment of the first level. The same again answers twice."""
+    """Reply to a top-level comment. Not idempotent: a repeated request makes another reply."""
     if call.grant.kind != "community":
         raise RefusedError("required")
     tokens.permitted(call.grant)

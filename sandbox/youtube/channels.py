@@ -1,4 +1,4 @@
-"""What channels have besides the world's state, and do by themselves."""
+"""Channel state besides the world's, and the deletion of replies with their comment."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sandbox.youtube import wire_models
 
 
 class Channels:
-    """Knows which channels hide their size: the ledger's `youtube_size`, of the kind `hidden` or `shown`.
+    """Tracks which channels hide their subscriber count (records `youtube_size` of kind `hidden` or `shown`).
 
-    Has the answers to a comment deleted together with it.
+    Deletes the replies to a comment together with it.
     """
 
     def __init__(self, world: World) -> None:

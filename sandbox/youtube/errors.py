@@ -1,4 +1,4 @@
-"""Google's errors, by their reasons. Source: developers.google.com/youtube/v3/docs/errors."""
+"""Google's errors, by reason. Source: developers.google.com/youtube/v3/docs/errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUOTA: Final = (
 _OFF: Final = 'The video identified by the <code><a href="#videoId">videoId</a></code> parameter has disabled comments.'
 
 NO_KEY: Final = "The request is missing a valid API key."
-"""The reason is `forbidden` here as well."""
+"""Also sent with the reason `forbidden`."""
 
 _STATUSES: Final = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
 
@@ -56,15 +56,15 @@ _INFO: Final = {
     "authError": "ACCESS_TOKEN_EXPIRED",
     "accessNotConfigured": "SERVICE_DISABLED",
 }
-"""What some errors say besides, as Google's newer ones do."""
+"""The `ErrorInfo` reason that some errors have in `details`."""
 
 
 class RefusedError(Exception):
-    """A call is refused; `args` are the reason and, where it has others than its own, the words."""
+    """The request is refused; `args` are the reason and optionally a message instead of the usual one."""
 
 
 def refusal(reason: str, message: str | None = None) -> Response:
-    """The whole answer. `ValueError` for a reason that there is none."""
+    """The error response. Raises `ValueError` for an unknown reason."""
     if reason not in REASONS:
         raise ValueError(f"YouTube has no error {reason}; there are {', '.join(sorted(REASONS))}")
     status, domain, message = REASONS[reason] if message is None else (REASONS[reason][0], "global", message)

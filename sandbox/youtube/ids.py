@@ -1,4 +1,4 @@
-"""YouTube's ids, made of the world's numbers and read back."""
+"""YouTube's ids, converted from and to the world's numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def text(number: bytes) -> str:
 
 
 def number(said: str) -> bytes | None:
-    """The bytes of a text that `text` made; None for any other."""
+    """The inverse of `text`; None for anything else."""
     try:
         decoded = urlsafe_b64decode(said + "=" * (-len(said) % 4))
     except ValueError:
@@ -31,24 +31,24 @@ def _entry(entry_id: int) -> str:
 
 
 def video(entry: Entry) -> str:
-    """Eleven characters."""
+    """A video id of 11 characters."""
     return _entry(entry.id)
 
 
 def entry_of(said: str) -> int | None:
-    """The number of a video's id, or of a part of a comment's."""
+    """The number in a video id, or in an 11-character part of a comment id; None if invalid."""
     entry_number = number(said) if len(said) == 11 else None
     return None if entry_number is None else int.from_bytes(entry_number, "big")
 
 
 def comment(root_comment: Entry, entry: Entry) -> str:
-    """An answer's id is that of the comment it stands under, a full stop, and its own."""
+    """A comment id; a reply's is its top-level comment's id, a dot, and its own part."""
     thread = _COMMENT.format(_entry(root_comment.id))
     return thread if entry is root_comment else f"{thread}.{_entry(root_comment.id)}{_entry(entry.id)}"
 
 
 def comment_of(said: str) -> int | None:
-    """The number of a comment, or of an answer."""
+    """The number of a comment or reply id; None if invalid."""
     thread, _, own = said.partition(".")
     if own:
         return entry_of(own[11:])
@@ -57,15 +57,15 @@ def comment_of(said: str) -> int | None:
 
 
 def channel(community_number: int) -> str:
-    """`UC` and 22 characters."""
+    """A channel id: `UC` and 22 characters."""
     return f"UC{text(_CHANNEL + community_number.to_bytes(8, 'big'))}"
 
 
 def person(person_number: int) -> str:
-    """The channel of somebody who writes comments."""
+    """The channel id of a person who comments."""
     return f"UC{text(_PERSON + person_number.to_bytes(8, 'big'))}"
 
 
 def uploads(c: Community) -> str:
-    """The list of a channel's videos."""
+    """The id of a channel's uploads playlist."""
     return f"UU{c.profile.external_id[2:]}"

@@ -1,4 +1,4 @@
-"""Google's token endpoints, and what a call may do by its key or token."""
+"""Google's token endpoints, and authentication by API key or access token."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOUR: Final = 3599
 
 
 def client_credentials(network: Network) -> dict[str, str]:
-    """The application whose users all tokens are."""
+    """The client id and secret of the application that all tokens belong to."""
     digest = hashlib.sha256(f"{network.world.seed}:youtube:client".encode()).hexdigest()
     return {"client_id": f"{digest[:12]}.apps.googleusercontent.com", "client_secret": f"GOCSPX-{digest[12:40]}"}
 
@@ -29,7 +29,7 @@ def connection(network: Network, _: Community) -> dict[str, object]:
 
 
 def token_of(request: Request, body: bytes) -> str:
-    """The key or token of a call, wherever Google takes it."""
+    """The key or token of a request, in any place Google accepts; empty without one."""
     for said in (request.headers.get("x-goog-api-key", ""), bearer(request)):
         if said:
             return said
@@ -41,7 +41,7 @@ def token_of(request: Request, body: bytes) -> str:
 
 
 def authenticate(network: Network, request: Request, params: Params) -> Grant:
-    """Whose key or token it is. `RefusedError` for one that is not good, or none."""
+    """The grant of the key or token. Raises `RefusedError` if it is missing or invalid."""
     key = request.headers.get("x-goog-api-key") or params.get("key")
     token = bearer(request) or params.get("access_token")
     if not key and not token:
@@ -53,7 +53,7 @@ def authenticate(network: Network, request: Request, params: Params) -> Grant:
 
 
 def permitted(grant: Grant) -> None:
-    """Comments take the widest of the scopes, or a key where they are read."""
+    """Raises `RefusedError` for an access token without the `youtube.force-ssl` scope, which comments need."""
     if grant.kind == "community" and FORCE_SSL not in grant.scopes:
         raise RefusedError("insufficientPermissions")
 
@@ -63,7 +63,7 @@ def _complaint(status: int, error: str, description: str) -> Response:
 
 
 async def fetch(network: Network, request: Request) -> Response:
-    """`POST /token`: an access token of an hour for a refresh token, which stays good."""
+    """`POST /token`: exchange a refresh token, which stays valid, for an access token of 3599 s."""
     network.tick()
     try:
         form = await params(request)
@@ -84,7 +84,7 @@ async def fetch(network: Network, request: Request) -> Response:
 
 
 async def inspect(network: Network, request: Request) -> Response:
-    """`/tokeninfo`: what an access token may do, and for how long."""
+    """`/tokeninfo`: an access token's scopes and expiry."""
     network.tick()
     try:
         token = (await params(request)).get("access_token")

@@ -19,28 +19,28 @@ Json = dict[str, object]
 
 SITE: Final = "https://www.youtube.com"
 INLINE_REPLIES: Final = 5
-"""So many answers come with the comment they stand under."""
+"""Maximum number of replies included in a comment thread."""
 
 
 def rounded(size: int) -> int:
-    """What is shown of a channel's size: three digits, rounded down."""
+    """A subscriber count rounded down to three significant digits."""
     step: int = 10 ** max(len(str(size)) - 3, 0)
     return size // step * step
 
 
 def moment(at: int) -> str:
-    """Whole seconds."""
+    """RFC 3339 text with whole seconds; `at` is in milliseconds."""
     return datetime.fromtimestamp(at // instants.SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def resource(kind: str, resource_id: str, parts: Json, selected_parts: Collection[str]) -> Json:
-    """Those of its parts that are wanted, and a tag that changes when they do."""
+    """A resource with the selected parts, and an etag of its content."""
     content = {"id": resource_id, **{name: part for name, part in parts.items() if name in selected_parts}}
     return {"kind": f"youtube#{kind}", "etag": tag(content), **content}
 
 
 def listing(kind: str, items: list[Json], total: int, size: int, **tokens: str) -> Json:
-    """A page of resources; where there are none, they are not named."""
+    """A list response; without items there is no `items` field."""
     named: Json = {"items": items} if items else {}
     page = {"totalResults": total, "resultsPerPage": size}
     return {"kind": f"youtube#{kind}ListResponse", "etag": tag(items), **tokens, "pageInfo": page, **named}
@@ -54,9 +54,9 @@ def tag(content: object) -> str:
 
 
 def public_from(entry: Entry) -> int | None:
-    """When a video became public, or will; None for one that never does.
+    """When a video becomes public, in milliseconds since 1970; None for never.
 
-    A post's category tells: `private`, or `public_after:` and seconds; any other is public at once.
+    Taken from the category: `private`, or `public_after:` and seconds; any other is public at once.
     """
     if entry.category == "private":
         return None
@@ -70,7 +70,7 @@ def is_public(entry: Entry, now: int) -> bool:
 
 
 def has_comments(entry: Entry) -> bool:
-    """Whether comments are switched on; they are not under a post of the category `comments_off`."""
+    """Whether comments are enabled, that is, the category is not `comments_off`."""
     return entry.category != "comments_off"
 
 
@@ -123,7 +123,7 @@ def playlist_item(c: Community, entry: Entry, position: int, now: int, selected_
 
 
 def video(c: Community, entry: Entry, now: int, selected_parts: Collection[str]) -> Json:
-    """A video. Likes are hidden where its category says `likes_hidden`."""
+    """A video resource, without the like count if its category is `likes_hidden`."""
     title, description = _title_and_description(entry)
     since = public_from(entry)
     public = is_public(entry, now)
@@ -151,14 +151,14 @@ def video(c: Community, entry: Entry, now: int, selected_parts: Collection[str])
 
 
 def top_of(c: Community, entry: Entry) -> Entry | None:
-    """The comment right below the video under which something stands; None where it is gone, or none."""
+    """The top-level comment of an entry's thread; None if it is deleted or there is none."""
     while entry.parent is not None and (above := c.wall.get(entry.parent)) is not None:
         entry = above
     return entry if entry.kind == "comment" and entry.parent is None and not entry.deleted else None
 
 
 def answers(c: Community, root_comment: Entry) -> list[Entry]:
-    """All that stands below it, newest first: there is one level of answers."""
+    """All replies below a comment as one level, newest first."""
     entries: list[Entry] = []
     waiting = list(root_comment.replies)
     while waiting:
