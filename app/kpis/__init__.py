@@ -11,7 +11,7 @@ FOLDER = "app.kpis.catalogue"
 
 @lru_cache(maxsize=1)
 def all_kpis() -> MappingProxyType[str, Kpi]:
-    """Every KPI found, by its key, in the order of goal types and keys."""
+    """All KPIs of the catalogue, by key, sorted by goal type and then by key."""
     by_key: dict[str, Kpi] = {}
     for kpi in registry.declared(FOLDER, "KPI", Kpi).values():
         if kpi.key in by_key:

@@ -1,4 +1,4 @@
-"""The response for one KPI of a project: values of the whole window, the previous one, parts and communities.
+"""The response for one KPI of a project: its values for the window, the previous window, the series and communities.
 
 Responses are plain dictionaries, ready for JSON; `schemas` describes them.
 """
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 _OK: Final = ValueStatus.OK.value
 _EXPECTED: Final = frozenset({Reason.NOT_YET})
-"""Reasons that are no gaps: the input is not due yet."""
+"""Reasons that `coverage` does not list as gaps, because the input is not due yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class KpiQuery:
     """Keys of KPIs whose computation has failed, so that each is logged once."""
 
     def values(self, kpi: Kpi, others: Sequence[Days] = ()) -> Values:
-        """The KPI's values of the requested days, of each community, and of other days."""
+        """The KPI's values for the requested days, in total and by community, and for the windows `others`."""
         windows = self.request.windows((self.days, *others), self.project.today)
         return values(kpi, self.datasets, windows, report=lambda error: self._report(kpi, error))
 
@@ -63,11 +63,11 @@ class KpiQuery:
 
     @property
     def as_of(self) -> str:
-        """The instant of the answer, as its links give it."""
+        """The query parameter `as_of` with the instant of the answer, to be appended to links."""
         return f"&as_of={self.project.now.isoformat().replace('+00:00', 'Z')}"
 
     def described(self) -> dict[str, Any]:
-        """The window, for the answer."""
+        """The window, as the response contains it."""
         return {
             "from": self.days.first,
             "to": self.days.last,
@@ -77,7 +77,7 @@ class KpiQuery:
 
 
 def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
-    """The whole answer of `GET /v1/projects/{id}/kpis/{key}`."""
+    """The response body of `GET /v1/projects/{id}/kpis/{key}`."""
     parts = list(query.days.parts(query.granularity))
     before = [query.days.before] if query.compare else []
     value, by_community, others = query.values(kpi, [*before, *parts])
@@ -118,7 +118,7 @@ def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
 
 
 def stated(value: Value) -> dict[str, Any]:
-    """A value with its status, and the reason of one that is not ok."""
+    """A value with its status, and with a reason where the status is not `ok`."""
     amount, reason, missing = value[:3]
     if amount is None:
         return {"value": None, "status": ValueStatus.UNKNOWN.value, "reason": value.status_reason}
@@ -128,7 +128,7 @@ def stated(value: Value) -> dict[str, Any]:
 
 
 def described(kpi: Kpi) -> dict[str, Any]:
-    """What a KPI is, in short."""
+    """A KPI's metadata, without its documentation."""
     return {
         "key": kpi.key,
         "title": kpi.title,
@@ -140,7 +140,7 @@ def described(kpi: Kpi) -> dict[str, Any]:
 
 
 def previous(query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
-    """The value of as many days right before, and the relative change since."""
+    """The value of the previous window (as many days, directly before), and the relative change since."""
     days = query.days.before
     change = None
     if value.amount is not None and earlier.amount:
@@ -166,7 +166,7 @@ def _share(community: Community, value: Value) -> dict[str, Any]:
 
 
 def freshness(kpi: Kpi, datasets: Datasets) -> dict[str, Any]:
-    """Up to when all inputs are known, and which community is the stalest."""
+    """The instant up to which all inputs are known, and the community that was polled longest ago."""
     inputs = [data for source in kpi.needs for data in datasets[source].parts.values()]
     if not inputs:
         return {"as_of": None, "stalest": None}
@@ -180,7 +180,7 @@ def _instant(at: datetime | None) -> float:
 
 
 def coverage(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
-    """How many days of communities should be known, how many are, and which are not."""
+    """Data coverage in community-days: how many are expected, how many are known, and the gaps."""
     days = Days(query.days.first, min(query.days.last, query.project.today))
     of = communities(kpi, query.datasets)
     length = max((days.last - days.first).days + 1, 0)
@@ -199,7 +199,7 @@ def coverage(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
 
 
 def _joined(gaps: Iterable[Missing]) -> list[Missing]:
-    """The gaps in order of days, without those that lie within another of the same community."""
+    """The gaps sorted by first day, without those that another gap of the same community contains."""
     kept: list[Missing] = []
     for gap in sorted(gaps, key=lambda gap: (gap.first, -gap.last.toordinal())):
         if gap.reason not in _EXPECTED and not any(_within(gap, other) for other in kept):
@@ -218,7 +218,7 @@ def _each(first: date, last: date) -> Iterable[date]:
 
 
 def excluded(value: Value) -> list[dict[str, Any]]:
-    """What was left out on purpose."""
+    """The amounts that were deliberately left out of the value."""
     return [{"amount": one.amount, "reason": one.reason, "finding_id": one.finding_id} for one in value.excluded]
 
 

@@ -1,7 +1,7 @@
 """The arithmetic of all KPIs: from amounts of single communities to the values of an answer.
 
-One rule holds for all: the value of several communities is computed from those whose own value is
-known, and from no others; the others are reported as missing.
+One rule holds for all: the value of several communities is computed only from those whose own value is
+known; the others are reported as missing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,9 +28,9 @@ def values(
     *,
     report: Callable[[Exception], None],
 ) -> Values:
-    """All values of an answer, the whole window first. One that cannot be computed is unknown.
+    """The values for all windows, the first of them also by community. One that cannot be computed is unknown.
 
-    The first exception of a computation is given to `report`.
+    Only the first exception raised by a computation is passed to `report`.
     """
     whole = windows[0]
     covered = communities(kpi, datasets)
@@ -40,9 +40,9 @@ def values(
         return Values(value, {one: _unknown(failed.reason, whole, (one,)) for one in covered}, rest)
     try:
         return _values(kpi, datasets, covered, windows)
-    except Exception as error:  # nothing here reads anything, so this is a fault in the KPI or in its inputs
+    except Exception as error:  # no I/O happens here, so this is a bug in the KPI or bad input data
         report(error)
-    # What can be computed stands: each value alone.
+    # Compute each value separately, so that only the failing ones are unknown.
     value, *rest = (_alone(kpi, datasets, covered, window) for window in windows)
     return Values(value, {one: _alone(kpi, datasets, [one], whole) for one in covered}, rest)
 
@@ -61,12 +61,12 @@ def communities(kpi: Kpi, datasets: Datasets) -> list[Community]:
 
 
 def failed_dataset(kpi: Kpi, datasets: Datasets) -> Dataset[Any] | None:
-    """An input of the KPI that could not be loaded; None where all are there."""
+    """The first input of the KPI that could not be loaded; None where all were loaded."""
     return next((one for source in kpi.needs if (one := datasets[source]).failed), None)
 
 
 def unknown_reason(kpi: Kpi, datasets: Datasets) -> str:
-    """Why there is no value where there is no community to name."""
+    """The reason of an unknown value where no community is covered whose gaps would give one."""
     needed = [datasets[source] for source in kpi.needs]
     return next((one.reason for one in needed if not one.parts), needed[0].reason)
 
@@ -79,11 +79,11 @@ class _Share(NamedTuple):
     """What one community adds to the values of all windows."""
 
     columns: list[list[Any]]
-    """The amounts of all measures, one after the other, by window; where the community is not known, nothing."""
+    """The amounts of all measures in order, each by window; `Measure.nothing` where the community is not known."""
     unknown: set[int]
-    """The windows in which the community is not known."""
+    """The numbers of the windows in which the community is not known, or left out (`empty`)."""
     empty: dict[int, Missing]
-    """Those in which it is left out because an amount is 0."""
+    """By window number: why it is left out, because an amount is 0."""
     missing: dict[int, list[Missing]]
 
 
@@ -128,7 +128,7 @@ def _share(kpi: Kpi, datasets: Datasets, community: Community, windows: Sequence
 def _values(
     kpi: Kpi, datasets: Datasets, of: Sequence[Community], windows: Sequence[Window], *, by_community: bool = True
 ) -> Values:
-    """The values of all windows; those by community are of the first window."""
+    """The values for all windows, and those by community for the first window."""
     shares = [_share(kpi, datasets, one, windows) for one in of]
     reason = unknown_reason(kpi, datasets)
     totals: list[Any] = []
@@ -155,7 +155,7 @@ def _values(
 
 
 def _missing(shares: Sequence[_Share], number: int) -> tuple[bool, list[Missing]]:
-    """Whether any community is known in a window, and what is missing: what is empty first."""
+    """Whether any community is known in window `number`, and what is missing, empty communities first."""
     is_known = False
     empty: list[Missing] = []
     missing: list[Missing] = []

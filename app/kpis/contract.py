@@ -21,11 +21,11 @@ EvidenceQuery: TypeAlias = Select[*tuple[Any, ...]]
 
 
 class Unit(StrEnum):
-    """What an amount counts."""
+    """The unit of an amount."""
 
     COUNT = "count"
     RATIO = "ratio"
-    """0.25 is 25 %."""
+    """A fraction: 0.25 is 25 %."""
     SECONDS = "seconds"
 
 
@@ -47,14 +47,14 @@ class Direction(StrEnum):
 
 
 class AddsUp(StrEnum):
-    """How the values of parts of a window make that of the whole."""
+    """How the values of the parts of a window combine into the value of the whole window."""
 
     FLOW = "flow"
-    """As their sum; the values of communities add up, too."""
+    """Their sum; the values of communities add up, too."""
     STOCK = "stock"
-    """As that of the last part: it is how things stand at the end."""
+    """The value of the last part: it is a level, measured at the end."""
     RATIO = "ratio"
-    """Not at all: it is computed from the inputs of the whole window (a quotient, a median, different people)."""
+    """They do not: it is computed from the inputs of the whole window (a quotient, a median, a distinct count)."""
 
 
 class ValueStatus(StrEnum):
@@ -68,38 +68,38 @@ class ValueStatus(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a value is missing, or is only a part. A KPI may have reasons of its own beside these."""
+    """Why a value is unknown or partial. A KPI may add reasons of its own."""
 
     NO_COMMUNITIES = "no-communities"
     NOT_MEASURED_YET = "not-measured-yet"
     NOT_YET = "not-yet"
-    """The days have not come."""
+    """The days are in the future."""
     BEFORE_CONNECTION = "before-connection"
     GATHERED_BEFORE_CONNECTION = "gathered-before-connection"
-    """Known as a sum at the first poll, and counted for the day of publication."""
+    """Known only as a total at the first poll, which counts for the day of publication."""
     PENDING = "pending"
-    """The platform gives it some days late."""
+    """The platform reports it with a delay of some days, which is not over."""
     CAME_LATE = "came-late"
-    """Given late by the platform, as a sum, and counted for the day of publication."""
+    """First reported by the platform late, as a total, which counts for the day of publication."""
     STALE = "stale"
     """The last poll is too long ago."""
     NO_SNAPSHOT = "no-snapshot"
     UNSUPPORTED = "unsupported"
-    """The platform does not give this metric."""
+    """The platform does not report this metric."""
     NO_PERMISSION = "no-permission"
     INBOUND_GAP = "inbound-gap"
     """The platform did not push something in time; a poll found it later."""
     ZONE_NOT_KNOWN = "zone-not-known"
     """PostgreSQL or Python does not know the project's time zone (any more), so its days are undefined."""
     NOT_COMPUTED = "not-computed"
-    """Computing it failed, by a fault of ours; see the log."""
+    """The computation failed because of a bug; the log has the exception."""
     REAUTH_REQUIRED = "reauth-required"
     PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Community:
-    """A community as KPIs see it. Without an id: what belongs to the project but to no community.
+    """A community, as input of KPIs. Without an id: a stand-in for what belongs to the project but to no community.
 
     Compared by identity, because it is a dictionary key that is looked up often.
     """
@@ -108,26 +108,26 @@ class Community:
     platform: str | None
     title: str | None = None
     connected: date = date.min
-    """The local day it was connected on."""
+    """The local day on which it was connected."""
     backfill: date = date.min
-    """The local day its posts and messages are known from, where it was connected later."""
+    """The first local day of which its posts and messages are known; at the latest the day of connection."""
     state: str = "healthy"
     size_seen_at: datetime | None = None
     posts_seen_at: datetime | None = None
     conversations_seen_at: datetime | None = None
     has_inbound_gaps: bool = False
-    """Whether the platform has ever failed to push something in time that a poll then found."""
+    """Whether a poll has ever found something that the platform had not pushed in time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Project:
-    """A project as KPIs see it. Compared by identity, as communities are."""
+    """A project, as input of KPIs. Compared by identity, like `Community`."""
 
     id: UUID
     name: str
     zone: ZoneInfo
     today: date
-    """Its local day now."""
+    """Its local day at `now`."""
     now: datetime
     created_at: datetime
     communities: tuple[Community, ...]
@@ -158,7 +158,7 @@ class Missing(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The days of one value, in loaded data: the positions from `start` up to, and without, `stop`."""
+    """The days of one value; in loaded data they are at the positions from `start` (included) to `stop` (not)."""
 
     first: date
     last: date
@@ -177,7 +177,7 @@ class LoadRequest:
     last: date
     now: datetime
     is_past: bool = False
-    """Whether `now` is past: what came since is taken off the sums that were kept."""
+    """Whether `now` is in the past: stored sums then have to be reduced by what came later."""
 
     @property
     def length(self) -> int:
@@ -188,7 +188,7 @@ class LoadRequest:
     def parameters(self) -> dict[str, Any]:
         """The parameters that every source's statement takes.
 
-        `start` and `end` enclose the days in whatever zone; the statements compare the local day as well.
+        `start` and `end` enclose the days in every zone; the statements also compare the local day.
         """
         return {
             "workspace_id": self.workspace_id,
@@ -201,7 +201,7 @@ class LoadRequest:
         }
 
     def windows(self, ranges: Iterable[tuple[date, date]], today: date) -> list[Window]:
-        """Some ranges of the days, first and last day included."""
+        """These ranges of days, both ends included, as windows of the loaded data."""
         origin = self.first.toordinal()
         return [
             Window(first, last, today, first.toordinal() - origin, last.toordinal() - origin + 1)
@@ -211,7 +211,7 @@ class LoadRequest:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The days for which a source can have data of one community, and why for no others."""
+    """The days for which a source can have data of one community, and why it has none for other days."""
 
     first: date
     last: date | None
@@ -223,7 +223,7 @@ class Span:
     """Why there is nothing before `first`."""
 
     def missing(self, community: Community, window: Window) -> tuple[bool, list[Missing]]:
-        """Whether the source has any data of the window, and the days without."""
+        """Whether the source has any data of the window, and the days for which it has none."""
         first, last, today = window[:3]
         if last < self.first:
             return False, [Missing(community, self.before, first, last)]
@@ -252,18 +252,18 @@ class CommunityData:
         self.length = request.length
         """The number of loaded days."""
         self.inbound_gaps: Sequence[tuple[date, date]] = ()
-        """The day something was sent that was not pushed, and the day a poll found it."""
+        """For each: the day on which something was sent that was not pushed, and the day on which a poll found it."""
 
     def missing(self, window: Window) -> tuple[bool, list[Missing]]:
-        """Whether there is any data of the window, and the days without."""
+        """Whether there is any data of the window, and the days for which there is none."""
         return self.span.missing(self.community, window)
 
     def missing_whole(self, reason: str, window: Window) -> Missing:
-        """The whole window as missing."""
+        """A `Missing` for the whole window."""
         return Missing(self.community, reason, window.first, window.last)
 
     def inbound_gaps_in(self, window: Window) -> Iterator[Missing]:
-        """Days of a window on which something was sent that a poll had not found yet."""
+        """The days of the window during which something had been sent, but neither pushed nor polled yet."""
         for sent, found_on in self.inbound_gaps:
             if sent <= window.last and window.first <= found_on:
                 first, last = max(sent, window.first), min(found_on, window.last)
@@ -279,9 +279,9 @@ class Dataset(Generic[D]):
     def __init__(self, parts: Iterable[D], reason: str = Reason.NO_COMMUNITIES, *, failed: bool = False) -> None:
         self.parts: dict[Community, D] = {one.community: one for one in parts}
         self.reason = reason
-        """Why there is no data, where there is no community."""
+        """Why there is no data where `parts` is empty."""
         self.failed = failed
-        """It could not be loaded, for `reason`: nothing may be computed from it."""
+        """Whether loading failed, for `reason`: nothing may be computed from it then."""
 
 
 class Source(Generic[D]):
@@ -290,39 +290,39 @@ class Source(Generic[D]):
     key: ClassVar[str]
     title: ClassVar[str]
     rows: ColumnElement[Any]
-    """The rows of the enclosing statement's project, as JSON. Parameters: `LoadRequest.parameters`."""
+    """Expression for the rows of the enclosing statement's project, as JSON; takes `LoadRequest.parameters`."""
 
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[D]:
-        """The data of a project from its rows, None where it has none."""
+        """The data of a project, made from its rows (None: it has none)."""
         raise NotImplementedError
 
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[D]]
     ) -> None:
-        """Load what only some projects need."""
+        """Complete `datasets` with what only some projects need; by default with nothing."""
 
     def gaps(self, data: D, window: Window) -> Iterable[Missing]:
-        """Days within the span on which data was lost."""
+        """The days within the span on which data was lost."""
         return data.inbound_gaps_in(window)
 
 
 class Measure(Generic[D]):
-    """Amounts of one community over any days, and how those of several communities add up."""
+    """One or more amounts of a community over a window, and how those of several communities are added up."""
 
     source: Source[D]
     nothing: tuple[Any, ...] = (0,)
-    """What each amount of a community is that has no part in a total."""
+    """The neutral value of each amount, for a community that does not contribute to a total."""
     empty: str | None = None
-    """The reason why a community whose first amount is 0 is left out; None: it is not."""
+    """The reason for leaving out a community whose first amount is 0; None: it is not left out."""
     is_empty_first: ClassVar[bool] = False
-    """Whether that reason is given also where another amount of the community is not known."""
+    """Whether that reason is also reported where another amount of the community is not known."""
 
     def amounts(self, data: D, windows: Sequence[Window]) -> list[list[Any]]:
-        """Each amount, for each window; whether it is known `missing` says."""
+        """For each amount its values by window; whether they are known is returned by `missing`."""
         raise NotImplementedError
 
     def complete(self, data: D, today: date) -> tuple[date, date]:
-        """The days of which nothing is missing, so that `missing` need not be called for windows within them."""
+        """First and last of the days without gaps: for windows within them `missing` need not be called."""
         return data.span.first, min(data.span.last or date.min, today)
 
     def missing(self, data: D, window: Window) -> tuple[bool, Sequence[Missing]]:
@@ -330,7 +330,7 @@ class Measure(Generic[D]):
         return data.missing(window)
 
     def totals(self, columns: Iterable[Sequence[Any]]) -> list[Any]:
-        """One of the amounts, added up over communities, for each window."""
+        """One of the amounts added up over communities, by window."""
         return list(map(sum, zip(*columns, strict=True)))
 
 
@@ -359,7 +359,7 @@ class Value(NamedTuple):
     """Missing inputs; with an amount, the amount is partial."""
     excluded: Sequence[Excluded] = ()
     included: Sequence[Excluded] = ()
-    """What is part of the amount by convention, and could have been left out."""
+    """What the amount contains by convention, although it might as well be left out."""
     evidence: Sequence[Term] = ()
 
     @property
@@ -371,7 +371,7 @@ class Value(NamedTuple):
 
     @property
     def status_reason(self) -> str | None:
-        """The reason of a status that is not ok."""
+        """The reason of a status that is not `ok`; None for `ok`."""
         if self.amount is not None and not self.missing:
             return None
         return self.reason or (self.missing[0].reason if self.missing else Reason.NOT_MEASURED_YET)
@@ -392,12 +392,12 @@ class Section:
     key: Mapping[str, type]
     """The sort key: names of columns with the types they have in a cursor."""
     amount: str | None = None
-    """The column whose sum is announced beside the number of rows."""
+    """The column whose sum is returned beside the number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """A KPI for its readers."""
+    """A KPI's documentation."""
 
     formula: str
     """In words."""
@@ -419,12 +419,12 @@ class Kpi:
     unit: Unit
     goal: GoalType
     version: int
-    """Goes up when the formula changes."""
+    """Increased when the formula changes."""
     direction: Direction
     adds_up: AddsUp
     measures: tuple[Measure[Any], ...]
     value: Callable[..., Value]
-    """The value of one or more communities, from the amounts of all measures, one after the other."""
+    """Computes the value of one or more communities from the amounts of all measures, in their order."""
     evidence: tuple[Section, ...]
     doc: Doc
 

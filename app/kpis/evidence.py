@@ -1,9 +1,9 @@
 """The rows behind a value as of an instant, a page at a time.
 
-A KPI has one or more sections of evidence, in sequence. All pages of one question have one `as_of`, which
-the cursor carries: rows of later polls are on none of them. Each page says how many rows there are, and what
-they add up to; where any of these rows has changed since the first page, or which communities count,
-there is no next page but `evidence-changed`. Communities whose value is unknown are not part of the total, and so have
+A KPI has one or more sections of evidence, paged in sequence. All pages of a query share one `as_of`, which
+the cursor contains: rows of later polls are excluded. Each page gives the number of rows of all pages and their sum.
+Where any of these rows, or the set of communities that count, has changed since the first page, the next page is
+refused with `evidence-changed`. Communities whose value is unknown are not part of the total, so they have
 no rows here.
 """
 
@@ -30,13 +30,13 @@ class Position(NamedTuple):
     as_of: datetime
     section: int = 0
     after: Sequence[Any] | None = None
-    """The sort key of the row before."""
+    """The sort key of the row before it."""
     digest: str | None = None
-    """Of all rows when the first page was read; None on the first page."""
+    """Hash of all rows when the first page was read; None on the first page."""
 
 
 class SectionTotal(NamedTuple):
-    """What all pages of a section have together."""
+    """The totals of a section, over all pages."""
 
     rows: int
     sum: int | None
@@ -45,7 +45,7 @@ class SectionTotal(NamedTuple):
 
 
 def start(kpi: Kpi, pager: Pager, cursor: str | None, as_of: datetime) -> Position:
-    """Where a page starts: at the cursor, or at the first row as of an instant.
+    """Where a page starts: at the cursor, or without one at the first row as of `as_of`.
 
     Raises `Invalid` for a cursor of another query.
     """
@@ -69,9 +69,9 @@ async def page(
     position: Position,
     limit: int,
 ) -> dict[str, Any]:
-    """The page's `data` and `next_cursor`, and what all pages have together as `expected`.
+    """The page's `data` and `next_cursor`, and as `expected` the totals over all pages.
 
-    Raises `Conflict` where the rows are no longer those of the first page.
+    Raises `Conflict` (`evidence-changed`) where the rows have changed since the first page.
     """
     shares = query.values(kpi).by_community
     community_ids = [one.id for one, value in shares.items() if value.status is not ValueStatus.UNKNOWN]
@@ -111,7 +111,7 @@ async def page(
 
 
 def _rows(section: Section, workspace_id: UUID, query: KpiQuery, community_ids: Sequence[UUID | None]) -> Subquery:
-    """All rows of a section, of these communities."""
+    """All rows of a section that belong to these communities."""
     rows = section.rows(workspace_id, query.project, query.days.first, query.days.last).subquery("every")
     conditions: list[ColumnElement[bool]] = [rows.c.community_id.in_([one for one in community_ids if one is not None])]
     if None in community_ids:
@@ -120,7 +120,7 @@ def _rows(section: Section, workspace_id: UUID, query: KpiQuery, community_ids: 
 
 
 async def _total(connection: AsyncConnection, section: Section, rows: Subquery) -> SectionTotal:
-    # A sum, because it does not depend on the order of rows: sorting them all would cost more than hashing them.
+    # A sum of hashes does not depend on the order of rows: sorting them all would cost more than hashing them.
     digest = func.sum(cast(func.hashtextextended(cast(literal_column("evidence"), Text), 0), Numeric))
     amount = cast(func.sum(rows.c[section.amount]), Text) if section.amount is not None else literal(None)
     count, total, hashed = (
@@ -136,7 +136,7 @@ async def _page(
     statement = select(rows)
     if after is not None:
         values = [literal(value, column.type) for value, column in zip(after, columns, strict=True)]
-        # The first comparison follows from the second; it is the one that reaches into the subquery.
+        # The first comparison is implied by the second, but only it is pushed down into the subquery.
         statement = statement.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
     result = await connection.execute(statement.order_by(*columns).limit(limit))
     return [{str(name): value for name, value in row.items()} for row in result.mappings()]

@@ -13,7 +13,7 @@ _FIGURE = "{:.6g}"
 
 
 def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
-    """The whole answer of `…/kpis/{key}/explain`."""
+    """The response body of `…/kpis/{key}/explain`."""
     value, shares, _ = query.values(kpi)
     return {
         **answers.described(kpi),
@@ -68,7 +68,7 @@ def _inputs(terms: Sequence[Term], community: Community | None) -> list[dict[str
 
 
 def _with_amounts(kpi: Kpi, value: Value) -> str | None:
-    """The formula with its amounts in place of the symbols, and what comes out."""
+    """The formula with amounts in place of the symbols, and its result; None for an unknown value."""
     if value.amount is None:
         return None
     amounts = {term.symbol: _FIGURE.format(term.amount) for term in value.evidence if term.amount is not None}
@@ -77,7 +77,7 @@ def _with_amounts(kpi: Kpi, value: Value) -> str | None:
 
 
 def _substituted(symbols: str, amounts: Mapping[str, str]) -> str:
-    """The formula with symbols without braces, or with amounts in their place."""
+    """The formula with each `{symbol}` replaced by its amount, or where there is none by the bare symbol."""
     return "".join(
         text + (amounts.get(name, name) if name is not None else "") for text, name, _, _ in Formatter().parse(symbols)
     )

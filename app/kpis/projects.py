@@ -29,7 +29,7 @@ from app.projects.models import Project as ProjectRow
 log = structlog.get_logger()
 
 INVALID_PARAMETER: Final = "22023"
-"""PostgreSQL's code for, among others: there is no such time zone."""
+"""The SQLSTATE for an invalid parameter value, an unknown time zone among them."""
 
 _COMMUNITIES: Final = (
     select(
@@ -63,7 +63,7 @@ _COMMUNITIES: Final = (
 
 @lru_cache(maxsize=256)
 def _statement(sources: tuple[Source[Any], ...]) -> Statement:
-    """The projects with their communities, and the rows of these sources."""
+    """The statement that reads projects with their communities and the rows of these sources."""
     return Statement(
         select(
             ProjectRow.id,
@@ -83,7 +83,7 @@ def _statement(sources: tuple[Source[Any], ...]) -> Statement:
 
 @lru_cache(maxsize=1024)
 def _zone(name: str) -> ZoneInfo:
-    """UTC for one that is not known (any more): see `Project.unusable_reason`."""
+    """The zone of this name; UTC where Python does not know it (any more): see `Project.unusable_reason`."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -93,8 +93,8 @@ def _zone(name: str) -> ZoneInfo:
 async def load(connection: AsyncConnection, request: LoadRequest, kpis: Iterable[Kpi]) -> dict[Project, Datasets]:
     """The requested projects, oldest first, with the inputs of the KPIs: one statement reads them all.
 
-    A project that is not of this workspace is not among them. What cannot be loaded is `failed`, and the other
-    sources and projects have their data. Raises `Unavailable` where the database is down.
+    Projects of other workspaces are absent. A dataset that cannot be loaded is `failed`; the other sources and
+    projects still have their data. Raises `Unavailable` where the database is down.
     """
     sources = tuple(dict.fromkeys(source for kpi in kpis for source in kpi.needs))
     rows = sorted((await _rows(connection, request, sources)).values(), key=lambda row: (row[3], row[0].hex))
@@ -110,7 +110,7 @@ async def load(connection: AsyncConnection, request: LoadRequest, kpis: Iterable
 
 
 async def one(connection: AsyncConnection, request: LoadRequest, kpis: Iterable[Kpi] = ()) -> tuple[Project, Datasets]:
-    """The one requested project with its inputs; `NotFound` where this workspace has none of that id."""
+    """The one requested project with its inputs; `NotFound` where the workspace has no project of that id."""
     loaded = await load(connection, request, kpis)
     if not loaded:
         raise NotFound
@@ -120,10 +120,10 @@ async def one(connection: AsyncConnection, request: LoadRequest, kpis: Iterable[
 async def _rows(
     connection: AsyncConnection, request: LoadRequest, sources: tuple[Source[Any], ...]
 ) -> dict[UUID, list[Any]]:
-    """The statement's rows by project; in place of what a source failed to read stands the reason, a `Reason`.
+    """The statement's rows by project; a `Reason` takes the place of rows that a source failed to read.
 
-    What fails is found by bisection: of the projects, then of the sources. Reads are no transaction, so an error
-    aborts nothing.
+    When the statement fails, the failing part is found by bisecting the projects, then by trying each source. Reads
+    are not in a transaction, so an error does not abort the ones after it.
     """
     try:
         rows = await _statement(sources).rows(connection, request.parameters)
@@ -163,7 +163,7 @@ def _dataset(source: Source[Any], project: Project, rows: str | None, request: L
 async def _supplement(
     connection: AsyncConnection, request: LoadRequest, source: Source[Any], by_project: dict[Project, Dataset[Any]]
 ) -> None:
-    """Let a source load what only some projects need; where that fails, for one project after the other."""
+    """Call the source's `supplement` for all projects; where it fails, again for each project separately."""
     sound = {project: dataset for project, dataset in by_project.items() if not dataset.failed}
     try:
         await source.supplement(connection, request, sound)
@@ -186,7 +186,7 @@ def _log_failure(source: Source[Any], project_id: UUID, reason: Reason, error: E
 
 
 def _failed(project: Project, request: LoadRequest, reason: str) -> Dataset[Any]:
-    """No data of any community, for this reason."""
+    """A failed dataset: every community is without data, for this reason."""
     span = Span(request.last + DAY, None, None, reason, before=reason)
     return Dataset((CommunityData(one, span, request) for one in project.communities), reason, failed=True)
 
@@ -215,7 +215,7 @@ def _project(row: Sequence[Any], now: datetime) -> Project:
 
 
 def _communities(rows: Sequence[Sequence[Any]], zone: ZoneInfo, now: datetime) -> tuple[Community, ...]:
-    """The communities that were connected by `now`. One that was polled later counts as polled then."""
+    """The communities that were connected by `now`. A poll later than `now` counts as one at `now`."""
     return tuple(
         _community(columns, zone, now) for columns in rows if datetime.fromisoformat(columns[_CREATED_AT]) <= now
     )

@@ -50,12 +50,12 @@ def _kpi(key: Text) -> Kpi:
 
 
 def _json(content: dict[str, Any]) -> Response:
-    # The driver has a UUID type of its own, which orjson does not know: hence `default`.
+    # asyncpg returns UUIDs of its own type, which orjson cannot serialise: hence `default`.
     return Response(orjson.dumps(content, default=str, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
 def _answer(content: dict[str, Any], query: KpiQuery) -> Response:
-    """An answer, with the same ETag as long as nothing but the `as_of` of its links changes."""
+    """A response whose ETag ignores the `as_of` of its links, which differs in every response."""
     response = _json(content)
     digest = hashlib.blake2b(bytes(response.body).replace(query.as_of.encode(), b""), digest_size=12).hexdigest()
     response.headers["ETag"] = f'W/"{digest}"'
@@ -63,7 +63,7 @@ def _answer(content: dict[str, Any], query: KpiQuery) -> Response:
 
 
 class KpiLoader:
-    """Loads everything that the KPIs of one project need, each source once."""
+    """Loads the inputs of a project's KPIs, each source once."""
 
     def __init__(
         self, workspace_id: UUID, connection: AsyncConnection, now: datetime, *, is_past: bool = False
@@ -74,7 +74,7 @@ class KpiLoader:
         self.is_past = is_past
 
     def as_of(self, instant: datetime | None) -> "KpiLoader":
-        """The loader of what was known at an earlier instant; itself without one. `Invalid` for one to come."""
+        """A loader of the data as of an earlier instant (None: this loader); `Invalid` for a future one."""
         if instant is None:
             return self
         if instant > self.now:
@@ -105,7 +105,7 @@ class KpiLoader:
     async def _days_to_load(
         self, project_id: UUID, first: date | None, last: date | None, granularity: Granularity
     ) -> Days:
-        """The days to load; an invalid window is refused only where the project exists, and by its own today."""
+        """The days to load. `NotFound` comes before `Invalid`, and validity is judged by the project's own today."""
         try:
             return days_to_load(first, last, granularity, self.now)
         except Invalid:
@@ -214,8 +214,8 @@ async def rows(
 ) -> Response:
     """The rows behind a value, from which it can be recomputed by hand as `recount` says.
 
-    All pages are as of one instant. Where a row of them, or what is known of the communities, changes meanwhile, the
-    next page is refused with 409 `evidence-changed`.
+    All pages are as of one instant. Where one of the rows, or the set of communities that count, changes meanwhile,
+    the next page is refused with 409 `evidence-changed`.
     """
     kpi = _kpi(key)
     position = evidence.start(kpi, pager, cursor, as_of or loader.now)
@@ -270,7 +270,7 @@ async def portfolio(
 
 
 def _of_keys(keys: str | None) -> list[Kpi]:
-    """The KPIs named; `Invalid` where one is not known."""
+    """The KPIs with these comma-separated keys, all without any; `Invalid` for an unknown key."""
     if keys is None:
         return list(all_kpis().values())
     requested_keys = list(dict.fromkeys(key.strip() for key in keys.split(",")))

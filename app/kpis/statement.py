@@ -29,7 +29,7 @@ class Statement:
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
 
     async def rows(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[Any]:
-        """Its rows for these values of the parameters; `Unavailable` where the connection breaks."""
+        """Execute it with these parameters and return the rows; `Unavailable` where the connection breaks."""
         raw: Any = (await connection.get_raw_connection()).driver_connection
         arguments = [values[name] if name in values else self._constants[name] for name in self._names]
         try:
@@ -39,7 +39,7 @@ class Statement:
                 if isinstance(error, asyncpg.PostgresError) and is_outage(error):
                     raise Unavailable("The database is out of reach; try again.", code="database-away") from error
                 raise
-            # SQLAlchemy did not see it break, and would return it to the pool.
+            # SQLAlchemy does not notice that the connection broke, and would return it to the pool.
             await connection.invalidate(error)
             raise Unavailable("The database is out of reach; try again.", code="database-away") from error
         return rows

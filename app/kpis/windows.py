@@ -10,14 +10,14 @@ from app.kpis.contract import DAY
 
 DEFAULT_DAYS: Final = 30
 LONGEST: Final = 3660
-"""Days of a window: ten years."""
+"""The maximum length of a window in days: ten years."""
 LONGEST_DAILY: Final = 731
 EARLIEST: Final = date(2000, 1, 1)
 LATEST: Final = date(2100, 1, 1)
 
 
 class Granularity(StrEnum):
-    """How long a part of a series is. Weeks begin on Monday."""
+    """The length of a part of a series. Weeks begin on Monday."""
 
     DAY = "day"
     WEEK = "week"
@@ -32,7 +32,7 @@ class Days(NamedTuple):
 
     @property
     def before(self) -> "Days":
-        """As many days, right before these."""
+        """The previous window: as many days, directly before these."""
         return Days(self.first - (self.last - self.first) - DAY, self.first - DAY)
 
     def parts(self, granularity: Granularity) -> Iterator["Days"]:
@@ -80,7 +80,7 @@ def _refused(field: str, detail: str) -> Invalid:
 
 
 def days_to_load(first: date | None, last: date | None, granularity: Granularity, now: datetime) -> Days:
-    """The days from the previous window's first one to the window's last one, in whatever zone the project is.
+    """The days from the start of the previous window to the end of the window, widened to fit any time zone.
 
     Raises `Invalid` as `requested_days` does, for a window that is invalid in some zone.
     """
