@@ -14,7 +14,7 @@ _EXAMPLE_ID = "01999999-0000-7000-8000-000000000001"
 
 
 class KpiRead(Output):
-    """What a KPI is."""
+    """A KPI, without its documentation."""
 
     key: str = Field(examples=["first_response_time"])
     title: str = Field(examples=["First response time"])
@@ -61,7 +61,7 @@ class KpiCatalogue(Output):
 
 
 class WindowRead(Output):
-    """The requested days, both ends included, in this zone."""
+    """The requested days, both ends included, in the project's time zone."""
 
     model_config = ConfigDict(populate_by_name=True)
     from_: Day = Field(alias="from")
@@ -71,7 +71,7 @@ class WindowRead(Output):
 
 
 class PreviousValue(Output):
-    """The value of as many days right before."""
+    """The value of the previous window: as many days, directly before."""
 
     model_config = ConfigDict(populate_by_name=True)
     from_: Day = Field(alias="from")
@@ -110,7 +110,7 @@ class StalestInput(Output):
 
 
 class Freshness(Output):
-    """Up to when all inputs are known."""
+    """The instant up to which all inputs are known."""
 
     as_of: Instant | None = Field(description="The stalest input's; null where one was not polled yet.")
     stalest: StalestInput | None
@@ -127,7 +127,7 @@ class CoverageGap(Output):
 
 
 class Coverage(Output):
-    """How much of what should be known is known, in days of communities."""
+    """How many days of input data are expected and known, added up over the communities."""
 
     expected: int
     seen: int
@@ -135,7 +135,7 @@ class Coverage(Output):
 
 
 class ExcludedRead(Output):
-    """What was left out on purpose."""
+    """An amount deliberately left out of the value."""
 
     amount: Amount
     reason: str = Field(examples=["bot"])
@@ -249,7 +249,7 @@ class InputRead(Output):
 
 
 class Adjustment(Output):
-    """What was left out of the value, or is in it by convention."""
+    """An amount left out of the value, or part of it by convention."""
 
     amount: Amount
     effect: str = Field(description="`left-out` or `included`.", examples=["left-out"])
@@ -310,7 +310,7 @@ class EvidenceRow(Output):
 
 
 class EvidenceTotal(Output):
-    """What all pages have together of one kind of row."""
+    """The totals of one kind of row, over all pages."""
 
     kind: str = Field(examples=["gain"])
     rows: int
@@ -331,7 +331,7 @@ class EvidencePage(Output):
 
 
 class PortfolioPrevious(Output):
-    """The value of as many days right before."""
+    """The value of the previous window: as many days, directly before."""
 
     value: Amount | None
     change: float | None

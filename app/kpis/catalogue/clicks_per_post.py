@@ -1,4 +1,4 @@
-"""How many people a post sends on to the client's site."""
+"""How many people a post brings to the client's site."""
 
 from typing import Final
 

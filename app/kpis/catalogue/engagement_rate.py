@@ -7,7 +7,7 @@ from app.kpis.inputs.engagement import ENGAGED, Gained, gains, included
 from app.kpis.inputs.sizes import OF_DAYS, AverageSize
 
 EMPTY: Final = "empty"
-"""Nothing can be divided by a size of 0."""
+"""Reason: the size is 0, and the engagement cannot be divided by it."""
 
 
 def value(engagement: int, before_connection: int, late: int, size: float) -> Value:

@@ -12,7 +12,7 @@ NO_ANSWER_NEEDED: Final = "resolved-without-answer"
 
 
 def value(seconds: list[int], unanswered: list[int]) -> Value:
-    """The median of the opening waits that an answer ended in the window."""
+    """The median, in working seconds, of the opening waits that an answer ended in the window."""
     excluded = (Excluded(len(unanswered), NO_ANSWER_NEEDED),) if unanswered else ()
     if not seconds:
         return Value(None, NO_ANSWERS, excluded=excluded)

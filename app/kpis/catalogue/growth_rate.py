@@ -6,7 +6,7 @@ from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit,
 from app.kpis.inputs.sizes import GROWTH, SizesOfGrowth
 
 EMPTY: Final = "empty-at-start"
-"""Nothing can be divided by a size of 0."""
+"""Reason: the size at the start is 0, and the growth cannot be divided by it."""
 
 
 def value(start: int, end: int) -> Value:

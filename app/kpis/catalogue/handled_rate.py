@@ -9,7 +9,7 @@ NO_INQUIRIES: Final = "no-inquiries"
 
 
 def value(handled: int, received: int) -> Value:
-    """Of the inquiries that came in the window, those that are handled by now."""
+    """The share of the inquiries received in the window that are handled by now."""
     terms = (Term("H", "Of them handled by now", handled), Term("R", "Inquiries received", received))
     if not received:
         return Value(None, NO_INQUIRIES, evidence=terms)

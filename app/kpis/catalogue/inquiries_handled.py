@@ -7,7 +7,7 @@ from app.kpis.inputs.inquiries import HANDLED, INQUIRIES_HANDLED
 
 
 def value(handled: int) -> Value:
-    """Inquiries that a person first answered, or resolved, in the window."""
+    """Inquiries that a person of the agency first answered or resolved in the window."""
     return Value(handled, evidence=(Term("H", "Inquiries handled", handled),))
 
 

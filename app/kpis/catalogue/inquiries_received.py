@@ -1,4 +1,4 @@
-"""How many inquiries customers began."""
+"""How many inquiries customers started."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from app.kpis.inputs.inquiries import INQUIRIES_RECEIVED, RECEIVED
 
 
 def value(received: int) -> Value:
-    """Inquiries that came in the window."""
+    """Inquiries received in the window."""
     return Value(received, evidence=(Term("R", "Inquiries received", received),))
 
 

@@ -7,7 +7,7 @@ from app.kpis.inputs.sizes import GROWTH, SizesOfGrowth
 
 
 def value(start: int, end: int) -> Value:
-    """The sizes at the end less those at the start."""
+    """The sizes at the end minus those at the start."""
     terms = (Term("N_start", "Members at the start", start), Term("N_end", "Members at the end", end))
     return Value(end - start, evidence=terms)
 

@@ -7,7 +7,7 @@ from app.kpis.inputs.waits import OPEN, OpenWaits
 
 
 def value(waiting: int) -> Value:
-    """Waits that were going on when the window ended."""
+    """Waits that were open at the end of the window."""
     return Value(waiting, evidence=(Term("B", "Customers waiting at the end", waiting),))
 
 

@@ -7,7 +7,7 @@ from app.kpis.inputs.engagement import VIEWED, Gained, gains, included
 
 
 def value(views: int, before_connection: int, late: int) -> Value:
-    """Views gained in the window, where platforms give them."""
+    """Views gained in the window, on platforms that report them."""
     return Value(views, included=included(before_connection, late), evidence=(Term("V", "Views gained", views),))
 
 

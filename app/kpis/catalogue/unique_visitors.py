@@ -8,7 +8,7 @@ from app.kpis.inputs.visitors import DifferentVisitors
 
 
 def value(visitors: frozenset[str]) -> Value:
-    """Different visitors in the window."""
+    """Distinct visitors in the window."""
     return Value(len(visitors), evidence=(Term("U", "Different visitors", len(visitors)),))
 
 

@@ -28,13 +28,13 @@ from app.kpis.inputs.parameters import AS_OF, FIRST, LAST, PROJECT, PROJECTS, WO
 from app.links.models import Click, ClickDay, Link
 
 NO_LINKS: Final = "no-links"
-"""There is no tracked link, or was none yet."""
+"""No tracked link exists, or none existed yet."""
 NO_COMMUNITY: Final = Community(None, None)
 """Stands for links that belong to no single community."""
 
 
 def with_first_links(rows: ColumnElement[str]) -> ColumnElement[str]:
-    """The rows, beside the instant of each community's first link."""
+    """The rows together with the instant of each community's first link."""
     first_link = (
         select(func.coalesce(cast(Link.community_id, Text), "").label("id"), func.min(Link.created_at).label("since"))
         .where(in_workspace(Link, WORKSPACE), Link.project_id == PROJECT.c.id)
@@ -47,9 +47,9 @@ def with_first_links(rows: ColumnElement[str]) -> ColumnElement[str]:
 
 
 def by_links(project: Project, data: Mapping[str, Any], make: MakeData[D], request: LoadRequest) -> Dataset[D]:
-    """Data with the spans of all communities; links of no single community count as one of their own.
+    """The dataset of all communities, with their spans; `NO_COMMUNITY` holds links that belong to no single community.
 
-    Clicks are counted at once: from a community's first link on, everything is known up to this minute. Of a
+    Clicks are counted immediately, so from a community's first link on everything is known up to now. Of a
     community without a link nothing is known.
     """
     since: Mapping[str, str] = data["since"] or {}
@@ -115,7 +115,7 @@ class Clicks(Source[DailyCounts]):
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[DailyCounts]]
     ) -> None:
-        """Take off the clicks that came since an earlier instant."""
+        """For a past instant, subtract the clicks that came after it."""
         if not request.is_past:
             return
         later: defaultdict[UUID | None, list[tuple[date, Sequence[int]]]] = defaultdict(list)
@@ -128,7 +128,7 @@ class Clicks(Source[DailyCounts]):
                     dataset.parts[one] = DailyCounts(one, data.span, columns, request)
 
     def gaps(self, data: DailyCounts, window: Window) -> Iterable[Missing]:
-        """None: a day without clicks had none."""
+        """No gaps: a day without a row had no clicks."""
         return ()
 
 

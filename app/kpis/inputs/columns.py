@@ -12,15 +12,15 @@ Columns = Sequence[Sequence[Any]]
 
 
 MakeData = Callable[[Community, Span, Columns, LoadRequest], D]
-"""How a source's data of one community is made of its rows."""
+"""Makes a source's data of one community from its rows."""
 
 
 def running_sums(
     length: int, positions: Iterable[int], amounts: Iterable[int | None], *, initial: int = 0
 ) -> list[int]:
-    """The sums before each position and after the last one: the sum of days is a difference of two of them.
+    """Prefix sums, `length` + 1 of them: the sum over a range of days is the difference of two.
 
-    An amount of None counts as 0; `initial` is the sum of what came before.
+    An amount of None counts as 0; `initial` is the sum before the first position.
     """
     dense = [0] * length
     for position, amount in zip(positions, amounts, strict=True):
@@ -29,12 +29,12 @@ def running_sums(
 
 
 def sums_of(sums: Sequence[int], windows: Sequence[Window]) -> list[int]:
-    """The sum of each window."""
+    """The sum of each window, from the running sums `sums`."""
     return [sums[stop] - sums[start] for _, _, _, start, stop in windows]
 
 
 class DailyCounts(CommunityData):
-    """Counts by day; a day without a row has none."""
+    """Counts by day; a day without a row counts as 0."""
 
     __slots__ = ("_sums", "columns")
 
@@ -44,7 +44,7 @@ class DailyCounts(CommunityData):
         self._sums: dict[int, list[int]] = {}
 
     def sums(self, column: int) -> list[int]:
-        """The running sums of a column; the first one after the positions is 1."""
+        """The running sums of a column, by its index in `columns` (0 holds the positions)."""
         if column not in self._sums:
             amounts = self.columns[column] if self.columns else ()
             positions = self.columns[0] if self.columns else ()
@@ -53,7 +53,7 @@ class DailyCounts(CommunityData):
 
 
 def taken_off(columns: Columns, request: LoadRequest, rows: Iterable[tuple[date, Sequence[int]]]) -> list[list[Any]]:
-    """The columns with further rows that take amounts off those of their days."""
+    """The columns with the amounts of these rows, by day, subtracted: as further rows with negative amounts."""
     made = [list(column) for column in columns]
     for day, amounts in rows:
         for column, amount in zip(made, ((day - request.first).days, *(-amount for amount in amounts)), strict=True):

@@ -56,18 +56,18 @@ ENGAGED: Final[Metrics] = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Met
 
 
 NOT_DELIVERED: Final = "not-given"
-"""The platform supports this metric, and did not give it."""
+"""The platform supports this metric, but has not reported it."""
 _SNAPSHOTS, _UNKNOWN, _GAIN, _PRE_TRACKING = 1, 2, 3, 4
-"""Columns of the rows, after the positions."""
+"""Indexes of the columns of the rows; 0 holds the positions."""
 
 
 class Support(NamedTuple):
-    """Which of some metrics a platform gives."""
+    """Which of the requested metrics a platform supports."""
 
     metrics: Metrics
     bits: int
     delay: timedelta | None
-    """How long before today a day begins of which some of them may still come; None where none comes late."""
+    """The maximum delay, in whole days, with which some of them are reported; None where none is delayed."""
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +83,7 @@ def _support(platform: str | None, metrics: Metrics) -> Support:
 
 
 class GainDays(CommunityData):
-    """The gains of one community by day, in some metrics."""
+    """The daily gains of one community in the requested metrics."""
 
     __slots__ = ("_metrics", "_sums", "_withheld", "columns", "has_pre_tracking", "reasons", "support")
 
@@ -96,7 +96,7 @@ class GainDays(CommunityData):
         self._sums: dict[object, list[int]] = {}
         self.support = _support(community.platform, metrics)
         self._withheld = 0
-        """The supported metrics that were unknown on some day, as bits."""
+        """Bit mask of the supported metrics that were unknown on some day."""
         for unknown in set(self.columns[_UNKNOWN]):
             self._withheld |= unknown & self.support.bits
         self.has_pre_tracking = any(self.columns[_PRE_TRACKING])
@@ -110,7 +110,7 @@ class GainDays(CommunityData):
 
     @property
     def gains(self) -> list[int]:
-        """The running sums of what was gained. What is unknown counts as 0: see `withheld`."""
+        """The running sums of the gains; an unknown gain counts as 0 (see `withheld`)."""
         return self._sums_of(_GAIN)
 
     def _sums_of(self, column: int) -> list[int]:
@@ -119,11 +119,11 @@ class GainDays(CommunityData):
         return self._sums[column]
 
     def has_rows(self, window: Window) -> bool:
-        """Whether anything is stored of the window."""
+        """Whether anything is stored for the days of the window."""
         return any(window.start <= at < window.stop for at in self.columns[0])
 
     def pre_tracking(self, windows: Sequence[Window]) -> list[list[int]]:
-        """The parts of gains that count as a sum for the day of publication: gained before the first poll, and late."""
+        """The parts of the gains that count for the day of publication, by window: before the connection, and late."""
         if not self.has_pre_tracking:
             return [[0] * len(windows), [0] * len(windows)]
         sums, late = self._sums_of(_PRE_TRACKING), (self.community.connected - self.first).days + 1
@@ -134,7 +134,7 @@ class GainDays(CommunityData):
         ]
 
     def withheld(self, window: Window) -> Metrics:
-        """The supported metrics that no poll of the window brought, though there were polls."""
+        """The supported metrics that no poll in the window reported; none where there was no poll."""
         snapshots = self._sums_of(_SNAPSHOTS) if self._withheld else ()
         if not self._withheld or snapshots[window.stop] == snapshots[window.start]:
             return ()
@@ -150,11 +150,11 @@ class GainDays(CommunityData):
 
 
 class Gained(Measure[GainDays]):
-    """What the window added to some counters of a community's posts; and of it, as sums for the day of publication,
-    what was gained before the first poll, and what came late.
+    """Three sums: what some counters of a community's posts gained in the window, and the parts of it that count for
+    the day of publication because they were gained before the connection or reported late.
 
-    Metrics that the platform does not have are no part of the sum; where it has none of them, the
-    sum is not known.
+    Metrics that the platform does not support are left out; where it supports none of them, the
+    sums are not known.
     """
 
     nothing = (0, 0, 0)
@@ -167,7 +167,7 @@ class Gained(Measure[GainDays]):
         return [sums_of(data.gains, windows), *data.pre_tracking(windows)]
 
     def complete(self, data: GainDays, today: date) -> tuple[date, date]:
-        """From the connection to the last poll, unless a metric comes late or was not given."""
+        """From the connection to the last poll or the delay of metrics; no days where a metric was not reported."""
         metrics, _, delay = data.support
         if not metrics or data.is_withheld:
             return date.max, date.min
@@ -199,7 +199,7 @@ class Gained(Measure[GainDays]):
 
 
 def included(before_connection: int, late: int) -> tuple[Excluded, ...]:
-    """What counts as a sum for the day of publication."""
+    """The parts of a value that count for the day of publication, those of 0 left out."""
     if not before_connection and not late:
         return ()
     amounts = {Reason.GATHERED_BEFORE_CONNECTION: before_connection, Reason.CAME_LATE: late}
@@ -217,7 +217,7 @@ def _sum(of: ColumnElement[Any], *, pre_tracking: bool = False) -> ColumnElement
 
 
 def _rows(metrics: Metrics) -> ColumnElement[Any]:
-    """By day: the polls, the metrics of which nothing was known, as bits, what was gained, and what of it before."""
+    """By day: the number of snapshots, a bit mask of unknown metrics, the gain, and its `pre_tracking` part."""
     unknown = (
         case((func.count(_columns[metric.value]) == 0, 1 << number), else_=0) for number, metric in enumerate(metrics)
     )
@@ -256,7 +256,7 @@ _REASONS_STATEMENT: Final = (
 
 
 class Engagement(Source[GainDays]):
-    """What was gained in some of the counters: views, reactions, comments, shares, quotes, saves."""
+    """The gains in some of the counters: views, reactions, comments, shares, quotes, saves."""
 
     key = "engagement"
     title = "Counters of posts, as polled: what each day added"
@@ -272,9 +272,9 @@ class Engagement(Source[GainDays]):
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[GainDays]]
     ) -> None:
-        """Why a metric is withheld, the first reason by alphabet where posts differ.
+        """Add why metrics are withheld: where posts differ, the alphabetically first reason.
 
-        As of an earlier instant, what later polls added is taken off.
+        For a past instant, the gains of later polls are subtracted before.
         """
         if request.is_past:
             await self._take_off_later(connection, request, datasets)
@@ -317,12 +317,12 @@ class Engagement(Source[GainDays]):
                     dataset.parts[one] = GainDays(one, data.span, columns, request, self._metrics)
 
     def gaps(self, data: GainDays, window: Window) -> Iterable[Missing]:
-        """None within the span: old posts are not polled every day, and a missed poll loses nothing."""
+        """No gaps: old posts are not polled every day, and the next poll brings what a missed one would have."""
         return ()
 
 
 def by_posts(project: Project, rows: Any, make: MakeData[D], request: LoadRequest) -> Dataset[D]:
-    """Data about posts, which are known from where the backfill began."""
+    """The dataset of a source about posts, which are known from the start of the backfill."""
     return Dataset(
         make(
             community,
@@ -347,7 +347,7 @@ _AS_OF: Final = statement(contributions(OF_PROJECT, "s.at <= :as_of")).columns(*
 
 
 def gains(*metrics: Metric) -> Section:
-    """What single snapshots added to these counters."""
+    """The evidence section of the gains in these counters: a row for each snapshot and metric."""
 
     def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
         all_contributions = _AS_OF.bindparams(workspace=workspace_id, project=project.id, as_of=project.now).subquery(

@@ -1,4 +1,4 @@
-"""Inbound gaps: days of which something was not pushed, and only found by a later poll."""
+"""Inbound gaps: days on which something was sent that was not pushed, and only found by a later poll."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -39,7 +39,7 @@ _STATEMENT: Final = Statement(
 async def add_inbound_gaps(
     connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[Any]], *, posts: bool
 ) -> None:
-    """Add the inbound gaps of posts, or of messages, to the data; no query where no community ever had any."""
+    """Add the inbound gaps, of posts or else of messages, to the data. No query where no community ever had any."""
     communities = {
         data.community.id: data
         for dataset in datasets.values()

@@ -57,7 +57,7 @@ def _rows() -> Any:
 
 
 class Inquiries(Source[DailyCounts]):
-    """Conversations that customers began: received on a day, of these handled by now, and handled on a day."""
+    """Inquiries by day: received on it, of these handled by now, and handled on it."""
 
     key = "inquiries"
     title = "Inquiries found on the platforms"
@@ -70,12 +70,12 @@ class Inquiries(Source[DailyCounts]):
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[DailyCounts]]
     ) -> None:
-        """Messages are polled later with their own time: only inbound gaps are days not known yet."""
+        """Add inbound gaps. Messages polled late keep their own time, so no other days have to be corrected."""
         await add_inbound_gaps(connection, request, datasets, posts=False)
 
 
 def by_conversations(project: Project, rows: Any, make: MakeData[D], request: LoadRequest) -> Dataset[D]:
-    """Data about conversations, which are known from where the backfill began."""
+    """The dataset of a source about conversations, which are known from the start of the backfill."""
     return Dataset(
         make(
             community,
@@ -91,7 +91,7 @@ INQUIRIES: Final = Inquiries()
 INQUIRIES_RECEIVED: Final = Counted(INQUIRIES, 1)
 INQUIRIES_HANDLED: Final = Counted(INQUIRIES, 3)
 RECEIVED_AND_HANDLED: Final = Counted(INQUIRIES, 2, 1)
-"""How many inquiries of the window are handled by now, and how many came."""
+"""How many inquiries received in the window are handled by now, and how many were received."""
 
 
 def _section(kind: str, doc: str, at: InstrumentedAttribute[Any]) -> Section:
@@ -114,7 +114,7 @@ def _section(kind: str, doc: str, at: InstrumentedAttribute[Any]) -> Section:
             at <= project.now,
         )
 
-    # `kind` of the row says which section it is of; what the customer wants is `wants`.
+    # `kind` is the row's section, so the kind of inquiry is named `wants`.
     def renamed(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
         columns = rows(workspace_id, project, first, last).subquery().c
         return select(*(column.label("wants") if column.name == "kind" else column for column in columns))

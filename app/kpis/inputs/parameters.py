@@ -1,4 +1,4 @@
-"""The parameters of every source's statement, the form of its rows, and the days that a source knows."""
+"""The parameters of every source's statement, the format of its rows, and the days of which it has data."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID, aggregate_order_by
 from app.kpis.contract import DAY, Community, CommunityData, Missing, Project, Reason, Span, Window
 from app.projects.models import Project as ProjectRow
 
-# A parameter in place of the id, so that each statement is built only once.
+# A parameter instead of a literal id, so that each statement is built only once.
 WORKSPACE: Final = cast("uuid.UUID", bindparam("workspace_id", type_=UUID(as_uuid=True)))
 PROJECTS: Final = any_(bindparam("project_ids", type_=ARRAY(UUID(as_uuid=True))))
 PROJECT: Final = ProjectRow.__table__
@@ -28,20 +28,20 @@ STALE_AFTER: Final = timedelta(days=1)
 
 
 def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
-    """The day of an instant in a zone."""
+    """Expression for the local day of an instant in a zone."""
     return sql_cast(func.timezone(timezone, at), Date())
 
 
 def position(day: ColumnElement[date]) -> ColumnElement[Any]:
-    """The position of a day: its distance from the first loaded one."""
+    """Expression for the position of a day: its distance in days from the first loaded one."""
     return (day - FIRST).label("position")
 
 
 def columns_by_community(rows: Select[Any]) -> ColumnElement[str]:
-    """The `rows` of the enclosing statement's project as JSON: by community, a list for each column.
+    """Expression for the `rows` of the enclosing statement's project as JSON: by community, a list for each column.
 
-    The first columns are `community_id` and `position`, the others numbers or text. All lists are in the order of
-    all columns after the first, so that a row has one place in all of them.
+    The first columns are `community_id` and `position`, the others numbers or text. All lists are sorted
+    by all columns after the first, so that a row has the same index in each list.
     """
     row = rows.correlate(PROJECT).subquery("row")
     community_id, at, *amounts = row.c
@@ -63,7 +63,7 @@ def polled(
     seen_at: datetime | None,
     stale_after: timedelta = STALE_AFTER,
 ) -> Span:
-    """The days known from polling: from `since` to the last poll."""
+    """The span of days known from polling: from `since` to the last poll, at `seen_at`."""
     state_reason = {"reauth_required": Reason.REAUTH_REQUIRED, "paused": Reason.PAUSED}.get(community.state)
     if seen_at is None:
         return Span(since, None, None, state_reason or Reason.NOT_MEASURED_YET)

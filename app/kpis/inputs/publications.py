@@ -1,4 +1,4 @@
-"""The posts that appeared on the platforms, by day."""
+"""The posts published on the platforms, by day."""
 
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -55,7 +55,7 @@ class Publications(Source[DailyCounts]):
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[DailyCounts]]
     ) -> None:
-        """Posts are polled later with their own time: only inbound gaps are days not known yet."""
+        """Add inbound gaps. Posts polled late keep their own time, so no other days have to be corrected."""
         await add_inbound_gaps(connection, request, datasets, posts=True)
 
 

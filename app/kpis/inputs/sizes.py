@@ -46,11 +46,11 @@ from app.kpis.inputs.parameters import (
 from app.metrics.models import CommunityDay, CommunitySnapshot
 
 SIZE_STALE_AFTER: Final = timedelta(days=3)
-"""A size changes slowly: one of three days ago still says something."""
+"""A size changes slowly, so one of up to three days ago still counts as current."""
 
 
 class SizeDays(CommunityData):
-    """The sizes of one community on the days on which it was polled, and on the last such day before."""
+    """The first and last size of one community on each polled day, and on the last one before the loaded days."""
 
     __slots__ = ("_before", "_positions", "days", "firsts", "lasts", "sums")
 
@@ -62,17 +62,17 @@ class SizeDays(CommunityData):
         earlier = bisect_left(positions, 0)
         polls = [1] * (len(positions) - earlier)
         self._before = running_sums(self.length, positions[earlier:], polls, initial=earlier)
-        """How many of `days` lie before each position."""
+        """For each position, how many of `days` lie before it."""
         self.sums = list(accumulate(self.lasts, initial=0))
         """The running sums of `lasts`."""
 
     def polled_days(self, window: Window) -> tuple[int, int]:
-        """The indexes in `days` of the first one in the window, and of the first one after it."""
+        """The slice of `days` in the window: the index of its first day, and that of the first day after it."""
         return self._before[window.start], self._before[window.stop]
 
     @property
     def unbroken(self) -> tuple[date, date]:
-        """The latest days on end on which the size was polled, without the first of them."""
+        """The latest run of consecutive polled days, without its first day: first and last."""
         if not self.days:
             return date.max, date.min
         positions, last = self._positions, len(self.days) - 1
@@ -82,7 +82,7 @@ class SizeDays(CommunityData):
         return self.days[first] + DAY, self.days[last]
 
     def no_size(self, window: Window) -> list[Missing]:
-        """Why there is no size at all up to the window's end."""
+        """Why no size is known up to the window's end."""
         if window.last < self.community.connected:
             return [self.missing_whole(Reason.BEFORE_CONNECTION, window)]
         until_today = min(max((window.today - self.first).days + 1, 0), self.length)
@@ -115,7 +115,7 @@ _LAST_DAY: Final = (
     )
     .group_by(CommunitySnapshot.community_id)
 )
-"""The first and the last size of the day of an earlier instant, up to that instant."""
+"""For a past instant: the first and the last size of its local day, up to that instant."""
 
 
 class Sizes(Source[SizeDays]):
@@ -177,7 +177,7 @@ class Sizes(Source[SizeDays]):
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[SizeDays]]
     ) -> None:
-        """As of an earlier instant, leave out later polls."""
+        """For a past instant, leave out later polls."""
         if not request.is_past:
             return
         for project, dataset in datasets.items():
@@ -203,12 +203,12 @@ SIZES: Final = Sizes()
 
 
 class SizeMeasure(Measure[SizeDays]):
-    """An amount of members."""
+    """Base of measures of size, in members."""
 
     source = SIZES
 
     def complete(self, data: SizeDays, today: date) -> tuple[date, date]:
-        """Days on end on which the size was polled."""
+        """The latest run of consecutive days on which the size was polled."""
         first, last = data.unbroken
         return first, min(last, today)
 
@@ -217,12 +217,12 @@ class SizeAtEnd(SizeMeasure):
     """The last size known at the end of the window."""
 
     def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[int]]:
-        """The size."""
+        """The size, by window."""
         latest = (data.polled_days(window)[1] - 1 for window in windows)
         return [[data.lasts[index] if index >= 0 else 0 for index in latest]]
 
     def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
-        """Whether it is known; what is missing where it is an old one."""
+        """Whether the size is known, and the days without a poll where it is an older one."""
         if window.first > window.today:
             return False, [data.missing_whole(Reason.NOT_YET, window)]
         latest = data.polled_days(window)[1] - 1
@@ -239,9 +239,9 @@ class SizeAtEnd(SizeMeasure):
 class SizesOfGrowth(SizeMeasure):
     """The sizes at the start and at the end of the window.
 
-    The start is the last size before the window; where there is none, the first one in it, and
-    what came before is missing. A window without a poll has no growth: it counts in the window of the next
-    poll.
+    The start is the last size before the window. Where there is none, it is the first one in the window, and the
+    days before that are missing. A window without a poll has no growth: the growth counts in the window of the
+    next poll.
     """
 
     nothing = (0, 0)
@@ -250,7 +250,7 @@ class SizesOfGrowth(SizeMeasure):
         self.empty = empty
 
     def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[int]]:
-        """Both sizes."""
+        """The sizes at the start and at the end, by window."""
         starts, ends = [], []
         for window in windows:
             first, stop = data.polled_days(window)
@@ -260,7 +260,7 @@ class SizesOfGrowth(SizeMeasure):
         return [starts, ends]
 
     def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
-        """Whether both are known, and what is missing."""
+        """Whether both sizes are known, and the days without a poll."""
         first, stop = data.polled_days(window)
         if first == stop:
             if not first:
@@ -289,7 +289,7 @@ class AverageSize(SizeMeasure):
         self.empty = empty
 
     def amounts(self, data: SizeDays, windows: Sequence[Window]) -> list[list[float]]:
-        """The mean."""
+        """The mean, by window; 0 where the size was not polled in the window."""
         means = []
         for window in windows:
             first, stop = data.polled_days(window)
@@ -297,7 +297,7 @@ class AverageSize(SizeMeasure):
         return [means]
 
     def missing(self, data: SizeDays, window: Window) -> tuple[bool, Sequence[Missing]]:
-        """Whether there is one, and why not."""
+        """Whether there is a mean, and why there is none."""
         first, stop = data.polled_days(window)
         if first < stop:
             return True, ()

@@ -35,7 +35,7 @@ class VisitorDays(CommunityData):
         self._before = running_sums(self.length, positions, [1] * len(positions))
 
     def visitors(self, window: Window) -> Sequence[str]:
-        """Who came in the window; once for each day."""
+        """The visitors of the window, each once for every day on which they came."""
         return self._visitors[self._before[window.start] : self._before[window.stop]]
 
 
@@ -59,11 +59,11 @@ class Visitors(Source[VisitorDays]):
     )
 
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[VisitorDays]:
-        """Who came on the requested days, by community."""
+        """The visitors of the requested days, by community."""
         return by_links(project, rows, VisitorDays, request)
 
     def gaps(self, data: VisitorDays, window: Window) -> Iterable[Missing]:
-        """None: a day without visitors had none."""
+        """No gaps: a day without a row had no visitors."""
         return ()
 
 
@@ -71,15 +71,15 @@ VISITORS: Final = Visitors()
 
 
 class DifferentVisitors(Measure[VisitorDays]):
-    """The different visitors of the window."""
+    """The distinct visitors of the window."""
 
     source = VISITORS
     nothing = (frozenset(),)
 
     def amounts(self, data: VisitorDays, windows: Sequence[Window]) -> list[list[frozenset[str]]]:
-        """Who came."""
+        """The set of visitors, by window."""
         return [[frozenset(data.visitors(window)) for window in windows]]
 
     def totals(self, columns: Iterable[Sequence[frozenset[str]]]) -> list[frozenset[str]]:
-        """Who came by any community's links."""
+        """The union of the communities' visitors, by window."""
         return [frozenset().union(*parts) for parts in zip(*columns, strict=True)]

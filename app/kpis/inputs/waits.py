@@ -41,7 +41,7 @@ class _ByDay:
         self._seconds = [seconds for _, seconds in waits]
 
     def between(self, start: int, stop: int) -> Sequence[int]:
-        """Those of some days."""
+        """Those of the waits that ended at the positions from `start` (included) to `stop` (not)."""
         return self._seconds[bisect_left(self._days, start) : bisect_left(self._days, stop)]
 
 
@@ -53,7 +53,7 @@ class WaitDays(CommunityData):
     def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
         super().__init__(community, span, request)
         started, ended, opening, by_answer, seconds = columns or ((), (), (), (), ())
-        """Positions; of a wait that has not ended, `ended` is None."""
+        """`started` and `ended` are positions of days; `ended` is None while a wait lasts."""
         began = [min(max(at, 0), self.length) for at in started]
         over = [self.length if at is None else min(max(at, 0), self.length) for at in ended]
         self._open = [
@@ -73,7 +73,7 @@ class WaitDays(CommunityData):
         self._unanswered = _ByDay([(at, length) for at, answered, length in waits if not answered])
 
     def open_at_end(self, window: Window) -> int:
-        """The number of waits that were going on when the window's last day ended."""
+        """The number of waits that were open at the end of the window's last day."""
         return self._open[window.stop]
 
     def answered(self, window: Window) -> Sequence[int]:
@@ -81,7 +81,7 @@ class WaitDays(CommunityData):
         return self._answered.between(window.start, window.stop)
 
     def unanswered(self, window: Window) -> Sequence[int]:
-        """Those of the opening waits that ended in the window without an answer."""
+        """The working seconds of the opening waits that ended in the window without an answer (-1 where unknown)."""
         return self._unanswered.between(window.start, window.stop)
 
 
@@ -117,7 +117,7 @@ class Waits(Source[WaitDays]):
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[WaitDays]]
     ) -> None:
-        """Messages are polled later with their own time: only inbound gaps are days not known yet."""
+        """Add inbound gaps. Messages polled late keep their own time, so no other days have to be corrected."""
         await add_inbound_gaps(connection, request, datasets, posts=False)
 
 
@@ -125,27 +125,27 @@ WAITS: Final = Waits()
 
 
 class OpenWaits(Measure[WaitDays]):
-    """How many waits were going on when the window ended."""
+    """The number of waits that were open at the end of the window."""
 
     source = WAITS
 
     def amounts(self, data: WaitDays, windows: Sequence[Window]) -> list[list[int]]:
-        """The number."""
+        """The number of open waits, by window."""
         return [[data.open_at_end(window) for window in windows]]
 
 
 class OpeningWaits(Measure[WaitDays]):
-    """The working seconds of the opening waits that an answer ended in the window, and those that ended without one."""
+    """The working seconds of the opening waits that ended in the window: with an answer, and without one."""
 
     source = WAITS
     nothing = ((), ())
 
     def amounts(self, data: WaitDays, windows: Sequence[Window]) -> list[list[Sequence[int]]]:
-        """The seconds of both kinds of waits."""
+        """For both kinds of waits the list of their seconds, by window."""
         return [[data.answered(window) for window in windows], [data.unanswered(window) for window in windows]]
 
     def totals(self, columns: Iterable[Sequence[Sequence[int]]]) -> list[list[int]]:
-        """Those of several communities together."""
+        """The lists of all communities concatenated, by window."""
         return [[seconds for waits in parts for seconds in waits] for parts in zip(*columns, strict=True)]
 
 
