@@ -50,7 +50,7 @@ SIZE_STALE_AFTER: Final = timedelta(days=3)
 
 
 class SizeDays(CommunityData):
-    """The first and last size of one community on each polled day, and on the last one before the loaded days."""
+    """The first and last size of one community on each loaded polled day, and on the last polled day before them."""
 
     __slots__ = ("_before", "_positions", "days", "firsts", "lasts", "sums")
 
