@@ -158,7 +158,7 @@ class Authenticator:
         return stored.actor
 
     async def _look_up(self, prefix: str) -> StoredKey:
-        """Raises where there is none, so that keys somebody made up are not cached."""
+        """Raises `Unauthenticated` where there is none: unknown keys are not cached, or they could fill the cache."""
         async with self._db.read_connection(None) as connection:
             row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()
         if row is None or row.revoked_at is not None:
@@ -169,7 +169,7 @@ class Authenticator:
 
 
 authenticator: Final = OnePer(Authenticator)
-"""That of a process."""
+"""The authenticator of a process."""
 
 
 _BY_PREFIX: Final = select(

@@ -1,4 +1,4 @@
-"""What a process keeps in memory of the database: for a time, bounded, and forgotten when it changes.
+"""Caches of a process for what it reads from the database: bounded in size and time, cleared when it changes.
 
 A `Cache` holds values by key. Other processes are not told of a change, so a value is kept for seconds;
 this process forgets it after the commit that changed it. `OnePer` holds one object for each `Resources`.

@@ -23,7 +23,7 @@ class GroupWriter(Generic[K, T]):
     """Writes the items of each group (a workspace) in shared commits; one for each process and database.
 
     `write` stores a batch in one commit and raises where it did not. Where the database refuses a batch,
-    each item is written in a commit of its own, so that one bad item harms no other. At most `writers` commits
+    each item is written in a commit of its own, so that one bad item does not fail the others. At most `writers` commits
     of a group are under way at once.
 
     `select` returns the positions, of at least one, of the queued items that are written next. Items of the
@@ -53,7 +53,7 @@ class GroupWriter(Generic[K, T]):
         return [item for item, _ in self._queues.get(group, [])]
 
     def submit(self, group: K, item: T) -> asyncio.Future[None]:
-        """Queue an item; the future is done when it is committed, or has the exception that kept it from that.
+        """Queue an item. The future is done once it is committed, or holds the exception that prevented that.
 
         Raises `QueueFull` where as much as `max_queued` is queued or being written.
         """
@@ -89,7 +89,7 @@ class GroupWriter(Generic[K, T]):
         finally:
             self._size_in_memory -= sum(self._size(item) for item, _ in batch)
         for (_, done), failure in zip(batch, failures, strict=True):
-            if done.done():  # whoever waited for it was cancelled
+            if done.done():  # the caller was cancelled
                 continue
             if failure is None:
                 done.set_result(None)
@@ -110,7 +110,7 @@ class GroupWriter(Generic[K, T]):
         """Write items; for each what kept it from being stored, or None."""
         try:
             await self._write(group, items)
-        except Exception as error:  # raised to whoever waits for the item
+        except Exception as error:  # set on the future of each item
             if len(items) == 1 or not _is_refusal(error):
                 return [error for _ in items]
         else:

@@ -43,7 +43,7 @@ class Route:
 
 
 class Redirects:
-    """Where slugs lead, and what records the clicks on them; one for each process."""
+    """Resolves slugs to their targets, and records clicks on them; one for each process."""
 
     def __init__(self, resources: Resources) -> None:
         self._db = resources.db
@@ -95,4 +95,4 @@ class Redirects:
 
 
 redirects: Final = OnePer(Redirects)
-"""Those of a process."""
+"""The redirects of a process."""

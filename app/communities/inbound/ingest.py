@@ -194,7 +194,7 @@ class InboundIngest:
 
 
 inbound_ingest: Final = OnePer(InboundIngest)
-"""That of a process."""
+"""The ingest of a process."""
 
 
 async def _load_registration(resources: Resources, platform: str, hook_id: UUID) -> WebhookRegistration:
