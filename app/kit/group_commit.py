@@ -23,8 +23,8 @@ class GroupWriter(Generic[K, T]):
     """Writes the items of each group (a workspace) in shared commits; one for each process and database.
 
     `write` stores a batch in one commit and raises where it did not. Where the database refuses a batch,
-    each item is written in a commit of its own, so that one bad item does not fail the others. At most `writers` commits
-    of a group are under way at once.
+    each item is written in a commit of its own, so that one bad item does not fail the others. At most `writers`
+    commits of a group are under way at once.
 
     `select` returns the positions, of at least one, of the queued items that are written next. Items of the
     total `size` `max_queued` are kept in memory.
