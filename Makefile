@@ -24,7 +24,7 @@ test: $(DEV) ## Run the tests, against a real PostgreSQL and Valkey
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long" $(ARGS)
 
 test-all: $(DEV) ## Run all tests, also the long ones
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: $(DEV) ## Look at style, types, layers, locks, migrations' SQL and the container's files
 	$(BIN)/ruff check .
