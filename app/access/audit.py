@@ -10,7 +10,9 @@ log = structlog.get_logger()
 
 
 def record(session: AsyncSession, actor: Actor, action: str, **subject: object) -> None:
-    """Record that `actor` makes a change in this transaction; it is logged once the change is committed.
+    """Record that `actor` makes a change in this transaction; it is logged after the commit.
+
+    Also where the outcome of the commit is unknown: then the change may not have been made.
 
     `action` is named like an operation (`posts.update`). `subject`: what was changed, ids and counts only, never
     what a person wrote.
