@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from app.access.routing import SECURITY_SCHEMES, Router
 from app.kit import docs, errors, events, openapi, telemetry, web
 from app.kit.clock import Clock, SystemClock
 from app.kit.crypto import Keyring
@@ -16,7 +17,7 @@ from app.kit.doorbell import ArqDoorbell
 from app.kit.registry import rooms
 from app.kit.resources import Doorbell, Resources
 from app.kit.route_index import RouteIndex
-from app.kit.routing import Route, Router
+from app.kit.routing import Route
 from app.settings import Settings, settings
 
 DESCRIPTION = """\
@@ -78,7 +79,7 @@ def create_app(
         if module.__package__ is not None and module.__package__.count(".") == 1
     ]
     errors.install(app)
-    openapi.install(app)
+    openapi.install(app, SECURITY_SCHEMES)
     docs.install(app)
     events.listen()
     for router in routers():

@@ -6,63 +6,54 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
 
-import structlog
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access.models import Workspace
-from app.access.permissions import SCOPES, Permission
-from app.access.service import RequestActor, authenticator
+from app.access.service import RequestActor
 from app.kit import idempotency
 from app.kit.actors import SIGN_UP
 from app.kit.db import workspace_of
-from app.kit.errors import Conflict, Forbidden, Invalid, Unauthenticated
+from app.kit.errors import Conflict, Invalid
 from app.kit.ids import uuid7
 from app.kit.paging import Pager
 from app.kit.resources import Resources
-from app.kit.routing import required_permission
 
-_bearer = HTTPBearer(
-    auto_error=False, scheme_name="ApiKey", description="An API key of your workspace: `Authorization: Bearer isk_…`"
-)
+# None of these depends on another one: FastAPI solves the dependencies of a dependency again wherever it is used.
 
 
-async def resources(request: Request) -> Resources:
+def resources_of(request: Request) -> Resources:
     """This process's `Resources`."""
     process_resources: Resources = request.app.state.resources
     return process_resources
 
 
+async def resources(request: Request) -> Resources:
+    """This process's `Resources`."""
+    return resources_of(request)
+
+
 ResourcesDep = Annotated[Resources, Depends(resources)]
 
 
-async def actor(
-    request: Request, resources: ResourcesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
-) -> RequestActor:
-    """The actor of the request's API key, who has the permission that the operation declares.
-
-    Raises `Unauthenticated` without a valid key, `Forbidden` without the permission.
-    """
-    if bearer is None:
-        raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
-    authenticated = await authenticator(resources).authenticate(bearer.credentials)
-    structlog.contextvars.bind_contextvars(actor=str(authenticated))
-    required = Permission(required_permission(request))
-    if required not in authenticated.permissions:
-        raise Forbidden(
-            f"This API key lacks the permission {required.value!r}, a part of the scope {SCOPES[required].value!r}.",
-            code="missing-scope",
-        )
+def actor_of(request: Request) -> RequestActor:
+    """The actor that the request's `ProtectedRoute` has authenticated; a `KeyError` in a public operation."""
+    authenticated: RequestActor = request.scope["actor"]
     return authenticated
+
+
+async def actor(request: Request) -> RequestActor:
+    """The actor of the request's API key, who has the permission that the operation declares."""
+    return actor_of(request)
 
 
 CurrentActor = Annotated[RequestActor, Depends(actor)]
 
 
-async def write_session(request: Request, resources: ResourcesDep, actor: CurrentActor) -> AsyncIterator[AsyncSession]:
+async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
     """A transaction in the actor's workspace, in which the request's `Idempotency-Key` is claimed."""
-    async with resources.transaction(actor.workspace_id, actor) as session:
+    current = actor_of(request)
+    async with resources_of(request).transaction(current.workspace_id, current) as session:
         await idempotency.begin(request, session)
         yield session
 
@@ -71,25 +62,25 @@ async def write_session(request: Request, resources: ResourcesDep, actor: Curren
 SessionDep = Annotated[AsyncSession, Depends(write_session, scope="function")]
 
 
-async def read_connection(resources: ResourcesDep, actor: CurrentActor) -> AsyncIterator[AsyncConnection]:
+async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
     """An autocommit connection for reads in the actor's workspace."""
-    async with resources.db.read_connection(actor.workspace_id) as connection:
+    async with resources_of(request).db.read_connection(actor_of(request).workspace_id) as connection:
         yield connection
 
 
 ReadDep = Annotated[AsyncConnection, Depends(read_connection, scope="function")]
 
 
-async def pager(request: Request, resources: ResourcesDep, actor: CurrentActor) -> Pager:
+async def pager(request: Request) -> Pager:
     """Reads and writes the cursors of the requested list with the requested filters."""
     filters = {name: value for name, value in request.query_params.items() if name not in {"cursor", "limit"}}
-    return Pager.of(resources.keyring, actor.workspace_id, request.url.path, filters)
+    return Pager.of(resources_of(request).keyring, actor_of(request).workspace_id, request.url.path, filters)
 
 
 PagerDep = Annotated[Pager, Depends(pager)]
 
 
-async def sign_up_session(request: Request, resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
+async def sign_up_session(request: Request) -> AsyncIterator[AsyncSession]:
     """A transaction in the workspace that a sign-up is about to create.
 
     With an `Idempotency-Key` the workspace's id is derived from the key, so that a repeat creates no second
@@ -99,14 +90,14 @@ async def sign_up_session(request: Request, resources: ResourcesDep) -> AsyncIte
     """
     key = idempotency.key_of(request)
     if key is None:
-        async with resources.transaction(uuid7(), SIGN_UP) as session:
+        async with resources_of(request).transaction(uuid7(), SIGN_UP) as session:
             yield session
         return
     if guessable(key):
         raise Invalid(
             f"For a sign-up the {idempotency.HEADER} must be random; take a UUID.", code="guessable-idempotency-key"
         )
-    async with resources.transaction(_derived(key), SIGN_UP) as session:
+    async with resources_of(request).transaction(_derived(key), SIGN_UP) as session:
         await idempotency.reserve(session, key)
         existing = await session.get(Workspace, workspace_of(session))
         if existing is not None:

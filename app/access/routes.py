@@ -17,6 +17,7 @@ from app.access.current import (
 )
 from app.access.models import ApiKey, Workspace
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.access.schemas import (
     ApiKeyCreate,
     ApiKeyMade,
@@ -30,7 +31,7 @@ from app.access.schemas import (
 from app.kit.actors import SIGN_UP
 from app.kit.errors import Forbidden
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import Router, problems, public_router
+from app.kit.routing import problems, public_router
 
 ROUTER = Router("/v1", tag="access")
 PUBLIC = public_router("/v1", tag="access")

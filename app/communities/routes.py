@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.communities import service
 from app.communities.health import health as read_health
 from app.communities.models import Community, State
@@ -16,7 +17,7 @@ from app.communities.schemas import CommunityRead, Connecting, Health, Reconnect
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import Router, problems
+from app.kit.routing import problems
 from app.kit.schemas import Text
 
 ROUTER = Router("/v1/communities", tag="communities")

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.inquiries import service
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryKind, InquiryStatus, Message, ResponseWait
 from app.inquiries.schemas import (
@@ -32,7 +33,7 @@ from app.kit.actors import Actor
 from app.kit.db import in_workspace
 from app.kit.errors import AppError, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import Router, problems
+from app.kit.routing import problems
 
 ROUTER = Router("/v1/inquiries", tag="inquiries")
 

@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's own, completed by the conventions of all operations."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -24,8 +25,8 @@ _IDEMPOTENCY = {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Make `app.openapi()` return the completed document."""
+def install(app: FastAPI, security_schemes: Mapping[str, Any]) -> None:
+    """Make `app.openapi()` return the completed document, with these `securitySchemes`."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -36,16 +37,19 @@ def install(app: FastAPI) -> None:
                     description=app.description,
                     routes=app.routes,
                     tags=app.openapi_tags,
-                )
+                ),
+                security_schemes,
             )
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # FastAPI documents this as the way
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add the problem schema, and the error responses, headers and parameters that all operations share."""
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+def complete(document: dict[str, Any], security_schemes: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the security schemes, the problem schema, and the errors, headers and parameters of all operations."""
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = dict(security_schemes)
+    schemas = components.setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     _, extra = models_json_schema(

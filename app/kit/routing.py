@@ -1,15 +1,15 @@
 """Routers and routes with the conventions that all operations share.
 
 Operations document their errors, and support `Idempotency-Key` on POST and `If-None-Match` on GET. Those of a
-`Router` need a credential and declare the permission that it must have; those of a `public_router` need none.
+`public_router` need no credential; `access.routing.Router` is for those that need one.
 """
 
 import hashlib
 import inspect
 import re
 from collections.abc import Callable, Coroutine
-from enum import Enum, StrEnum
-from typing import Any, Final, TypeVar
+from enum import Enum
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
@@ -112,65 +112,16 @@ class RawRoute(Route):
 PERMISSION: Final = "x-permission"
 """The OpenAPI extension with which an operation declares its permission."""
 
-Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
-
-
-class Router:
-    """A room's operations that need a credential, each with the permission that the credential must have.
-
-    The options are those of `APIRouter`. The check itself is `access.current.actor`, on which each of them depends.
-    """
-
-    def __init__(self, prefix: str, *, tag: str) -> None:
-        self.api: Final = _api_router(prefix, tag, Route, 401, 403)
-
-    def get(self, path: str, *, permission: StrEnum, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Declare a GET operation."""
-        return self._operation("GET", path, permission, options)
-
-    def post(self, path: str, *, permission: StrEnum, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Declare a POST operation."""
-        return self._operation("POST", path, permission, options)
-
-    def put(self, path: str, *, permission: StrEnum, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Declare a PUT operation."""
-        return self._operation("PUT", path, permission, options)
-
-    def patch(self, path: str, *, permission: StrEnum, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Declare a PATCH operation."""
-        return self._operation("PATCH", path, permission, options)
-
-    def delete(self, path: str, *, permission: StrEnum, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Declare a DELETE operation."""
-        return self._operation("DELETE", path, permission, options)
-
-    def include(self, other: "Router") -> None:
-        """Add another router's operations, under their own prefix."""
-        self.api.routes.extend(other.api.routes)
-
-    def _operation(
-        self, method: str, path: str, permission: StrEnum, options: dict[str, Any]
-    ) -> Callable[[Endpoint], Endpoint]:
-        extra = {**options.pop("openapi_extra", {}), PERMISSION: permission.value}
-        return self.api.api_route(path, methods=[method], openapi_extra=extra, **options)
-
 
 def public_router(prefix: str, *, tag: str, route_class: type[Route] = Route) -> APIRouter:
     """A router of operations that need no credential and no permission."""
-    return _api_router(prefix, tag, route_class)
+    return api_router(prefix, tag, route_class)
 
 
-def _api_router(prefix: str, tag: str, route_class: type[Route], *statuses: int) -> APIRouter:
+def api_router(prefix: str, tag: str, route_class: type[Route], *statuses: int) -> APIRouter:
+    """A router of operations that may answer with these error statuses, besides those that all have."""
     tags: list[str | Enum] = [tag]
     return APIRouter(prefix=prefix, tags=tags, route_class=route_class, responses=problems(*statuses, 422, 429, 503))
-
-
-def required_permission(request: Request) -> str:
-    """The permission that the request's operation declares; a public one declares none, and is a `LookupError`."""
-    permission: str | None = getattr(request.scope["route"], "permission", None)
-    if permission is None:
-        raise LookupError(f"{request.scope['route']!r} declares no permission")
-    return permission
 
 
 def _with_etag(handler: Handler) -> Handler:

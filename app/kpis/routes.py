@@ -1,22 +1,24 @@
 """The KPIs over HTTP. Responses are serialised without models, for speed: dashboards poll these endpoints."""
 
 import hashlib
+from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import Depends, Query
+from fastapi import Depends, Query, Request
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep
+from app.access.current import CurrentActor, PagerDep, actor_of, resources_of
 from app.access.permissions import Permission
-from app.kit.db import in_workspace
+from app.access.routing import Router
+from app.kit.db import Database, in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
-from app.kit.routing import Router, problems
+from app.kit.routing import problems
 from app.kit.schemas import Day, Instant, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
@@ -65,13 +67,15 @@ def _answer(content: dict[str, Any], query: KpiQuery) -> Response:
 class KpiLoader:
     """Loads the inputs of a project's KPIs, each source once."""
 
-    def __init__(
-        self, workspace_id: UUID, connection: AsyncConnection, now: datetime, *, is_past: bool = False
-    ) -> None:
+    def __init__(self, workspace_id: UUID, db: Database, now: datetime, *, is_past: bool = False) -> None:
         self.workspace_id = workspace_id
-        self.connection = connection
+        self.db = db
         self.now = now
         self.is_past = is_past
+
+    def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection for reads in this workspace; it goes back to the pool before anything is computed."""
+        return self.db.read_connection(self.workspace_id)
 
     def as_of(self, instant: datetime | None) -> "KpiLoader":
         """A loader of the data as of an earlier instant (None: this loader); `Invalid` for a future one."""
@@ -83,7 +87,7 @@ class KpiLoader:
                 code="invalid-as-of",
                 errors=[{"in": "query", "field": "as_of", "code": "invalid-as-of", "detail": "It has not come."}],
             )
-        return KpiLoader(self.workspace_id, self.connection, instant, is_past=instant < self.now)
+        return KpiLoader(self.workspace_id, self.db, instant, is_past=instant < self.now)
 
     async def load_query(
         self,
@@ -98,7 +102,8 @@ class KpiLoader:
         """The query with its inputs; raises `NotFound` for another workspace's project."""
         days = await self._days_to_load(project_id, first, last, granularity)
         request = LoadRequest(self.workspace_id, (project_id,), days.first, days.last, self.now, self.is_past)
-        project, datasets = await projects.one(self.connection, request, kpis)
+        async with self.connection() as connection:
+            project, datasets = await projects.one(connection, request, kpis)
         window = requested_days(first, last, granularity, project.today)
         return KpiQuery(project, window, granularity, compare, request, datasets)
 
@@ -111,13 +116,15 @@ class KpiLoader:
         except Invalid:
             today = self.now.date()
             request = LoadRequest(self.workspace_id, (project_id,), today, today, self.now)
-            project, _ = await projects.one(self.connection, request)
+            async with self.connection() as connection:
+                project, _ = await projects.one(connection, request)
             days = requested_days(first, last, granularity, project.today)
             return Days(days.before.first, days.last)
 
 
-async def _kpi_loader(actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> KpiLoader:
-    return KpiLoader(actor.workspace_id, connection, resources.clock.now())
+async def _kpi_loader(request: Request) -> KpiLoader:
+    resources = resources_of(request)
+    return KpiLoader(actor_of(request).workspace_id, resources.db, resources.clock.now())
 
 
 KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]
@@ -220,9 +227,10 @@ async def rows(
     kpi = _kpi(key)
     position = evidence.start(kpi, pager, cursor, as_of or loader.now)
     query = await loader.as_of(position.as_of).load_query(project_id, [kpi], first, to)
-    page = await evidence.page(
-        loader.connection, kpi, query, workspace_id=loader.workspace_id, pager=pager, position=position, limit=limit
-    )
+    async with loader.connection() as connection:
+        page = await evidence.page(
+            connection, kpi, query, workspace_id=loader.workspace_id, pager=pager, position=position, limit=limit
+        )
     return _json(
         {
             "key": kpi.key,
@@ -256,14 +264,16 @@ async def portfolio(
         in_workspace(ProjectRow, loader.workspace_id), ProjectRow.archived_at.is_(None)
     )
     statement = _PROJECTS.after(statement, pager.read(cursor, (datetime, UUID)), limit)
-    rows, next_cursor = pager.page((await loader.connection.execute(statement)).all(), limit, ("created_at", "id"))
-    if not rows:
-        return _json({"data": [], "next_cursor": None})
-    days = days_to_load(first, to, Granularity.MONTH, loader.now)
-    ids = tuple(row.id for row in rows)
-    request = LoadRequest(loader.workspace_id, ids, days.first, days.last, loader.now)
+    async with loader.connection() as connection:
+        rows, next_cursor = pager.page((await connection.execute(statement)).all(), limit, ("created_at", "id"))
+        if not rows:
+            return _json({"data": [], "next_cursor": None})
+        days = days_to_load(first, to, Granularity.MONTH, loader.now)
+        ids = tuple(row.id for row in rows)
+        request = LoadRequest(loader.workspace_id, ids, days.first, days.last, loader.now)
+        loaded = await projects.load(connection, request, kpis)
     data = []
-    for project, datasets in (await projects.load(loader.connection, request, kpis)).items():
+    for project, datasets in loaded.items():
         window = requested_days(first, to, Granularity.MONTH, project.today)
         data.append(answers.row(kpis, KpiQuery(project, window, Granularity.MONTH, True, request, datasets)))
     return _json({"data": data, "next_cursor": next_cursor})

@@ -14,10 +14,11 @@ from starlette.responses import RedirectResponse, Response
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
-from app.kit.routing import RawRoute, Router, problems, public_router
+from app.kit.routing import RawRoute, problems, public_router
 from app.kit.schemas import Day, Id
 from app.links import audience, pages, service
 from app.links.models import Click, ClickDay, Link

@@ -9,11 +9,12 @@ from sqlalchemy import and_, select
 
 from app.access.current import CurrentActor, PagerDep, ReadDep
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.communities.models import Community
 from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
-from app.kit.routing import Router, problems
+from app.kit.routing import problems
 from app.kit.schemas import Day
 from app.metrics import status
 from app.metrics.models import CommunityDay

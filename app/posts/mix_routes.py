@@ -10,9 +10,10 @@ from sqlalchemy import func
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.kit.errors import Invalid
 from app.kit.preconditions import ExpectedVersions, version_tag
-from app.kit.routing import Router, problems
+from app.kit.routing import problems
 from app.kit.schemas import Day
 from app.posts import mix, reads, times
 from app.posts.models import Post

@@ -11,10 +11,11 @@ from sqlalchemy import Row
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.kit.errors import AppError, Invalid
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.preconditions import IfMatch, version_tag
-from app.kit.routing import FieldProblem, Router, problems
+from app.kit.routing import FieldProblem, problems
 from app.kit.schemas import Id, Instant, Text
 from app.posts import matching, mix_routes, reads, service
 from app.posts.models import Category, Post, PostOrigin, PostStatus

@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.preconditions import ExpectedVersions, version_tag
-from app.kit.routing import Router, problems
+from app.kit.routing import problems
 from app.projects import service
 from app.projects.models import Brief, Project
 from app.projects.schemas import (

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from app.access import current, permissions
+from app.access import permissions
 from app.access.models import ApiKeyScope
 from app.access.permissions import SCOPES, Permission
-from app.kit.routing import PERMISSION, Route, Router, public_router
+from app.access.routing import ProtectedRoute, Router
+from app.kit.routing import PERMISSION, Route, public_router
 from app.main import operations
 from tests.conftest import Agency
 from tests.house.conftest import KPI
@@ -42,17 +42,13 @@ def faults(routes: Sequence[Route]) -> list[str]:
 
 def _faults(route: Route) -> Iterator[str]:
     if route.operation_id in PUBLIC:
-        if route.permission is not None or _authenticates(route.dependant):
+        if route.permission is not None or isinstance(route, ProtectedRoute):
             yield "is public, and needs a credential"
         return
     if route.permission not in set(Permission):
         yield f"declares {route.permission!r}, which is no permission"
-    if not _authenticates(route.dependant):
-        yield "does not depend on `current.actor`, which checks the permission"
-
-
-def _authenticates(dependant: Dependant) -> bool:
-    return dependant.call is current.actor or any(map(_authenticates, dependant.dependencies))
+    if not isinstance(route, ProtectedRoute):
+        yield "is not of a `Router`, which checks the permission"
 
 
 def test_every_operation_declares_a_permission() -> None:
@@ -67,23 +63,21 @@ class OtherPermission(StrEnum):
 
 
 def test_operations_without_are_found() -> None:
-    async def unchecked() -> None:
-        """Depends on nothing."""
-
-    async def checked(actor: current.CurrentActor) -> None:
-        """Depends on the actor."""
+    async def things() -> None:
+        """Does nothing."""
 
     open_by_mistake, guarded = public_router("/v1", tag="things"), Router("/v1", tag="things")
-    open_by_mistake.get("/things", operation_id="things.list")(checked)
-    guarded.get("/things", operation_id="things.read", permission=OtherPermission.ANYTHING)(checked)
-    guarded.post("/things", operation_id="things.create", permission=Permission.POSTS_WRITE)(unchecked)
-    guarded.put("/things", operation_id="things.replace", permission=Permission.POSTS_WRITE)(checked)
-    guarded.get("/live", operation_id="operations.live", permission=Permission.POSTS_READ)(checked)
+    declares_only = {PERMISSION: Permission.POSTS_WRITE.value}
+    open_by_mistake.get("/things", operation_id="things.list")(things)
+    open_by_mistake.post("/things", operation_id="things.create", openapi_extra=declares_only)(things)
+    guarded.get("/things", operation_id="things.read", permission=OtherPermission.ANYTHING)(things)
+    guarded.get("/live", operation_id="operations.live", permission=Permission.POSTS_READ)(things)
     planted = [route for made in (open_by_mistake, guarded.api) for route in made.routes if isinstance(route, Route)]
     assert faults(planted) == [
         "things.list: declares None, which is no permission",
+        "things.list: is not of a `Router`, which checks the permission",
+        "things.create: is not of a `Router`, which checks the permission",
         "things.read: declares 'anything', which is no permission",
-        "things.create: does not depend on `current.actor`, which checks the permission",
         "operations.live: is public, and needs a credential",
     ]
 

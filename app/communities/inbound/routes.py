@@ -9,12 +9,13 @@ from sqlalchemy import and_, select
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
+from app.access.routing import Router
 from app.communities.inbound import ingest, subscriptions
 from app.communities.models import Community, Hook
 from app.communities.schemas import HookPut, HookRead
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, TooLarge
-from app.kit.routing import RawRoute, Router, problems, public_router
+from app.kit.routing import RawRoute, problems, public_router
 from app.kit.schemas import Text
 from app.platforms.capabilities import HookRequest
 
