@@ -28,6 +28,13 @@ SECURITY_SCHEMES: Final = {
 class ProtectedRoute(Route):
     """An operation that is refused before anything else is done, unless the credential has its permission."""
 
+    @property
+    def required(self) -> Permission:
+        """The permission; a `LookupError` where none is declared."""
+        if self.permission is None:
+            raise LookupError(f"{self.operation_id} declares no permission")
+        return Permission(self.permission)
+
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
 
@@ -42,7 +49,7 @@ class ProtectedRoute(Route):
 
         Raises `Unauthenticated` without a valid key, `Forbidden` where it lacks the operation's permission.
         """
-        required = Permission(self.permission)
+        required = self.required
         scheme, credential = get_authorization_scheme_param(request.headers.get("authorization"))
         if scheme.lower() != "bearer" or not credential:
             raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")

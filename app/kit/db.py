@@ -40,6 +40,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.pool import PoolProxiedConnection
 
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
@@ -135,9 +136,9 @@ class Database:
         calls: list[AfterCommit] = []
         try:
             async with self._write.connect() as connection:
-                raw = await connection.get_raw_connection()
-                assert isinstance(raw.driver_connection, _WorkspaceConnection)
-                raw.driver_connection.workspace_id = workspace_id
+                driver_connection = pooled(connection).driver_connection
+                assert isinstance(driver_connection, _WorkspaceConnection)
+                driver_connection.workspace_id = workspace_id
                 async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
                     session.info.update(
                         workspace_id=workspace_id, actor=actor, now=self.clock.now(), after_commit=calls
@@ -164,7 +165,7 @@ class Database:
                 yield connection
             return
         async with self._read.connect() as connection:
-            info = (await connection.get_raw_connection()).info
+            info = pooled(connection).info
             if info.get("workspace_id") != workspace_id:
                 # Cleared first: a cancelled SET must not be recorded as done.
                 info.pop("workspace_id", None)
@@ -211,6 +212,15 @@ class Database:
                 f"DATABASE_URL connects as {row.rolname!r}, which row-level security does not bind. "
                 "Use an ordinary role: NOSUPERUSER NOBYPASSRLS, not the owner of the tables."
             )
+
+
+def pooled(connection: AsyncConnection) -> PoolProxiedConnection:
+    """The pool's connection of an open `connection`.
+
+    `AsyncConnection.get_raw_connection` returns the same, at the cost of a switch to another greenlet.
+    """
+    assert connection.sync_connection is not None, "the connection is not open"
+    return connection.sync_connection.connection
 
 
 async def _run(calls: Sequence[AfterCommit]) -> None:

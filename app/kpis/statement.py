@@ -9,31 +9,33 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
-from sqlalchemy import ClauseElement, make_url
+from sqlalchemy import BindParameter, ClauseElement, literal_column, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import ExternallyTraversible, replacement_traverse
 
+from app.kit.db import pooled
 from app.kit.errors import Unavailable, is_outage
 
 _DIALECT: Final = make_url("postgresql+asyncpg://").get_dialect()()
 
 
 class Statement:
-    """A statement with parameters."""
+    """A statement with parameters. Its constants are part of its text: sending one costs as much as a parameter."""
 
     def __init__(self, query: ClauseElement) -> None:
-        compiled = query.compile(dialect=_DIALECT)
+        inlined = replacement_traverse(query, {}, _as_literal)
+        assert isinstance(inlined, ClauseElement)
+        compiled = inlined.compile(dialect=_DIALECT)
         assert isinstance(compiled, SQLCompiler)
         self._text = str(compiled)
         self._names = tuple(compiled.positiontup or ())
-        self._constants = {name: value for name, value in compiled.params.items() if value is not None}
 
     async def rows(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[Any]:
         """Execute it with these parameters and return the rows; `Unavailable` where the connection breaks."""
-        raw: Any = (await connection.get_raw_connection()).driver_connection
-        arguments = [values[name] if name in values else self._constants[name] for name in self._names]
+        raw: Any = pooled(connection).driver_connection
         try:
-            rows: list[Any] = await raw.fetch(self._text, *arguments)
+            rows: list[Any] = await raw.fetch(self._text, *[values[name] for name in self._names])
         except Exception as error:
             if not raw.is_closed():
                 if isinstance(error, asyncpg.PostgresError) and is_outage(error):
@@ -45,9 +47,17 @@ class Statement:
         return rows
 
 
+def _as_literal(element: ExternallyTraversible, **_: Any) -> ExternallyTraversible | None:
+    """A constant as SQL text; None for anything else, which stays as it is."""
+    if isinstance(element, BindParameter) and element.value is not None:
+        text = str(element.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
+        return literal_column(text, element.type).label(None)  # unlabelled, a column would be named by its text
+    return None
+
+
 @asynccontextmanager
 async def one_snapshot(connection: AsyncConnection) -> AsyncIterator[None]:
     """Within it, all reads of an autocommit connection see the same rows."""
-    raw: Any = (await connection.get_raw_connection()).driver_connection
+    raw: Any = pooled(connection).driver_connection
     async with raw.transaction(isolation="repeatable_read", readonly=True):
         yield
