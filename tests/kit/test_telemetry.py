@@ -27,10 +27,8 @@ def log() -> Iterator[io.StringIO]:
     """A process's log; the test run's own logging is restored afterwards."""
     before, root = structlog.get_config(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    telemetry.configure_logs(level="info", style="json")
     written = io.StringIO()
-    assert isinstance(root.handlers[0], logging.StreamHandler)
-    root.handlers[0].setStream(written)
+    telemetry.configure_logs(level="info", style="json", stream=written)
     structlog.configure(cache_logger_on_first_use=False)
     yield written
     root.handlers[:], root.level = handlers, level
@@ -56,6 +54,12 @@ def test_secrets_in_texts_are_redacted(secret: str) -> None:
         assert secret not in telemetry.redact(text)
 
 
+@given(st.text(), SECRETS, st.text())
+def test_the_quick_look_misses_no_secret(before: str, secret: str, after: str) -> None:
+    for kind in ("isk_{}_x", "Bearer {}", "access_token={}", "a://b:{}@c", "/bot1:{}", "/hooks/vk/{}"):
+        assert telemetry.REDACTED in telemetry.redact(before + kind.format(secret) + " " + after)
+
+
 def test_fields_named_like_secrets_are_redacted(log: io.StringIO) -> None:
     structlog.get_logger("app.test").info("connected", access_token="hush", password="hush", community="coffee")
     (line,) = entries(log)
@@ -69,6 +73,20 @@ def test_secrets_inside_a_field_are_redacted(log: io.StringIO) -> None:
     assert "hush" not in log.getvalue()
     (line,) = entries(log)
     assert line["sent"] == {"token": "…", "urls": ["/hooks/vk/…", {"deep": ["Bearer …", 7]}], "kept": "coffee"}
+
+
+def test_no_value_keeps_a_line_from_being_logged(log: io.StringIO) -> None:
+    values = {
+        "big": 2**70,
+        "keys": {1: 2},
+        "surrogate": "\ud800",
+        "a_set": {1},
+        "id": uuid.UUID(int=7),
+        "nan": float("nan"),
+    }
+    for name, value in values.items():
+        structlog.get_logger().info(name, value=value)
+    assert [line["event"] for line in entries(log)] == list(values)
 
 
 def test_a_traceback_shows_no_secret_and_is_one_line(log: io.StringIO) -> None:
