@@ -224,6 +224,15 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, Unavailable) or database_failure(error) is not None
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether PostgreSQL answered that it does not execute the statement as it is, so that nothing was changed.
+
+    False also for an error of the driver, which has no SQLSTATE: whether the server answered is not known then.
+    """
+    temporary = database_failure(error) not in {None, DatabaseFailure.CONTENTION}
+    return isinstance(error, DBAPIError) and _sqlstate(error) is not None and not temporary
+
+
 def is_unanswered(error: DBAPIError | OSError | TimeoutError) -> bool:
     """Whether the connection broke, or timed out, before PostgreSQL answered. False: the error is its answer.
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Final, Generic, TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from app.kit.errors import is_refusal
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -111,20 +111,11 @@ class GroupWriter(Generic[K, T]):
         try:
             await self._write(group, items)
         except Exception as error:  # set on the future of each item
-            if len(items) == 1 or not _is_refusal(error):
+            if len(items) == 1 or not is_refusal(error):
                 return [error for _ in items]
         else:
             return [None for _ in items]
         return [failure for item in items for failure in await self._failures(group, [item])]
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Whether the database refused a row, so that nothing of the batch is stored and the others may be tried."""
-    return (
-        isinstance(error, DBAPIError)
-        and not error.connection_invalidated
-        and not isinstance(error, OperationalError | InterfaceError)
-    )
 
 
 def up_to(most: int, size: Callable[[T], int] = lambda _: 1) -> Callable[[Sequence[T]], Sequence[int]]:

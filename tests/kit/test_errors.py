@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from app.kit.errors import DatabaseFailure, Unavailable, database_failure, is_outage, is_unanswered
+from app.kit.errors import DatabaseFailure, Unavailable, database_failure, is_outage, is_refusal, is_unanswered
 
 CONTENTION, CONNECTION_LOST, UNAVAILABLE = DatabaseFailure
 
@@ -41,6 +41,7 @@ def test_an_answer_of_postgresql_by_its_sqlstate(error: asyncpg.PostgresError, f
         assert database_failure(one) is failure
         assert is_outage(one) == (failure is not None)
     assert is_unanswered(wrapped(error)) == (failure is CONNECTION_LOST)
+    assert is_refusal(wrapped(error)) == (failure in {None, CONTENTION})
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), TimeoutError(), FileNotFoundError()], ids=repr)
@@ -54,12 +55,14 @@ def test_a_connection_that_broke_whatever_the_driver_says() -> None:
     for orig in (asyncpg.InterfaceError(""), asyncpg.UniqueViolationError("")):
         assert database_failure(wrapped(orig, invalidated=True)) is CONNECTION_LOST
         assert is_unanswered(wrapped(orig, invalidated=True))
+        assert not is_refusal(wrapped(orig, invalidated=True))
 
 
 def test_an_error_of_the_driver_is_no_outage_but_leaves_a_commit_unanswered() -> None:
     error = wrapped(asyncpg.InterfaceError(""))
     assert database_failure(error) is None
     assert not is_outage(error)
+    assert not is_refusal(error)
     assert is_unanswered(error)
 
 

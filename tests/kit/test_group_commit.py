@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ class Store:
 
 def refusal() -> DBAPIError:
     """The database refuses a row."""
-    return IntegrityError("INSERT", None, ValueError("a check constraint"))
+    return IntegrityError("INSERT", None, asyncpg.CheckViolationError("a check constraint"))
 
 
 async def test_a_single_item_is_written_at_once() -> None:
