@@ -54,8 +54,10 @@ async def first(client: httpx.AsyncClient, url: str) -> httpx.Response:
 
 
 @contextmanager
-def serve(factory: str | None, environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """A uvicorn process on the first core, `instep api` without a factory; its port and its id."""
+def serve(
+    factory: str | None, environment: dict[str, str], *, checkout: Path | None = None
+) -> Iterator[tuple[int, int]]:
+    """A uvicorn process on the first core, `instep api` without a factory (of another `checkout`); its port and id."""
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
         number = str(listening.fileno())
         command = ["-c", "from app.cli.main import app; app()", "api", "--fd", number]
@@ -64,6 +66,7 @@ def serve(factory: str | None, environment: dict[str, str]) -> Iterator[tuple[in
         process = subprocess.Popen(
             [sys.executable, *command],
             env=environment,
+            cwd=checkout,
             pass_fds=[listening.fileno()],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

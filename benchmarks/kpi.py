@@ -9,6 +9,7 @@ PostgreSQL shares both:
 - the KPIs: the key is checked, project, communities and rows are read, the value is computed and serialised; nothing
   is kept between requests
 - all KPIs of a project in one answer
+- the same of an earlier commit, with `--before`
 
 The request is for 30 days by day, with the 30 days before, the communities, freshness and coverage, of
 another project at each request. On a shared machine server CPU is the most reliable figure.
@@ -119,6 +120,7 @@ async def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--seconds", type=float, default=1.2, help="of each contender in each repetition")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--keys", nargs="+", default=KEYS)
+    parser.add_argument("--before", type=Path, help="a checkout of an earlier commit with the same tables, to compare")
     options = parser.parse_args(arguments)
     async with database() as urls:
         workspace_id, key = await _key(urls)
@@ -127,7 +129,7 @@ async def main(arguments: Sequence[str]) -> None:
         print(f"{options.projects} projects, {rows:,} rows, made in {time.perf_counter() - started:.0f} s\n")
         ids = await _statements(urls, workspace_id, options.keys)
         with tempfile.TemporaryDirectory(prefix="instep-benchmark-") as folder, ExitStack() as stack:
-            contenders = await _contenders(stack, Path(folder), urls, key, ids, options.keys)
+            contenders = await _contenders(stack, Path(folder), urls, key, ids, options.keys, options.before)
             pin(os.getpid(), -1)
             await _race(contenders, options.repeats, options.seconds, options.connections)
             _print(contenders, options.connections)
@@ -192,7 +194,13 @@ async def _statements(urls: Urls, workspace_id: uuid.UUID, keys: Sequence[str]) 
 
 
 async def _contenders(
-    stack: ExitStack, folder: Path, urls: Urls, key: str, ids: list[uuid.UUID], keys: Sequence[str]
+    stack: ExitStack,
+    folder: Path,
+    urls: Urls,
+    key: str,
+    ids: list[uuid.UUID],
+    keys: Sequence[str],
+    before: Path | None,
 ) -> list[Contender]:
     """Start the servers, Instep first: the others return its bytes."""
     environment = {
@@ -223,7 +231,12 @@ async def _contenders(
             )
             await first(client, f"http://127.0.0.1:{port}{_path(ids[0], keys[0])}")
             bare.append(Contender(name, port, pid, mixed))
-    return [*bare, *made]
+        earlier = []
+        if before is not None:
+            port, pid = stack.enter_context(serve(None, environment, checkout=before))
+            await first(client, f"http://127.0.0.1:{port}{_path(ids[0], keys[0])}")
+            earlier = [Contender(f"before: {one.name}", port, pid, one.requests) for one in made]
+    return [*bare, *made, *earlier]
 
 
 def _path(project_id: uuid.UUID, key: str) -> str:
@@ -248,10 +261,10 @@ def _print(contenders: list[Contender], connections: int) -> None:
 
     bare, fast = (middle(contender.cpu) for contender in contenders[:2])
     print(f"medians of {len(contenders[0].runs)} alternating repetitions, {connections} connections")
-    header = f"{'':22}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}{'x starlette':>13}{'x fastapi':>11}"
+    header = f"{'':30}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'CPU us':>9}{'x starlette':>13}{'x fastapi':>11}"
     print(header)
     for one in contenders:
         rate = middle([run.rate for run in one.runs])
         p50, p99 = (middle([run.at(share) for run in one.runs]) * 1000 for share in (0.5, 0.99))
         took = middle(one.cpu)
-        print(f"{one.name:22}{rate:8.0f}{p50:9.2f}{p99:9.2f}{took * 1e6:9.0f}{took / bare:13.1f}{took / fast:11.1f}")
+        print(f"{one.name:30}{rate:8.0f}{p50:9.2f}{p99:9.2f}{took * 1e6:9.0f}{took / bare:13.1f}{took / fast:11.1f}")
