@@ -8,6 +8,7 @@ from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.kit.db import Base
+from app.projects import zones
 from migrations import session, tables
 
 tables.load()
@@ -28,6 +29,11 @@ def run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    if context.get_head_revision() in MigrationContext.configure(connection).get_current_heads():
+        # It compares all zones, which takes a second and locks nothing that others wait for.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        zones.renew_rules(connection)
+        connection.commit()
 
 
 async def connect() -> None:

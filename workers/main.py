@@ -24,6 +24,7 @@ from app.kit.doorbell import FUNCTION, ArqDoorbell, deserialize, redis_settings,
 from app.kit.http import client
 from app.kit.resources import Resources
 from app.platforms import adapters
+from app.projects import zones
 from app.settings import settings
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ async def startup(ctx: Context) -> None:
     clock = SystemClock()
     db = Database(config.database_url, pool=config.database_pool, clock=clock)
     await db.require_unprivileged_role()
+    await zones.warn(db)
     outbound = AsyncExitStack()
     http = await outbound.enter_async_context(client(allow=config.outbound_allow))
     resources = Resources(config, clock, db, Keyring(config.secret_keys), ArqDoorbell(config.redis_url), http)

@@ -23,6 +23,8 @@ from app.cli.database import asyncpg_url
 from app.cli.environment import SettingsRefused, load_settings
 from app.cli.migrate import heads, known_revisions
 from app.kit.crypto import Keyring, SealBroken
+from app.kit.db import Database
+from app.projects.zones import unexpected
 from app.settings import DEVELOPMENT_KEY, Settings
 from migrations.session import refusal
 
@@ -192,6 +194,8 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
         yield _migrations(revisions)
         if not revisions or revisions - known_revisions():
             return  # tables that are absent, or others than this code's, answer no questions
+        if revisions == heads():
+            yield await _zones(settings)
         async for finding in _work(connection):
             yield finding
         if await connection.fetchval("SELECT to_regclass('community_token')") is not None:
@@ -257,6 +261,19 @@ def _migrations(revisions: frozenset[str]) -> Finding:
     if revisions != heads():
         return _failing("migrations", f"the database is at {at}, not {', '.join(sorted(heads()))}", remedy)
     return _ok("migrations", f"at {at}, the newest")
+
+
+async def _zones(settings: Settings) -> Finding:
+    db = Database(settings.database_url, pool=1)
+    try:
+        async with db.read_connection(None) as connection:
+            names = await unexpected(connection, db.clock.now())
+    finally:
+        await db.close()
+    if names:
+        some = ", ".join(sorted(names)[:3]) + ("…" if len(names) > 3 else "")
+        return _warning("time zones", f"PostgreSQL has other rules for {len(names)}: {some}", "run `instep migrate`")
+    return _ok("time zones", f"all days are those of tzdata {importlib.metadata.version('tzdata')}")
 
 
 async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:

@@ -10,18 +10,20 @@ from app.access.service import workspaces
 from app.kit.db import now, workspace_of
 from app.kit.jobs import Reschedule, Run, enqueue, job
 from app.links.recording import VISITOR_RETENTION
+from app.projects.zones import local_day_sql
 
 REDATE: Final = "links.redate"
 _PAGE_SIZE: Final = 5_000
 
 # Each click whose day changes is subtracted from the old day and added to the new one. Clicks stored
 # meanwhile have the new day already.
-_MOVE: Final = text("""
+_MOVE: Final = text(
+    """
 WITH moving AS (
-    SELECT click.id, click.day AS before, (click.at AT TIME ZONE project.timezone)::date AS after
+    SELECT click.id, click.day AS before, {local_day} AS after
     FROM click JOIN project ON project.workspace_id = click.workspace_id AND project.id = click.project_id
     WHERE click.workspace_id = :workspace_id AND click.project_id = :project_id
-      AND click.day <> (click.at AT TIME ZONE project.timezone)::date
+      AND click.day <> {local_day}
     ORDER BY click.id LIMIT :page
 ), moved AS (
     UPDATE click SET day = moving.after FROM moving
@@ -45,7 +47,8 @@ WITH moving AS (
         repeats = stored.repeats + excluded.repeats
 )
 SELECT count(*) FROM moved
-""")
+""".replace("{local_day}", local_day_sql("click.at", "project.timezone"))
+)
 _DELETE_EMPTY_DAYS: Final = text("""
 DELETE FROM click_day
 WHERE workspace_id = :workspace_id AND project_id = :project_id AND people = 0 AND bots = 0 AND repeats = 0

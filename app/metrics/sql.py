@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.types import TypeEngine
 
 from app.platforms.contract import Metric
+from app.projects.zones import local_day_sql
 
 METRICS: Final = tuple(metric.value for metric in Metric)
 """The counters' columns, in order."""
@@ -19,7 +20,7 @@ def per_metric(template: str, separator: str = ", ") -> str:
 
 def local_day(instant: str) -> str:
     """The local day of an instant, in the time zone of the project `z`."""
-    return f"CAST({instant} AT TIME ZONE z.timezone AS date)"
+    return local_day_sql(instant, "z.timezone")
 
 
 _TYPES: Final[dict[str, TypeEngine[Any]]] = {

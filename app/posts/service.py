@@ -24,7 +24,6 @@ from app.metrics.service import set_category
 from app.posts import times
 from app.posts.models import Post, PostOrigin, PostStatus
 from app.posts.schemas import PostCreate
-from app.projects import zones
 from app.projects.models import Project
 
 
@@ -39,13 +38,10 @@ async def create(session: AsyncSession, actor: Actor, new_post: PostCreate) -> P
 async def create_many(session: AsyncSession, actor: Actor, new_posts: Sequence[PostCreate]) -> list[Post | AppError]:
     """Add posts to the plan; returns each post, or its error, in the order given."""
     communities = await _communities(session, {item.community_id for item in new_posts})
-    supported_zones = (
-        await zones.supported(session) if any(item.timezone is not None for item in new_posts) else frozenset()
-    )
     results: list[Post | AppError] = []
     for item in new_posts:
         try:
-            results.append(_post(session, item, communities, supported_zones))
+            results.append(_post(session, item, communities))
         except AppError as error:
             results.append(error)
     created = [post for post in results if isinstance(post, Post)]
@@ -66,16 +62,9 @@ async def _communities(session: AsyncSession, community_ids: set[UUID]) -> dict[
     return {row.id: (row.project_id, row.timezone) for row in rows}
 
 
-def _post(
-    session: AsyncSession,
-    item: PostCreate,
-    communities: Mapping[UUID, tuple[UUID, str]],
-    supported_zones: Collection[str],
-) -> Post:
+def _post(session: AsyncSession, item: PostCreate, communities: Mapping[UUID, tuple[UUID, str]]) -> Post:
     if item.community_id not in communities:
         raise NotFound("There is no such community here.")
-    if item.timezone is not None:
-        zones.require(item.timezone, supported_zones)
     project_id, project_zone = communities[item.community_id]
     zone = item.timezone or project_zone
     return Post(
@@ -136,11 +125,8 @@ async def change(
 ) -> Post:
     """Apply a merge patch: `text`, `category`, `status`, `planned_for`, `timezone`.
 
-    Raises `Conflict` (`already-published`) for anything but the category of a published post, `Invalid`
-    (`unknown-zone`) for a zone that PostgreSQL does not know.
+    Raises `Conflict` (`already-published`) for anything but the category of a published post.
     """
-    if "timezone" in changes:
-        zones.require(changes["timezone"], await zones.supported(session))
     post = await lock_for_update(session, post_id)
     require_version(post.version, expected_versions)
     changed = {name: value for name, value in changes.items() if getattr(post, name) != value}

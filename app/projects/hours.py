@@ -101,27 +101,44 @@ def _wall_clock_ranges(start: datetime, end: datetime, zone: ZoneInfo) -> Iterat
     """
     while start < end:
         until = min(start + _DAY, end)
-        offset = _offset(start, zone)
-        if _offset(until, zone) != offset:
+        utc_offset = offset(start, zone)
+        if offset(until, zone) != utc_offset:
             until = _change(start, until, zone)
-        wall_clock = start.replace(tzinfo=None) + offset
+        wall_clock = start.replace(tzinfo=None) + utc_offset
         yield wall_clock, wall_clock + (until - start)
         start = until
 
 
-def _offset(at: datetime, zone: ZoneInfo) -> timedelta:
-    offset = at.astimezone(zone).utcoffset()
-    assert offset is not None
-    return offset
+def offset(at: datetime, zone: ZoneInfo) -> timedelta:
+    """A zone's offset from UTC at an instant."""
+    utc_offset = at.astimezone(zone).utcoffset()
+    assert utc_offset is not None
+    return utc_offset
+
+
+def changes(zone: ZoneInfo, first: datetime, last: datetime, step: timedelta) -> Iterator[tuple[datetime, timedelta]]:
+    """The zone's UTC offset at `first`, and each other one by `last`, with the instant from which it holds.
+
+    A change that is taken back within `step` is not found.
+    """
+    at, utc_offset = first, offset(first, zone)
+    yield at, utc_offset
+    while at < last:
+        until = min(at + step, last)
+        if offset(until, zone) != utc_offset:
+            until = _change(at, until, zone)
+            utc_offset = offset(until, zone)
+            yield until, utc_offset
+        at = until
 
 
 def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     """The first second with another offset than at `before`; there is one by `after`."""
-    offset = _offset(before, zone)
+    utc_offset = offset(before, zone)
     low, high = 0, int((after - before).total_seconds())
     while high - low > 1:
         middle = (low + high) // 2
-        if _offset(before + timedelta(seconds=middle), zone) == offset:
+        if offset(before + timedelta(seconds=middle), zone) == utc_offset:
             low = middle
         else:
             high = middle

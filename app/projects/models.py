@@ -1,6 +1,6 @@
 """Tables of projects."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,3 +42,16 @@ class Brief(Owned, Base):
     version: Mapped[int]
     content: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+
+
+class ZoneRule(Base):
+    """The UTC offset of a time zone from an instant on, where PostgreSQL's own rules differ from tzdata's.
+
+    The same for all workspaces; see `projects.zones`.
+    """
+
+    __tablename__ = "zone_rule"
+
+    zone: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    utc_offset: Mapped[timedelta]

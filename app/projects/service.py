@@ -18,7 +18,6 @@ from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.preconditions import require_version
-from app.projects import zones
 from app.projects.events import ProjectCreated, ProjectZoneChanged
 from app.projects.hours import DEFAULT, WorkingHours
 from app.projects.models import Brief, Project
@@ -35,11 +34,7 @@ class WorkCalendar:
 async def create(
     session: AsyncSession, actor: Actor, *, name: str, timezone: str, hours: WorkingHours | None = None
 ) -> Project:
-    """A new project; it works Monday to Friday, 09:00 to 18:00, unless `hours` are given.
-
-    Raises `Invalid` (`unknown-zone`) for a zone that PostgreSQL does not know.
-    """
-    zones.require(timezone, await zones.supported(session))
+    """A new project; it works Monday to Friday, 09:00 to 18:00, unless `hours` are given."""
     project = Project(
         workspace_id=workspace_of(session),
         name=name,
@@ -66,12 +61,7 @@ async def update(
     archived: bool | None = None,
     expected_versions: Collection[int] | None = None,
 ) -> Project:
-    """Change what is given. Publishes `ProjectZoneChanged` for another zone.
-
-    Raises `Invalid` (`unknown-zone`) for one that PostgreSQL does not know.
-    """
-    if timezone is not None:
-        zones.require(timezone, await zones.supported(session))
+    """Change what is given. Publishes `ProjectZoneChanged` for another zone."""
     project = await fetch(session, Project, project_id, for_update=True)
     require_version(project.version, expected_versions)
     before = project.name, project.timezone, project.archived_at

@@ -14,6 +14,8 @@ from app.cli.console import console
 from app.cli.database import asyncpg_url
 from app.cli.doctor import Finding, Level, check_installation
 from app.cli.main import app
+from app.projects import zones
+from app.projects.hours import offset
 from app.settings import DEVELOPMENT_KEY, Settings, settings
 from tests.servers import Servers, servers
 
@@ -180,6 +182,16 @@ async def test_clock_skew_is_found(database: str, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(doctor, "MAX_CLOCK_SKEW", timedelta(seconds=-1))
     assert database
     assert (await check(tmp_path))["clocks"].level is Level.WARNING
+
+
+async def test_other_rules_of_a_time_zone_are_found(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await check(tmp_path))["time zones"].level == Level.OK
+    monkeypatch.setattr(zones, "offset", lambda at, zone: offset(at, zone) + timedelta(hours=zone.key == "Asia/Omsk"))
+    finding = (await check(tmp_path))["time zones"]
+    assert (finding.level, finding.remedy) == (Level.WARNING, "run `instep migrate`")
+    assert "1: Asia/Omsk" in finding.message
 
 
 def test_broken_settings_are_named_without_their_values(

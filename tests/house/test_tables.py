@@ -23,6 +23,7 @@ NOT_A_WORKSPACES = {
     "api_key": "looked up before the workspace is known; it holds hashes only",
     "link_route": "a visitor comes with a slug alone",
     "hook_route": "a platform comes with a hook's address alone",
+    "zone_rule": "time zones are the same for all",
     "worker_heartbeat": "of the installation",
     "user_account": "a person may work in several workspaces",
     "rate_limit_use": "two workspaces may share a token; it holds hashes only",

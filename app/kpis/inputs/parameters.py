@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Date, DateTime, Select, Text, any_, bindparam, func, select
+from sqlalchemy import ColumnElement, Date, DateTime, Select, Text, any_, bindparam, func, literal, select
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY, UUID, aggregate_order_by
 
 from app.kpis.contract import DAY, Community, CommunityData, Missing, Project, Reason, Span, Window
 from app.projects.models import Project as ProjectRow
+from app.projects.models import ZoneRule
 
 # A parameter instead of a literal id, so that each statement is built only once.
 WORKSPACE: Final = cast("uuid.UUID", bindparam("workspace_id", type_=UUID(as_uuid=True)))
@@ -28,8 +29,17 @@ STALE_AFTER: Final = timedelta(days=1)
 
 
 def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
-    """Expression for the local day of an instant in a zone."""
-    return sql_cast(func.timezone(timezone, at), Date())
+    """Expression for the local day of an instant in a zone: `projects.zones.local_day_sql`."""
+    utc = func.timezone(literal("UTC"), at)
+    rule = (
+        select(sql_cast(utc + ZoneRule.utc_offset, Date()))
+        .where(ZoneRule.zone == timezone, ZoneRule.since <= at)
+        .order_by(ZoneRule.since.desc())
+        .limit(1)
+        .correlate_except(ZoneRule)
+        .scalar_subquery()
+    )
+    return func.coalesce(rule, sql_cast(func.timezone(timezone, at), Date()))
 
 
 def position(day: ColumnElement[date]) -> ColumnElement[Any]:
