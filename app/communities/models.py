@@ -63,7 +63,9 @@ class Community(Owned, Base):
     """For people, with what to do next."""
     missing_scopes: Mapped[list[Any]] = mapped_column(default=list)
     failures: Mapped[int] = mapped_column(default=0)
-    """Polls that failed in a row."""
+    """Polls that failed in a row, or reads of the part that failed most often in a row."""
+    part_problems: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'::jsonb"))
+    """What keeps parts from being read (`polling.parts.PartProblem`), by the part's name."""
     refusals: Mapped[int] = mapped_column(default=0)
     """Polls whose token was refused, since the platform last accepted it."""
     metrics_poll_code: Mapped[str | None]

@@ -89,6 +89,7 @@ async def connect(
         "base_url": base_url,
         "state": State.CONNECTING.value,
         "missing_scopes": [],
+        "part_problems": {},
         "failures": 0,
         "backfill_since": now(session) - timedelta(days=backfill_days),
         "created_at": now(session),
@@ -183,6 +184,7 @@ async def reconnect(
     community.state = State.CONNECTING.value
     community.state_code = community.state_reason = None
     community.missing_scopes = []
+    community.part_problems = {}
     community.failures = community.refusals = 0
     _clear_metrics_poll_failure(community)
     community.throttled_until = None

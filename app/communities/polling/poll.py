@@ -6,7 +6,7 @@ nothing.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -20,9 +20,9 @@ from app.communities.events import CommunityConnected, CommunityRef, MessagesSee
 from app.communities.inbound import reconcile, store
 from app.communities.models import Community, State
 from app.communities.platform_client import PlatformClient
-from app.communities.polling import poll_schedule
+from app.communities.polling import parts
 from app.communities.polling.fair_share import IntervalMultipliers, smoothed
-from app.communities.polling.poll_schedule import PollSchedule
+from app.communities.polling.parts import Part, due_times
 from app.communities.polling.rate_limits import RateLimitKey, RateLimitReached
 from app.communities.publications import PendingReads
 from app.kit.db import fetch
@@ -66,10 +66,12 @@ class Poll:
     started_at: datetime
     posts_changed: bool = False
     """The list of posts had a new post or a change."""
-    failures: dict[str, PlatformError] = field(default_factory=dict)
+    failures: dict[Part, PlatformError] = field(default_factory=dict)
     """Errors by the part that failed: one part does not stop the others."""
-    blocked_until: dict[str, datetime] = field(default_factory=dict)
+    blocked_until: dict[Part, datetime] = field(default_factory=dict)
     """By part: until when its rate limit is used up."""
+    read_parts: set[Part] = field(default_factory=set)
+    """Parts that were read to the end."""
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     """By part: the units that one read takes from each limit (`fair_share.smoothed`)."""
     column_updates: dict[str, Any] = field(default_factory=dict)
@@ -92,22 +94,28 @@ class Poll:
         due = [name for name, at in self.due(self.community).items() if self._is_due(name, at)]
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
-        elif "size" in due:
-            await self._read_part("size", self.size)
+            self.read_parts.add(Part.SIZE)
+        elif Part.SIZE in due:
+            await self._read_part(Part.SIZE, self.size)
         for name in due:
-            if name != "size":
+            if name != Part.SIZE:
                 await self._read_part(name, getattr(self, name))
         measuring = (self.posts_changed or self.pending.counters) and not isinstance(
             self.client.adapter, MeasuresAcross
         )
-        if measuring:
-            await self._read_part("metrics", self.measure)
-        if measuring or self.posts_changed or self.pending.comments:
-            await self._read_part("comments", self.comments)
+        retries = parts.retry_times(self.community)
+        if measuring and self._may_try(retries, Part.COUNTERS):
+            await self._read_part(Part.COUNTERS, self.measure)
+        if (measuring or self.posts_changed or self.pending.comments) and self._may_try(retries, Part.COMMENTS):
+            await self._read_part(Part.COMMENTS, self.comments)
+
+    def _may_try(self, retries: Mapping[Part, datetime], name: Part) -> bool:
+        return retries.get(name, self.started_at) <= self.started_at
 
     async def finish_early(self) -> None:
         """Store what was deferred, where a poll ends early."""
-        if self.column_updates or self.deferred_events:
+        recovered = self.read_parts & parts.problems(self.community).keys()
+        if self.column_updates or self.deferred_events or self.failures or recovered:
             async with self.run.step() as session:
                 await self.finish(session)
 
@@ -119,26 +127,32 @@ class Poll:
         for name, value in self.column_updates.items():
             setattr(community, name, value)
         self.column_updates, self.deferred_events = {}, []
+        parts.record(
+            community, read=self.read_parts, failures=self.failures, blocked_until=self.blocked_until, at=self.run.now
+        )
         return community
 
-    def _is_due(self, name: str, at: datetime) -> bool:
+    def _is_due(self, name: Part, at: datetime) -> bool:
         """Whether a part is due, or will be within a tenth of its interval."""
+        if name in parts.retry_times(self.community):
+            return at <= self.started_at
         if self.community.requested(name) is not None:
             return True
         seen_at: datetime | None = getattr(self.community, f"{name}_seen_at")
         return at - (at - seen_at) * EARLY_SHARE <= self.started_at if seen_at is not None else at <= self.started_at
 
-    def due(self, community: Community) -> dict[str, datetime]:
+    def due(self, community: Community) -> dict[Part, datetime]:
         """When each part that this platform allows is due, by the name of the method that reads it."""
         due_at = due_times(community, self.run.resources.settings.poll_interval_multiplier, self.multipliers)
         adapter = self.client.adapter
         if not (isinstance(adapter, Inspects) and self.client.stored_tokens.texts):
-            del due_at["tokens"]
+            del due_at[Part.TOKENS]
         if isinstance(adapter, Streams):
-            del due_at["posts"]
+            del due_at[Part.POSTS]
+        due_at |= {name: at for name, at in parts.retry_times(community).items() if name in due_at}
         return {name: max(at, self.blocked_until.get(name, at)) for name, at in due_at.items()}
 
-    async def _read_part(self, name: str, read: Callable[[], Awaitable[int | None]]) -> None:
+    async def _read_part(self, name: Part, read: Callable[[], Awaitable[int | None]]) -> None:
         """Read a part; `read` returns the number of items read, where the cost is counted per item."""
         before = Counter(self.client.limiter.spent)
         try:
@@ -150,15 +164,17 @@ class Poll:
         except PlatformError as error:
             if isinstance(error, Throttled | AuthExpired):  # the other parts would fail alike
                 raise
-            log.warning("poll.part_failed", part=name, code=error.code, detail=error.message)
+            log.warning("poll.part_failed", part=name.value, code=error.code, detail=error.message)
             self.failures[name] = error
             return
+        self.read_parts.add(name)
         spent: Counter[RateLimitKey] = self.client.limiter.spent - before
-        if name == "comments":
+        if name == Part.COMMENTS:
             self.comment_units += spent
         # The backfill reads far more than any later poll.
         elif self.community.backfilled_at is not None and read_things != 0:
-            self.costs[name] = smoothed(self.community.costs.get(name, {}), spent, read_things or 1)
+            key = "metrics" if name is Part.COUNTERS else name.value
+            self.costs[key] = smoothed(self.community.costs.get(key, {}), spent, read_things or 1)
 
     def _begin(self, part: str) -> datetime:
         """The instant up to which a read that begins now covers a part; a request made during it stays open.
@@ -359,30 +375,6 @@ class Poll:
 
     async def _lock_community(self, session: AsyncSession) -> Community:
         return await fetch(session, Community, self.ref.community_id, for_update=True)
-
-
-def due_times(community: Community, factor: float, multipliers: IntervalMultipliers) -> dict[str, datetime]:
-    """When each part is due: at once where it was never read, else by its interval or by request."""
-    push_is_active, interval_factor = community.push_is_active, factor * multipliers.content
-
-    def due(name: str, one: PollSchedule, *, idle: int = 0, push_is_active: bool = False) -> datetime:
-        seen_at: datetime | None = getattr(community, f"{name}_seen_at")
-        if seen_at is None:
-            return community.created_at
-        at = seen_at + one.interval(interval_factor, idle=idle, push_is_active=push_is_active)
-        return min(at, community.requested(name) or at)
-
-    return {
-        "size": due("size", poll_schedule.SIZE),
-        "tokens": due("tokens", poll_schedule.TOKENS),
-        "posts": due("posts", poll_schedule.POSTS, idle=community.posts_idle_polls, push_is_active=push_is_active),
-        "conversations": due(
-            "conversations",
-            poll_schedule.CONVERSATIONS,
-            idle=community.conversations_idle_polls,
-            push_is_active=push_is_active,
-        ),
-    }
 
 
 def _furthest(reached: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:
