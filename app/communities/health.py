@@ -1,6 +1,6 @@
 """A community's health: what was read when, what is missing, and what to do about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from app.communities.inbound import reconcile, unparsed
 from app.communities.inbound.store import hook_of
 from app.communities.models import Community, CommunityToken, Hook, Publication, SubscriptionState
 from app.communities.platform_client import app_credentials
-from app.communities.polling import rate_limits
+from app.communities.polling import rate_limits, unread_items
 from app.communities.polling.fair_share import IntervalMultipliers
 from app.communities.polling.parts import Part, PartState, due_times, problems
 from app.communities.schemas import (
@@ -71,7 +71,13 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
             )
             for row in rows
         ],
-        parts=_parts(community, adapter_class, has_tokens=bool(rows), measured=metrics_due_at is not None),
+        parts=_parts(
+            community,
+            adapter_class,
+            await unread_items.counts(session, community_id),
+            has_tokens=bool(rows),
+            measured=metrics_due_at is not None,
+        ),
         polled_at=community.polled_at,
         seen_at=SeenAt(
             size=community.size_seen_at, posts=community.posts_seen_at, conversations=community.conversations_seen_at
@@ -99,7 +105,14 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
     )
 
 
-def _parts(community: Community, adapter_class: type[Adapter], *, has_tokens: bool, measured: bool) -> list[PartHealth]:
+def _parts(
+    community: Community,
+    adapter_class: type[Adapter],
+    unread: Mapping[Part, int],
+    *,
+    has_tokens: bool,
+    measured: bool,
+) -> list[PartHealth]:
     """Each part that the platform's adapter reads; `measured`: a publication's counters are read."""
     was_read = {
         Part.SIZE: community.size_seen_at is not None,
@@ -126,6 +139,7 @@ def _parts(community: Community, adapter_class: type[Adapter], *, has_tokens: bo
             since=one and one.since,
             next_at=one and one.next_at,
             missing_scopes=[] if one is None else list(one.missing_scopes),
+            unread_items=unread.get(name, 0),
         )
         if name is Part.COUNTERS and community.metrics_poll_code is not None:  # of its metrics group
             health_of_part.state, health_of_part.code = PartState.FAILING, community.metrics_poll_code

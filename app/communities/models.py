@@ -352,6 +352,29 @@ class Publication(Owned, Base):
     comments_cursor: Mapped[str | None]
 
 
+class UnreadItem(Base):
+    """An item that the platform does not let be read now (`polling.unread_items`)."""
+
+    __tablename__ = "unread_item"
+    __table_args__ = (belongs_to("community", "community_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    part: Mapped[str] = mapped_column(primary_key=True)
+    """A `polling.parts.Part`."""
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    """The post's whose counters or comments it is about, or that of an item of a list."""
+    failures: Mapped[int]
+    code: Mapped[str]
+    reason: Mapped[str]
+    since: Mapped[datetime]
+    retry_at: Mapped[datetime]
+    retry_cursor: Mapped[str | None]
+    """Reads it alone, where it is an item of a list."""
+    list_name: Mapped[str]
+    """Of the list to which it belongs, where the part has several; else empty."""
+
+
 class RateDemand(Base):
     """Units that a consumer would take a day from a limit. Not a workspace's table, as `RateLimitUse`."""
 

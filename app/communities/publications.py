@@ -263,12 +263,20 @@ async def store_metrics(
         await publish(session, PostsMeasured(ref, at, alive))
 
 
+async def put_off(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Have the counters of publications that are among the `UnreadItem`s read when these are tried again."""
+    if ids:
+        await session.execute(statements.PUT_OFF, {"workspace": workspace_of(session), "ids": list(ids)})
+
+
 @dataclass(frozen=True, slots=True)
 class PendingReads:
     """What is due to be read of a community's publications."""
 
     counters: bool
     comments: bool
+    unread_items: Sequence[Mapping[str, Any]] = ()
+    """Rows for `unread_items.stored_items`: what could not be read before."""
 
 
 async def timezone_and_pending(session: AsyncSession, community: Community, at: datetime) -> tuple[str, PendingReads]:
@@ -277,14 +285,17 @@ async def timezone_and_pending(session: AsyncSession, community: Community, at: 
     row = (
         await session.execute(statements.TIMEZONE_AND_PENDING, {**params, "at": at, "since": community.backfill_since})
     ).one()
-    return row[0], PendingReads(row[1], row[2])
+    return row[0], PendingReads(row[1], row[2], row[3])
 
 
 async def with_new_comments(
-    session: AsyncSession, ref: CommunityRef, since: datetime, limit: int
+    session: AsyncSession, ref: CommunityRef, since: datetime, at: datetime, limit: int
 ) -> list[tuple[UUID, str, str | None, int]]:
-    """Publications whose comments counter has changed since they were read: id, external id, cursor, counter."""
-    rows = await session.execute(statements.WITH_NEW_COMMENTS, _params(ref, since=since, most=limit))
+    """Publications whose comments counter has changed since they were read: id, external id, cursor, counter.
+
+    Without those that could not be read, and are tried again after `at`.
+    """
+    rows = await session.execute(statements.WITH_NEW_COMMENTS, _params(ref, since=since, at=at, most=limit))
     return [(row.id, row.external_id, row.comments_cursor, row.comments) for row in rows]
 
 

@@ -311,6 +311,11 @@ class PartHealth(Output):
         examples=[None],
     )
     missing_scopes: list[str] = Field(description="The permissions that reading it takes.", examples=[[]])
+    unread_items: int = Field(
+        description="Posts or conversations that the platform does not let be read now. The others are read; these are "
+        "tried again by themselves, less and less often.",
+        examples=[0],
+    )
 
 
 class Health(Output):

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.communities import publications
 from app.communities.models import Community, CommunityToken, Hook, State
-from app.communities.polling import batches
+from app.communities.polling import batches, unread_items
 from app.communities.tokens import store as store_tokens
 from app.kit import jobs
 from app.kit.actors import Actor
@@ -161,6 +161,7 @@ async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Co
     if community.state == State.FAILED:
         community.state, community.failures = State.CONNECTING.value, 0
     community.request(now(session), "size", "posts", "conversations")
+    await unread_items.retry_now(session, community_id)
     await publications.request_metrics(session, community_id)
     await batches.schedule_measuring(session, community.metrics_group, [community_id])
     audit.record(session, actor, "communities.sync", community_id=community_id)
@@ -185,6 +186,7 @@ async def reconnect(
     community.state_code = community.state_reason = None
     community.missing_scopes = []
     community.part_problems = {}
+    await unread_items.retry_now(session, community_id)
     community.failures = community.refusals = 0
     _clear_metrics_poll_failure(community)
     community.throttled_until = None

@@ -19,7 +19,8 @@ from app.communities.platform_client import platform_client, renewable
 from app.communities.polling import batches, fair_share, parts, poll_schedule, rate_limits, worker_slots
 from app.communities.polling.batches import MEASURE, Measuring, limits_used
 from app.communities.polling.parts import Part
-from app.communities.polling.poll import OutOfTime, Poll
+from app.communities.polling.poll import Poll
+from app.communities.polling.poll_state import OutOfTime
 from app.communities.service import POLL
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.jobs import LeaseLost, Reschedule, Run, Snooze, job

@@ -5,7 +5,7 @@ entry has none. The community's state follows from the entries (`derive_state`).
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -20,6 +20,7 @@ from app.platforms.contract import (
     MissingPermission,
     PlatformError,
     Rejected,
+    Transient,
     Unsupported,
 )
 
@@ -68,6 +69,25 @@ class PartState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ListProblem:
+    """A list of a part that could not be read, while others of the same part may be."""
+
+    failures: int
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ListResults:
+    """The result of reading a part that has several lists, where some could not be read."""
+
+    read: Collection[str]
+    errors: Mapping[str, PlatformError]
+    """Of the lists that failed now; those that failed before and were not tried are in neither."""
+    next_read_at: datetime
+    """When the lists that were read are due again."""
+
+
+@dataclass(frozen=True, slots=True)
 class PartProblem:
     """What keeps a part from being read."""
 
@@ -84,6 +104,8 @@ class PartProblem:
     next_at: datetime
     """When the part is tried again; a request (`Community.request`) after `at` has it tried at once."""
     missing_scopes: tuple[str, ...] = ()
+    lists: Mapping[str, ListProblem] = field(default_factory=dict)
+    """Of a part that has several lists, those that fail."""
 
     @property
     def state(self) -> PartState:
@@ -105,6 +127,7 @@ class PartProblem:
             "at": self.at.isoformat(),
             "next_at": self.next_at.isoformat(),
             "missing_scopes": list(self.missing_scopes),
+            "lists": {name: [one.failures, one.next_at.isoformat()] for name, one in self.lists.items()},
         }
 
 
@@ -119,6 +142,10 @@ def problems(community: Community) -> dict[Part, PartProblem]:
             at=datetime.fromisoformat(one["at"]),
             next_at=datetime.fromisoformat(one["next_at"]),
             missing_scopes=tuple(one["missing_scopes"]),
+            lists={
+                list_name: ListProblem(failures, datetime.fromisoformat(next_at))
+                for list_name, (failures, next_at) in one["lists"].items()
+            },
         )
         for name, one in community.part_problems.items()
     }
@@ -140,13 +167,18 @@ def record(
     read: Collection[Part],
     failures: Mapping[Part, PlatformError],
     blocked_until: Mapping[Part, datetime],
+    lists: ListResults | None = None,
     at: datetime,
 ) -> None:
     """Store the result of a poll that ended at `at`: parts that were read, that failed, and that wait for a limit."""
     by_part = problems(community)
     for name in read:
         by_part.pop(name, None)
+    if lists is not None:
+        by_part[Part.CONVERSATIONS] = _with_lists(by_part.get(Part.CONVERSATIONS), lists, at)
     for name, error in failures.items():
+        if lists is not None and name is Part.CONVERSATIONS:
+            continue
         before = by_part.get(name)
         again = before is not None and before.state is not PartState.WAITING
         count = before.failures + 1 if before is not None and again else 1
@@ -161,6 +193,34 @@ def record(
         text = "The platform's rate limit is used up. It is read when the limit allows it."
         by_part[name] = PartProblem(RATE_LIMITED, text, 0, at if before is None else before.since, at, until)
     community.part_problems = {name.value: by_part[name].as_json() for name in sorted(by_part)}
+
+
+def _with_lists(before: PartProblem | None, results: ListResults, at: datetime) -> PartProblem:
+    """The problem of a part of whose lists some fail."""
+    lists = dict(before.lists) if before is not None else {}
+    for name in results.read:
+        lists.pop(name, None)
+    for name, error in results.errors.items():
+        failures = lists[name].failures + 1 if name in lists else 1
+        wait = UNSUPPORTED_INTERVAL if isinstance(error, Unsupported) else poll_schedule.back_off(failures)
+        lists[name] = ListProblem(failures, at + wait)
+    errors = sorted(results.errors.values(), key=lambda one: severity(one.code))
+    due = [one.next_at for one in lists.values()] + ([results.next_read_at] if results.read else [])
+    if errors or before is None:
+        code, text = (errors[0].code, reason(errors[0])) if errors else (Transient.code, "A list could not be read.")
+        scopes = {scope for one in errors if isinstance(one, MissingPermission) for scope in one.scopes}
+    else:
+        code, text, scopes = before.code, before.reason, set(before.missing_scopes)
+    return PartProblem(
+        code=code,
+        reason=text,
+        failures=max((one.failures for one in lists.values()), default=0),
+        since=at if before is None else before.since,
+        at=at,
+        next_at=min(due, default=at),
+        missing_scopes=tuple(sorted(scopes)),
+        lists=lists,
+    )
 
 
 def derive_state(community: Community, *, any_read: bool, at: datetime) -> bool:
@@ -185,13 +245,18 @@ def derive_state(community: Community, *, any_read: bool, at: datetime) -> bool:
         worst = min(unread.values(), key=lambda one: severity(one.code))
         community.state = State.DEGRADED.value
         community.state_code = worst.code
-        community.state_reason = f"{worst.reason} Not read: {', '.join(unread)}."
+        names = ", ".join(_title(name, one) for name, one in unread.items())
+        community.state_reason = f"{worst.reason} Not read: {names}."
         return False
     # A failure of the metrics group stays: polls do not read its counters.
     unmeasured = community.metrics_poll_code is not None
     community.state = (State.DEGRADED if unmeasured else State.HEALTHY).value
     community.state_code, community.state_reason = community.metrics_poll_code, community.metrics_poll_reason
     return not waiting
+
+
+def _title(name: Part, problem: PartProblem) -> str:
+    return f"{name} ({', '.join(sorted(problem.lists))})" if problem.lists else name
 
 
 def due_times(community: Community, factor: float, multipliers: IntervalMultipliers) -> dict[Part, datetime]:
@@ -234,3 +299,14 @@ def retry_times(community: Community) -> dict[Part, datetime]:
         requested_at: datetime | None = getattr(community, f"{request}_requested_at")
         retries[name] = requested_at if requested_at is not None and requested_at > one.at else one.next_at
     return retries
+
+
+def list_retry_times(community: Community) -> dict[str, datetime]:
+    """When each list of conversations that fails is tried again; a request has it tried at once."""
+    problem = problems(community).get(Part.CONVERSATIONS)
+    if problem is None:
+        return {}
+    requested_at = community.conversations_requested_at
+    if requested_at is not None and requested_at > problem.at:
+        return {}
+    return {name: one.next_at for name, one in problem.lists.items()}
