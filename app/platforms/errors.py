@@ -38,6 +38,8 @@ class Bypass:
     """The id of the item that `cursor` leaves out; None: it leaves out none."""
     retry: str | None = None
     """The cursor of a scan that reads `item` alone, for a later time."""
+    complete: bool = False
+    """Nothing follows: the scan is complete, and `cursor` begins the next one."""
 
 
 class PlatformError(Exception):

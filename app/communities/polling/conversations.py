@@ -79,12 +79,11 @@ class ConversationReads(PollState):
     async def _read_list(self, name: str, cursors: dict[str, str | None]) -> bool:
         """Read one list to its end; whether it had something new."""
         last, new, more = self.community.conversations_seen_at, False, True
-
-        def left_out(item: str, error: PlatformError, retry: str | None) -> None:
-            self.newly_unread.append(Unread(Part.CONVERSATIONS, item, error, retry, name))
-
         while more:
-            page = await unread_items.next_page(lambda cursor: self._page(name, cursor), cursors[name], left_out)
+            page, left_out = await unread_items.next_page(lambda cursor: self._page(name, cursor), cursors[name])
+            self.newly_unread += [
+                Unread(Part.CONVERSATIONS, one.id, one.error, one.retry_cursor, name) for one in left_out
+            ]
             new = new or any(last is None or message.sent_at > last for message in page.items)
             cursors[name], more = page.cursor, page.more
             if page.items or more or self.newly_unread:

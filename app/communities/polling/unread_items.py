@@ -120,28 +120,33 @@ async def read_each(
     return result
 
 
-async def next_page(
-    fetch: Callable[[str | None], Awaitable[Page[T]]],
-    cursor: str | None,
-    left_out: Callable[[str, PlatformError, str | None], None],
-) -> Page[T]:
-    """The next page of a list, smaller or without an item where it fails otherwise.
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An item without which a page was read."""
 
-    `left_out` is called with the id of each item that is left out, the error, and the cursor that reads it alone.
-    """
-    skipped = 0
+    id: str
+    error: PlatformError
+    retry_cursor: str | None
+
+
+async def next_page(
+    fetch: Callable[[str | None], Awaitable[Page[T]]], cursor: str | None
+) -> tuple[Page[T], list[LeftOut]]:
+    """The next page of a list, smaller or without an item where it fails otherwise; and the items that are left out."""
+    left_out: list[LeftOut] = []
     while True:
         try:
-            return await fetch(cursor)
+            return await fetch(cursor), left_out
         except PlatformError as error:
             bypass = error.bypass
             if bypass is None or bypass.cursor == cursor:
                 raise
             if bypass.item is not None:
-                skipped += 1
-                if skipped > DOUBTFUL:
+                left_out.append(LeftOut(bypass.item, error, bypass.retry))
+                if len(left_out) > DOUBTFUL:
                     raise
-                left_out(bypass.item, error, bypass.retry)
+            if bypass.complete:
+                return Page((), bypass.cursor, more=False), left_out
             cursor = bypass.cursor
 
 
