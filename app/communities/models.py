@@ -385,6 +385,8 @@ class RateDemand(Base):
     seconds: Mapped[int] = mapped_column(primary_key=True)
     consumer: Mapped[UUID] = mapped_column(primary_key=True)
     """A community's id, or one derived from a metrics group's name."""
+    workspace_id: Mapped[UUID | None]
+    """The consumer's."""
     content: Mapped[float]
     metrics: Mapped[float]
     at: Mapped[datetime]

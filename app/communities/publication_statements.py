@@ -35,11 +35,11 @@ STORE_PUSHED: Final = (
 # An index lookup for each community: those with nothing due cost next to nothing.
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))
 DUE_AMONG: Final = text("""
-SELECT due.id, due.external_id, due.measure_at, c.id AS community_id, c.external_id AS community
+SELECT due.id, due.external_id, due.measure_at, due.requested, c.id AS community_id, c.external_id AS community
 FROM unnest(:ids) AS requested (id)
 JOIN community c ON c.workspace_id = :workspace AND c.id = requested.id
 CROSS JOIN LATERAL (
-    SELECT p.id, p.external_id, p.measure_at FROM publication p
+    SELECT p.id, p.external_id, p.measure_at, p.total IS NULL AS requested FROM publication p
     WHERE p.workspace_id = :workspace AND p.community_id = c.id AND p.measure_at <= :until
     ORDER BY p.measure_at LIMIT :most
 ) AS due
@@ -76,7 +76,9 @@ STORED_POSTS: Final = select(
 ).where(_OURS, _AMONG)
 IDS_OF: Final = select(Publication.external_id, Publication.id).where(_OURS, _AMONG)
 DUE: Final = (
-    select(Publication.id, Publication.external_id, Publication.measure_at)
+    select(
+        Publication.id, Publication.external_id, Publication.measure_at, Publication.total.is_(None).label("requested")
+    )
     .where(_OURS, Publication.measure_at <= _AT)
     .order_by(Publication.measure_at)
     .limit(bindparam("most"))

@@ -145,16 +145,22 @@ async def store_pushed(
         await publish(session, PublicationsSeen(ref, seen))
 
 
-async def due(session: AsyncSession, ref: CommunityRef, at: datetime, limit: int) -> list[tuple[UUID, str, datetime]]:
-    """The publications whose counters are due, the longest due first: id, external id, and since when."""
+async def due(session: AsyncSession, ref: CommunityRef, at: datetime, limit: int) -> "list[DuePost]":
+    """The publications whose counters are due, the longest due first."""
     rows = await session.execute(statements.DUE, _params(ref, at=at, most=limit))
-    return [(row.id, row.external_id, row.measure_at) for row in rows]
+    return [
+        DuePost(row.id, row.external_id, ref.community_id, "", row.measure_at, requested=row.requested) for row in rows
+    ]
 
 
 async def request_metrics(session: AsyncSession, community_id: UUID) -> None:
-    """Make all counters of a community's publications due now."""
+    """Make all counters of a community's publications due now; those requested before, and not read so far, stay."""
     of_community = in_workspace(Publication, workspace_of(session)) & (Publication.community_id == community_id)
-    measured = select(Publication.id).where(of_community, Publication.measure_at.is_not(None))
+    measured = select(Publication.id).where(
+        of_community,
+        Publication.measure_at.is_not(None),
+        (Publication.measure_at > now(session)) | Publication.total.is_not(None),
+    )
     # Locked in the order of `store`, to avoid deadlocks.
     ids = (await session.scalars(measured.order_by(Publication.external_id).with_for_update())).all()
     await session.execute(
@@ -170,8 +176,10 @@ class DuePost:
     external_id: str
     community_id: UUID
     community: str
-    """The community's id on the platform."""
+    """The community's id on the platform; empty where all are of one community."""
     measure_at: datetime
+    requested: bool
+    """A person waits for it, or it was never read."""
 
 
 async def due_among(
@@ -179,7 +187,7 @@ async def due_among(
 ) -> list[DuePost]:
     """As `due`, of several communities. Where one is due at `at`, those due by `until` fill the batch."""
     return [
-        DuePost(row.id, row.external_id, row.community_id, row.community, row.measure_at)
+        DuePost(row.id, row.external_id, row.community_id, row.community, row.measure_at, requested=row.requested)
         for row in await session.execute(
             statements.DUE_AMONG,
             {"workspace": workspace_of(session), "ids": list(communities), "at": at, "until": until, "most": limit},

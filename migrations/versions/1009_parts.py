@@ -48,8 +48,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("workspace_id", "community_id", "part", "external_id", name=op.f("pk_unread_item")),
     )
     isolate("unread_item")
+    op.add_column("rate_demand", sa.Column("workspace_id", sa.UUID(), nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("rate_demand", "workspace_id")
     op.drop_table("unread_item")
     op.drop_column("community", "part_problems")

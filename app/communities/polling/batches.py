@@ -23,7 +23,7 @@ from app.communities.platform_client import PlatformClient
 from app.communities.polling import fair_share, poll_schedule, unread_items
 from app.communities.polling.fair_share import DailyDemand, IntervalMultipliers, smoothed
 from app.communities.polling.parts import Part
-from app.communities.polling.rate_limits import RateLimitKey
+from app.communities.polling.rate_limits import Priority, RateLimitKey
 from app.communities.polling.unread_items import ReadResult, Unread
 from app.communities.publications import DuePost
 from app.communities.tokens import fingerprint
@@ -141,13 +141,16 @@ class Measuring:
     posts: int = 0
     """The number of posts that were measured."""
     has_failure: bool = False
+    """A failure of the group's measuring is recorded for some of its communities."""
+    waiting_since: datetime | None = None
+    """When the first post of the last batch was due."""
     suspects: set[tuple[UUID, str]] = field(default_factory=set)
     """Posts whose counters could not be read before: their communities' ids, and their own on the platform."""
-    """A failure of the group's measuring is recorded for some of its communities."""
 
     async def measure_due(self, client: PlatformClient) -> datetime | None:
         """Measure what is due; when to run next, None where nothing will ever be due."""
         self.client, adapter = client, client.adapter
+        client.limiter.workspace_id, client.limiter.shares = self.community.workspace_id, self.multipliers.shares
         assert isinstance(adapter, MeasuresAcross)
         started, base_factor = self.run.now, self.run.resources.settings.poll_interval_multiplier
         factor = base_factor * self.multipliers.metrics
@@ -160,6 +163,9 @@ class Measuring:
                 if not due:
                     first = await publications.first_due(session, list(refs))
                     return None if first is None else max(first, self.run.now + PARTIAL_BATCH_INTERVAL * base_factor)
+            self.waiting_since = min(post.measure_at for post in due)
+            requested = any(post.requested for post in due)
+            client.limiter.priority = Priority.REQUESTED if requested else Priority.BACKGROUND
             suspects = {post for post in due if (post.community_id, post.external_id) in self.suspects}
             result = await unread_items.read_each(
                 due, lambda posts: self._call(adapter, posts), suspects=suspects, unwell=self.has_failure

@@ -167,7 +167,7 @@ def load_cursors(stored: str | None, names: tuple[str, ...]) -> dict[str, str | 
     by_name = loaded if isinstance(loaded, dict) else {}
     # Before lists were read separately, their paginators stood in one cursor, under the same names.
     texts = {name: one if isinstance(one, str) else orjson.dumps(one).decode() for name, one in by_name.items() if one}
-    return {name: texts.get(name) for name in names}
+    return {name: texts.get(name) for name in names} if names else dict(texts)
 
 
 def dump_cursors(cursors: Mapping[str, str | None]) -> str | None:

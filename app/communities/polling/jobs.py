@@ -14,7 +14,7 @@ from app.communities.events import CommunityRef
 from app.communities.inbound import jobs as jobs
 from app.communities.inbound import store, unparsed
 from app.communities.models import Community, State
-from app.communities.platform_calls import Answered, Failed, Postponed
+from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import platform_client, renewable
 from app.communities.polling import batches, fair_share, parts, poll_schedule, rate_limits, worker_slots
 from app.communities.polling.batches import MEASURE, Measuring, limits_used
@@ -135,6 +135,7 @@ async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
         result = await platform_calls.call(run, community.id, client, measuring.measure_due)
     match result:
         case Postponed():
+            await _record_waiting(run, measuring, result)
             raise result.snooze()
         case Failed(error):
             await _record_unread(run, measuring, error)
@@ -162,6 +163,16 @@ async def _record_unread(run: Run, measuring: Measuring, error: PlatformError) -
         await batches.record_failure(
             session, measuring.metrics_group, measuring.community.id, error.code, parts.reason(error)
         )
+
+
+async def _record_waiting(run: Run, measuring: Measuring, result: Postponed) -> None:
+    """Record for a metrics group that its counters have waited for a rate limit for long."""
+    late = measuring.waiting_since is not None and run.now - measuring.waiting_since >= parts.LATE
+    if late and result.cause is Cause.RATE_LIMIT and not measuring.posts and not measuring.has_failure:
+        async with run.step() as session:
+            await batches.record_failure(
+                session, measuring.metrics_group, None, parts.RATE_LIMITED, parts.RATE_LIMITED_REASON
+            )
 
 
 async def _try_to_record(run: Run, record: Callable[[AsyncSession], Awaitable[None]]) -> None:

@@ -26,6 +26,7 @@ from app.platforms.contract import (
 
 RATE_LIMITED: Final = "rate-limited"
 """The code of a part that waits for a rate limit."""
+RATE_LIMITED_REASON: Final = "The platform's rate limit is used up. It is read when the limit allows it."
 UNSUPPORTED_INTERVAL: Final = poll_schedule.DAY
 """How often a part is tried that the server does not have: it may run a new version."""
 LATE: Final = timedelta(minutes=10)
@@ -190,8 +191,9 @@ def record(
         before = by_part.get(name)
         if name in read or (before is not None and before.state is not PartState.WAITING):
             continue
-        text = "The platform's rate limit is used up. It is read when the limit allows it."
-        by_part[name] = PartProblem(RATE_LIMITED, text, 0, at if before is None else before.since, at, until)
+        by_part[name] = PartProblem(
+            RATE_LIMITED, RATE_LIMITED_REASON, 0, at if before is None else before.since, at, until
+        )
     community.part_problems = {name.value: by_part[name].as_json() for name in sorted(by_part)}
 
 
@@ -299,6 +301,20 @@ def retry_times(community: Community) -> dict[Part, datetime]:
         requested_at: datetime | None = getattr(community, f"{request}_requested_at")
         retries[name] = requested_at if requested_at is not None and requested_at > one.at else one.next_at
     return retries
+
+
+def to_request(community: Community, *names: Part) -> list[Part]:
+    """Those of these parts that no request is under way for: one that has failed since it was requested is not."""
+    by_part = problems(community)
+
+    def under_way(name: Part) -> bool:
+        requested_at = community.requested(name)
+        problem = by_part.get(name)
+        if requested_at is None:
+            return False
+        return problem is None or problem.state is PartState.WAITING or problem.at < requested_at
+
+    return [name for name in names if not under_way(name)]
 
 
 def list_retry_times(community: Community) -> dict[str, datetime]:

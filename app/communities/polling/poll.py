@@ -25,7 +25,7 @@ from app.communities.polling.conversations import ConversationReads, PartlyRead
 from app.communities.polling.fair_share import smoothed
 from app.communities.polling.parts import Part, due_times
 from app.communities.polling.poll_state import OutOfTime
-from app.communities.polling.rate_limits import RateLimitKey, RateLimitReached
+from app.communities.polling.rate_limits import Priority, RateLimitKey, RateLimitReached
 from app.communities.polling.unread_items import ReadResult, Unread
 from app.kit.events import publish
 from app.platforms.capabilities import Inspects, ListsComments, MeasuresAcross, Streams
@@ -54,7 +54,9 @@ class Poll(ConversationReads):
     async def run_due(self, client: PlatformClient) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
         self.client = client
+        client.limiter.workspace_id, client.limiter.shares = self.ref.workspace_id, self.multipliers.shares
         due = [name for name, at in self.due(self.community).items() if self._is_due(name, at)]
+        client.limiter.priority = Priority.REQUESTED
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
             self.read_parts.add(Part.SIZE)
@@ -97,7 +99,8 @@ class Poll(ConversationReads):
 
     async def _read_part(self, name: Part, read: Callable[[], Awaitable[int | None]]) -> None:
         """Read a part; `read` returns the number of items read, where the cost is counted per item."""
-        before = Counter(self.client.limiter.spent)
+        limiter = self.client.limiter
+        before, limiter.priority = Counter(limiter.spent), self._priority(name)
         try:
             read_things = await read()
         except RateLimitReached as wait:
@@ -117,13 +120,21 @@ class Poll(ConversationReads):
         # Where all that was to be read is put off, nothing shows that the part can be read again.
         if read_things != 0 or not any(one.part is name for one in self.unread_items):
             self.read_parts.add(name)
-        spent: Counter[RateLimitKey] = self.client.limiter.spent - before
+        spent: Counter[RateLimitKey] = limiter.spent - before
         if name == Part.COMMENTS:
             self.comment_units += spent
         # The backfill reads far more than any later poll.
         elif self.community.backfilled_at is not None and read_things != 0:
             key = "metrics" if name is Part.COUNTERS else name.value
             self.costs[key] = smoothed(self.community.costs.get(key, {}), spent, read_things or 1)
+
+    def _priority(self, name: Part) -> Priority:
+        """Whether a person waits for a part; counters say so themselves, post by post (`measure`)."""
+        if self.community.state == State.CONNECTING:
+            return Priority.REQUESTED
+        if name in {Part.COUNTERS, Part.COMMENTS}:
+            return Priority.BACKGROUND
+        return Priority.BACKGROUND if self.community.requested(name) is None else Priority.REQUESTED
 
     async def size(self) -> None:
         """Read the community's id, title, link and size."""
@@ -204,14 +215,15 @@ class Poll(ConversationReads):
 
     async def measure(self) -> int:
         """Read the counters that are due, in the platform's batches; the number of posts."""
-        adapter, measured = self.client.adapter, 0
+        adapter, measured, background = self.client.adapter, 0, self.client.limiter.priority
         suspects = {one.external_id for one in self.unread_items if one.part is Part.COUNTERS}
         while True:
             async with self.run.step() as session:
                 due = await publications.due(session, self.ref, self.run.now, adapter.spec.metrics_batch)
             if not due:
                 return measured
-            by_external_id = {external: (publication_id, due_at) for publication_id, external, due_at in due}
+            self.client.limiter.priority = Priority.REQUESTED if any(one.requested for one in due) else background
+            by_external_id = {one.external_id: (one.id, one.measure_at) for one in due}
             result = await unread_items.read_each(
                 list(by_external_id),
                 lambda ids: adapter.metrics(self.client.credentials, ids),
