@@ -40,9 +40,7 @@ class IntervalMultipliers:
     content: float = 1.0
     metrics: float = 1.0
     shares: Mapping[RateLimitKey, float] = field(default_factory=dict, compare=False)
-    """The workspace's share of each limit that several workspaces use: that of their demand, or an equal one where
-    that is more.
-    """
+    """Each workspace's equal share of the limits that several workspaces use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +96,13 @@ async def current_multipliers(session: AsyncSession, limits: Iterable[RateLimitK
     if not limits_by_key:
         return IntervalMultipliers()
     keys = sorted({key for key, _ in limits_by_key})
-    params = {"keys": keys, "since": now(session) - STALE, "workspace": session.info["workspace_id"]}
+    params = {"keys": keys, "since": now(session) - STALE}
     rows = [row for row in await session.execute(_SUM, params) if (row.key, row.seconds) in limits_by_key]
     multipliers = [
         interval_multipliers(DailyDemand(row.content, row.metrics), units_per_day(limits_by_key[row.key, row.seconds]))
         for row in rows
     ]
-    shares = {
-        limits_by_key[row.key, row.seconds]: max(
-            row.own / max(row.content + row.metrics, row.own, 1e-9), 1 / row.workspaces
-        )
-        for row in rows
-        if row.workspaces > 1
-    }
+    shares = {limits_by_key[row.key, row.seconds]: 1 / row.workspaces for row in rows if row.workspaces > 1}
     return IntervalMultipliers(
         max((one.content for one in multipliers), default=1.0),
         max((one.metrics for one in multipliers), default=1.0),
@@ -166,7 +158,6 @@ SET content = excluded.content, metrics = excluded.metrics, at = excluded.at, wo
 )
 _SUM: Final = text(
     "SELECT key, seconds, sum(content) AS content, sum(metrics) AS metrics, "
-    "coalesce(sum(content + metrics) FILTER (WHERE workspace_id = :workspace), 0) AS own, "
     "count(DISTINCT workspace_id) AS workspaces FROM rate_demand "
     "WHERE key = ANY(:keys) AND at > :since GROUP BY key, seconds"
 ).bindparams(_KEYS)

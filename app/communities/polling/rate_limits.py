@@ -10,7 +10,7 @@ capacity; where it would take longer, the job is snoozed.
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -51,6 +51,10 @@ class Priority(Enum):
     """A read that a person requested, or the first one of a community."""
     BACKGROUND = 0.85
     """All other reads. More than `fair_share.PLANNED_SHARE`, so that what is planned has room to catch up."""
+
+
+SPARE: Final = 0.5
+"""Up to this share of a limit is used, requested reads may take more than their workspace's share of it."""
 
 
 def allowed(limit: RateLimit, priority: Priority) -> int:
@@ -108,7 +112,9 @@ class RateLimiter:
         """The units taken through this limiter."""
         self.priority = Priority.PERSON
         self.shares: Mapping[RateLimitKey, float] = {}
-        """The share of each limit that reads requested in this workspace may use up; 1 where none is named."""
+        """The workspace's share of the limits that others use too: requested reads do not take more of it, unless it is
+        hardly used (`SPARE`).
+        """
         self.workspace_id: UUID | None = None
 
     async def before(self, request: Request) -> None:
@@ -124,31 +130,36 @@ class RateLimiter:
             for limit in self._adapter_class.spec.rate_limits
             if (units := cost.units.get(limit.name, 0)) and _concerns(limit, cost)
         ]
-        own_costs = self._of_workspace(request_costs)
+        alternatives = self._alternatives(request_costs)
         cooldowns = [_key(self._owner(scope), scope, cost) for scope in LimitScope]
-        at = await self._wait_and_take([*request_costs, *own_costs], cooldowns)
+        at = await self._wait_and_take(alternatives, cooldowns)
         late = (self._resources.clock.now() - at).total_seconds()
         if any(late > request_cost.limit.seconds / SLOTS for request_cost in request_costs):
             # A busy process may get here late: sent now, the request would fall into a later part of the window
             # than it is counted in. Counted again only once, so that a slow database does not use up the limit.
-            await self._wait_and_take([*request_costs, *own_costs], cooldowns)
+            await self._wait_and_take(alternatives, cooldowns)
         for request_cost in request_costs:
             self.spent[RateLimitKey(request_cost.key, request_cost.limit.seconds, request_cost.limit.calls)] += (
                 request_cost.units
             )
         telemetry.PLATFORM_CALLS.labels(self._adapter_class.spec.key, "made").inc()
 
-    def _of_workspace(self, request_costs: Collection[RequestCost]) -> list[RequestCost]:
-        """What a requested read takes from its workspace's share of limits that several workspaces use."""
-        if self.priority is not Priority.REQUESTED or self.workspace_id is None:
-            return []
-        own_costs = []
-        for one in request_costs:
-            share = self.shares.get(RateLimitKey(one.key, one.limit.seconds, one.limit.calls), 1.0)
-            if share < 1:
-                key = hashlib.sha256(f"{one.key}\n{self.workspace_id}".encode()).hexdigest()[:40]
-                own_costs.append(replace(one, key=key, most=max(1, math.floor(one.limit.calls * share))))
-        return own_costs
+    def _alternatives(self, request_costs: Sequence[RequestCost]) -> list[Sequence[RequestCost]]:
+        """The ways in which a request may be counted: a requested read within its workspace's share, or from what
+        is not used.
+        """
+        shared: list[RequestCost] = []
+        if self.priority is Priority.REQUESTED and self.workspace_id is not None:
+            for one in request_costs:
+                share = self.shares.get(RateLimitKey(one.key, one.limit.seconds, one.limit.calls), 1.0)
+                if share < 1:
+                    key = hashlib.sha256(f"{one.key}\n{self.workspace_id}".encode()).hexdigest()[:40]
+                    shared.append(replace(one, key=key, most=max(1, math.floor(one.limit.calls * share))))
+        if not shared:
+            return [request_costs]
+        counted = [replace(one, most=None) for one in shared]
+        spare = [replace(one, most=math.ceil(one.limit.calls * SPARE)) for one in request_costs]
+        return [[*request_costs, *shared], [*spare, *counted]]
 
     async def after(self, response: Response) -> None:
         """Start a cooldown where a response reports that a limit is nearly used up."""
@@ -173,14 +184,20 @@ class RateLimiter:
     def _owner(self, scope: LimitScope) -> str:
         return _counter_owner(self._adapter_class.spec, self._base_url, self._resources.settings, scope)
 
-    async def _wait_and_take(self, request_costs: Collection[RequestCost], cooldowns: Collection[str]) -> datetime:
+    async def _wait_and_take(
+        self, alternatives: Sequence[Collection[RequestCost]], cooldowns: Collection[str]
+    ) -> datetime:
         """Count a request as soon as the limits allow it; the instant at which it is counted."""
         clock = self._resources.clock
         give_up_at = clock.now() + WAIT_TIMEOUT
         while True:
-            at, free_at = await self._take(request_costs, cooldowns)
-            if free_at is None:
-                return at
+            waits: list[datetime] = []
+            for request_costs in alternatives:
+                at, free_at = await self._take(request_costs, cooldowns)
+                if free_at is None:
+                    return at
+                waits.append(free_at)
+            free_at = min(waits)
             if free_at > give_up_at:
                 raise RateLimitReached(free_at)
             await clock.sleep(max((free_at - clock.now()).total_seconds(), 0.01))

@@ -1,6 +1,6 @@
 """What a person waits for takes its calls first; a poll that could read nothing for want of calls is no success."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from app.platforms.contract import (
     RateLimit,
     RemoteMessage,
     RemotePost,
+    Transient,
 )
 from tests.communities.conftest import HOUR, START, Fake, World, register_adapters
 from tests.conftest import Agency
@@ -159,3 +160,100 @@ async def test_each_priority_leaves_calls_for_those_above(calls: int, seconds: i
     assert min(allowed) >= max(1, 0.8 * calls), "what is planned for background reads fits"
     if calls >= 20:
         assert len(set(allowed)) == 3
+
+
+async def test_syncs_of_one_agency_leave_the_others_their_share(
+    agency: Agency,
+    rival: Agency,
+    project_id: str,
+    world: World,
+    clock: SetClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An agency requests all its communities again and again; what another one requests is read at once."""
+    metered(monkeypatch, world, RateLimit(300, 3600, LimitScope.ADDRESS))
+    ours = [await connect(agency, project_id, f"name{n}") for n in range(20)]
+    project = await rival.post("/v1/projects", {"name": "Tea house", "timezone": "Europe/Minsk"})
+    theirs = await connect(rival, str(project["id"]), "tea")
+    for _ in range(3):
+        await agency.work(POLL)
+        await rival.work(POLL)
+        clock.advance(2 * HOUR)
+    world.calls.clear()
+    for _ in range(8):
+        clock.advance(MINUTE)
+        for community in ours:
+            await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+        await agency.work(POLL)
+    assert 100 <= len(world.calls) <= 165, "about half of the limit"
+    world.calls.clear()
+    await rival.post(f"/v1/communities/{theirs['id']}/sync", status=202)
+    await rival.work(POLL)
+    assert set(world.calls) >= {"community", "posts", "conversations"}
+
+
+async def test_an_agency_alone_may_use_the_whole_limit(
+    agency: Agency, project_id: str, world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metered(monkeypatch, world, RateLimit(60, 3600, LimitScope.ADDRESS))
+    ours = [await connect(agency, project_id, f"name{n}") for n in range(10)]
+    for _ in range(3):
+        await agency.work(POLL)
+        clock.advance(2 * HOUR)
+    world.calls.clear()
+    for _ in range(4):
+        clock.advance(MINUTE)
+        for community in ours:
+            await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+        await agency.work(POLL)
+    assert len(world.calls) >= 55
+
+
+def interrupted(method: str, act: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[Any]]:
+    """A method of the fake platform, with something else done after it has its result and before it returns."""
+    real = getattr(Fake, method)
+
+    async def called(self: Fake, *args: Any) -> Any:
+        result = await real(self, *args)
+        await act()
+        return result
+
+    return called
+
+
+async def test_syncs_join_the_one_under_way(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requested again before a worker is free, and while the read goes on: all is read once."""
+    world.posts = [world.post(n, START - n * HOUR, n) for n in range(1, 4)]
+    world.page = 10
+    await agency.work(POLL)
+
+    async def sync() -> None:
+        clock.advance(timedelta(seconds=1))
+        await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+
+    for _ in range(5):
+        await sync()
+    world.calls.clear()
+    with monkeypatch.context() as patched:
+        for method in ("posts", "metrics"):
+            patched.setattr(Fake, method, interrupted(method, sync))
+        await agency.work(POLL)
+    for _ in range(3):
+        clock.advance(timedelta(seconds=10))
+        await agency.work(POLL)
+    assert sorted(world.calls) == ["community", "conversations", "metrics", "posts"]
+
+
+async def test_a_sync_tries_again_what_has_failed_since_it_was_requested(
+    agency: Agency, community: dict[str, Any], world: World, clock: SetClock
+) -> None:
+    await agency.work(POLL)
+    world.fail["posts"] = [Transient("Bad gateway.")] * 3
+    for _ in range(4):
+        clock.advance(timedelta(seconds=1))
+        await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
+        await agency.work(POLL)
+    assert world.fail["posts"] == [], "each request tries it"
+    assert (await health(agency, community))["state"] == "healthy"
