@@ -1,6 +1,6 @@
 """A community's health: what was read when, what is missing, and what to do about it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,14 +13,15 @@ from app.communities.inbound import reconcile, unparsed
 from app.communities.inbound.store import hook_of
 from app.communities.models import Community, CommunityToken, Hook, Publication, SubscriptionState
 from app.communities.platform_client import app_credentials
-from app.communities.polling import rate_limits
+from app.communities.polling import rate_limits, unread_items
 from app.communities.polling.fair_share import IntervalMultipliers
-from app.communities.polling.poll import due_times
+from app.communities.polling.parts import Part, PartState, due_times, problems
 from app.communities.schemas import (
     Backfill,
     Health,
     HookHealth,
     Lag,
+    PartHealth,
     RateLimitRemaining,
     SeenAt,
     TokenRead,
@@ -31,7 +32,8 @@ from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.jobs import Job
 from app.platforms import adapter as adapter_of
-from app.platforms.contract import Token
+from app.platforms.capabilities import Inspects, ListsComments
+from app.platforms.contract import Adapter, Token
 from app.settings import Settings
 
 
@@ -69,6 +71,13 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
             )
             for row in rows
         ],
+        parts=_parts(
+            community,
+            adapter_class,
+            await unread_items.counts(session, community_id),
+            has_tokens=bool(rows),
+            measured=metrics_due_at is not None,
+        ),
         polled_at=community.polled_at,
         seen_at=SeenAt(
             size=community.size_seen_at, posts=community.posts_seen_at, conversations=community.conversations_seen_at
@@ -94,6 +103,50 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
         ],
         lag=_lag(community, metrics_due_at, settings.poll_interval_multiplier, now(session)),
     )
+
+
+def _parts(
+    community: Community,
+    adapter_class: type[Adapter],
+    unread: Mapping[Part, int],
+    *,
+    has_tokens: bool,
+    measured: bool,
+) -> list[PartHealth]:
+    """Each part that the platform's adapter reads; `measured`: a publication's counters are read."""
+    was_read = {
+        Part.SIZE: community.size_seen_at is not None,
+        Part.POSTS: community.posts_seen_at is not None,
+        Part.COUNTERS: measured,
+        Part.COMMENTS: community.backfilled_at is not None,
+        Part.CONVERSATIONS: community.conversations_seen_at is not None,
+        Part.TOKENS: community.tokens_seen_at is not None,
+    }
+    if not issubclass(adapter_class, ListsComments):
+        del was_read[Part.COMMENTS]
+    if not (issubclass(adapter_class, Inspects) and has_tokens):
+        del was_read[Part.TOKENS]
+    by_part = problems(community)
+    healths = []
+    for name, read in was_read.items():
+        one = by_part.get(name)
+        health_of_part = PartHealth(
+            part=name,
+            state=one.state if one is not None else PartState.OK if read else PartState.PENDING,
+            code=one and one.code,
+            reason=one and one.reason,
+            failures=0 if one is None else one.failures,
+            since=one and one.since,
+            next_at=one and one.next_at,
+            missing_scopes=[] if one is None else list(one.missing_scopes),
+            unread_items=unread.get(name, 0),
+        )
+        if name is Part.COUNTERS and community.metrics_poll_code is not None:  # of its metrics group
+            health_of_part.state, health_of_part.code = PartState.FAILING, community.metrics_poll_code
+            health_of_part.reason = community.metrics_poll_reason
+            health_of_part.failures = max(community.metrics_poll_failures, 1)
+        healths.append(health_of_part)
+    return healths
 
 
 def _open_tokens(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]:
@@ -172,13 +225,15 @@ def _lag(community: Community, metrics_due_at: datetime | None, factor: float, a
     multipliers = IntervalMultipliers(community.content_interval_multiplier, community.metrics_interval_multiplier)
     due = due_times(community, factor, multipliers)
 
-    def late(moment: datetime | None) -> float:
-        return 0.0 if moment is None else max((at - moment).total_seconds(), 0.0)
+    unsupported = {name for name, one in problems(community).items() if one.state is PartState.UNSUPPORTED}
+
+    def late(part: Part, moment: datetime | None) -> float:
+        return 0.0 if moment is None or part in unsupported else max((at - moment).total_seconds(), 0.0)
 
     return Lag(
-        size=late(due["size"]),
-        posts=late(due["posts"]),
-        conversations=late(due["conversations"]),
-        counters=late(metrics_due_at),
+        size=late(Part.SIZE, due[Part.SIZE]),
+        posts=late(Part.POSTS, due[Part.POSTS]),
+        conversations=late(Part.CONVERSATIONS, due[Part.CONVERSATIONS]),
+        counters=late(Part.COUNTERS, metrics_due_at),
         interval_multiplier=round(max(multipliers.content, multipliers.metrics), 2),
     )

@@ -63,7 +63,9 @@ class Community(Owned, Base):
     """For people, with what to do next."""
     missing_scopes: Mapped[list[Any]] = mapped_column(default=list)
     failures: Mapped[int] = mapped_column(default=0)
-    """Polls that failed in a row."""
+    """Polls that failed in a row, or reads of the part that failed most often in a row."""
+    part_problems: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'::jsonb"))
+    """What keeps parts from being read (`polling.parts.PartProblem`), by the part's name."""
     refusals: Mapped[int] = mapped_column(default=0)
     """Polls whose token was refused, since the platform last accepted it."""
     metrics_poll_code: Mapped[str | None]
@@ -350,6 +352,29 @@ class Publication(Owned, Base):
     comments_cursor: Mapped[str | None]
 
 
+class UnreadItem(Base):
+    """An item that the platform does not let be read now (`polling.unread_items`)."""
+
+    __tablename__ = "unread_item"
+    __table_args__ = (belongs_to("community", "community_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    part: Mapped[str] = mapped_column(primary_key=True)
+    """A `polling.parts.Part`."""
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    """The post's whose counters or comments it is about, or that of an item of a list."""
+    failures: Mapped[int]
+    code: Mapped[str]
+    reason: Mapped[str]
+    since: Mapped[datetime]
+    retry_at: Mapped[datetime]
+    retry_cursor: Mapped[str | None]
+    """Reads it alone, where it is an item of a list."""
+    list_name: Mapped[str]
+    """Of the list to which it belongs, where the part has several; else empty."""
+
+
 class RateDemand(Base):
     """Units that a consumer would take a day from a limit. Not a workspace's table, as `RateLimitUse`."""
 
@@ -360,6 +385,8 @@ class RateDemand(Base):
     seconds: Mapped[int] = mapped_column(primary_key=True)
     consumer: Mapped[UUID] = mapped_column(primary_key=True)
     """A community's id, or one derived from a metrics group's name."""
+    workspace_id: Mapped[UUID | None]
+    """The consumer's."""
     content: Mapped[float]
     metrics: Mapped[float]
     at: Mapped[datetime]

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import ARRAY, DateTime, Text, Uuid, bindparam, func, literal_column, select, text
 
-from app.communities.models import Publication
+from app.communities.models import Publication, UnreadItem
 from app.kit.bulk import bulk_insert
 from app.kit.db import Base
 from app.projects.models import Project
@@ -35,11 +35,11 @@ STORE_PUSHED: Final = (
 # An index lookup for each community: those with nothing due cost next to nothing.
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))
 DUE_AMONG: Final = text("""
-SELECT due.id, due.external_id, due.measure_at, c.id AS community_id, c.external_id AS community
+SELECT due.id, due.external_id, due.measure_at, due.requested, c.id AS community_id, c.external_id AS community
 FROM unnest(:ids) AS requested (id)
 JOIN community c ON c.workspace_id = :workspace AND c.id = requested.id
 CROSS JOIN LATERAL (
-    SELECT p.id, p.external_id, p.measure_at FROM publication p
+    SELECT p.id, p.external_id, p.measure_at, p.total IS NULL AS requested FROM publication p
     WHERE p.workspace_id = :workspace AND p.community_id = c.id AND p.measure_at <= :until
     ORDER BY p.measure_at LIMIT :most
 ) AS due
@@ -76,11 +76,26 @@ STORED_POSTS: Final = select(
 ).where(_OURS, _AMONG)
 IDS_OF: Final = select(Publication.external_id, Publication.id).where(_OURS, _AMONG)
 DUE: Final = (
-    select(Publication.id, Publication.external_id, Publication.measure_at)
+    select(
+        Publication.id, Publication.external_id, Publication.measure_at, Publication.total.is_(None).label("requested")
+    )
     .where(_OURS, Publication.measure_at <= _AT)
     .order_by(Publication.measure_at)
     .limit(bindparam("most"))
 )
+_UNREAD_COLUMNS: Final = ("part", "external_id", "retry_at", "retry_cursor", "list_name")
+# Locked in the order of `STORE`, to avoid deadlocks.
+PUT_OFF: Final = text("""
+WITH unread AS MATERIALIZED (
+    SELECT p.id, u.retry_at FROM publication p
+    JOIN unread_item u ON u.workspace_id = p.workspace_id AND u.community_id = p.community_id
+        AND u.part = 'counters' AND u.external_id = p.external_id
+    WHERE p.workspace_id = :workspace AND p.id = ANY(:ids) AND p.measure_at IS NOT NULL
+    ORDER BY p.community_id, p.external_id FOR UPDATE OF p
+)
+UPDATE publication SET measure_at = unread.retry_at FROM unread
+WHERE publication.workspace_id = :workspace AND publication.id = unread.id
+""").bindparams(_IDS)
 LOCK_BY_ID: Final = (
     select(
         Publication.id,
@@ -94,14 +109,39 @@ LOCK_BY_ID: Final = (
     .order_by(Publication.community_id, Publication.external_id)  # the order of `store`
     .with_for_update()
 )
+_COMMENTS_MAY_BE_READ: Final = ~(
+    select(UnreadItem.external_id)
+    .where(
+        UnreadItem.workspace_id == bindparam("workspace"),
+        UnreadItem.community_id == bindparam("community"),
+        UnreadItem.part == "comments",
+        UnreadItem.external_id == Publication.external_id,
+        UnreadItem.retry_at > _AT,
+    )
+    .exists()
+)
 WITH_NEW_COMMENTS: Final = (
     select(Publication.id, Publication.external_id, Publication.comments_cursor, Publication.comments)
-    .where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE)
+    .where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE, _COMMENTS_MAY_BE_READ)
     .order_by(Publication.published_at.desc())
     .limit(bindparam("most"))
 )
 TIMEZONE_AND_PENDING: Final = select(
     Project.timezone,
     select(Publication.id).where(_OURS, Publication.measure_at <= _AT).exists(),
-    select(Publication.id).where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE).exists(),
+    select(Publication.id)
+    .where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE, _COMMENTS_MAY_BE_READ)
+    .exists(),
+    select(
+        func.coalesce(
+            func.jsonb_agg(
+                func.jsonb_build_object(
+                    *(part for name in _UNREAD_COLUMNS for part in (name, UnreadItem.__table__.c[name]))
+                )
+            ),
+            text("'[]'::jsonb"),
+        )
+    )
+    .where(UnreadItem.workspace_id == bindparam("workspace"), UnreadItem.community_id == bindparam("community"))
+    .scalar_subquery(),
 ).where(Project.workspace_id == bindparam("workspace"), Project.id == bindparam("project"))

@@ -145,16 +145,22 @@ async def store_pushed(
         await publish(session, PublicationsSeen(ref, seen))
 
 
-async def due(session: AsyncSession, ref: CommunityRef, at: datetime, limit: int) -> list[tuple[UUID, str, datetime]]:
-    """The publications whose counters are due, the longest due first: id, external id, and since when."""
+async def due(session: AsyncSession, ref: CommunityRef, at: datetime, limit: int) -> "list[DuePost]":
+    """The publications whose counters are due, the longest due first."""
     rows = await session.execute(statements.DUE, _params(ref, at=at, most=limit))
-    return [(row.id, row.external_id, row.measure_at) for row in rows]
+    return [
+        DuePost(row.id, row.external_id, ref.community_id, "", row.measure_at, requested=row.requested) for row in rows
+    ]
 
 
 async def request_metrics(session: AsyncSession, community_id: UUID) -> None:
-    """Make all counters of a community's publications due now."""
+    """Make all counters of a community's publications due now; those requested before, and not read so far, stay."""
     of_community = in_workspace(Publication, workspace_of(session)) & (Publication.community_id == community_id)
-    measured = select(Publication.id).where(of_community, Publication.measure_at.is_not(None))
+    measured = select(Publication.id).where(
+        of_community,
+        Publication.measure_at.is_not(None),
+        (Publication.measure_at > now(session)) | Publication.total.is_not(None),
+    )
     # Locked in the order of `store`, to avoid deadlocks.
     ids = (await session.scalars(measured.order_by(Publication.external_id).with_for_update())).all()
     await session.execute(
@@ -170,8 +176,10 @@ class DuePost:
     external_id: str
     community_id: UUID
     community: str
-    """The community's id on the platform."""
+    """The community's id on the platform; empty where all are of one community."""
     measure_at: datetime
+    requested: bool
+    """A person waits for it, or it was never read."""
 
 
 async def due_among(
@@ -179,7 +187,7 @@ async def due_among(
 ) -> list[DuePost]:
     """As `due`, of several communities. Where one is due at `at`, those due by `until` fill the batch."""
     return [
-        DuePost(row.id, row.external_id, row.community_id, row.community, row.measure_at)
+        DuePost(row.id, row.external_id, row.community_id, row.community, row.measure_at, requested=row.requested)
         for row in await session.execute(
             statements.DUE_AMONG,
             {"workspace": workspace_of(session), "ids": list(communities), "at": at, "until": until, "most": limit},
@@ -263,12 +271,20 @@ async def store_metrics(
         await publish(session, PostsMeasured(ref, at, alive))
 
 
+async def put_off(session: AsyncSession, ids: Sequence[UUID]) -> None:
+    """Have the counters of publications that are among the `UnreadItem`s read when these are tried again."""
+    if ids:
+        await session.execute(statements.PUT_OFF, {"workspace": workspace_of(session), "ids": list(ids)})
+
+
 @dataclass(frozen=True, slots=True)
 class PendingReads:
     """What is due to be read of a community's publications."""
 
     counters: bool
     comments: bool
+    unread_items: Sequence[Mapping[str, Any]] = ()
+    """Rows for `unread_items.stored_items`: what could not be read before."""
 
 
 async def timezone_and_pending(session: AsyncSession, community: Community, at: datetime) -> tuple[str, PendingReads]:
@@ -277,14 +293,17 @@ async def timezone_and_pending(session: AsyncSession, community: Community, at: 
     row = (
         await session.execute(statements.TIMEZONE_AND_PENDING, {**params, "at": at, "since": community.backfill_since})
     ).one()
-    return row[0], PendingReads(row[1], row[2])
+    return row[0], PendingReads(row[1], row[2], row[3])
 
 
 async def with_new_comments(
-    session: AsyncSession, ref: CommunityRef, since: datetime, limit: int
+    session: AsyncSession, ref: CommunityRef, since: datetime, at: datetime, limit: int
 ) -> list[tuple[UUID, str, str | None, int]]:
-    """Publications whose comments counter has changed since they were read: id, external id, cursor, counter."""
-    rows = await session.execute(statements.WITH_NEW_COMMENTS, _params(ref, since=since, most=limit))
+    """Publications whose comments counter has changed since they were read: id, external id, cursor, counter.
+
+    Without those that could not be read, and are tried again after `at`.
+    """
+    rows = await session.execute(statements.WITH_NEW_COMMENTS, _params(ref, since=since, at=at, most=limit))
     return [(row.id, row.external_id, row.comments_cursor, row.comments) for row in rows]
 
 

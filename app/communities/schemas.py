@@ -6,6 +6,7 @@ from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
 from app.communities.models import State, SubscriptionState
+from app.communities.polling.parts import Part, PartState
 from app.kit.schemas import Id, Input, Instant, Output, Text
 from app.platforms.contract import Token
 
@@ -286,6 +287,37 @@ class UnparsedEvents(Output):
     )
 
 
+class PartHealth(Output):
+    """One part of a community, which is read, fails and backs off by itself."""
+
+    part: Part = Field(
+        description="`counters` and `comments` are those of its posts; `conversations` is what the platform lists for "
+        "the whole community; `tokens`: what the platform reports about them.",
+        examples=["conversations"],
+    )
+    state: PartState = Field(
+        description="`ok`: it is read. `pending`: it was not read so far. `waiting`: a rate limit is used up. "
+        "`failing`: the last read failed, and `next_at` says when it is tried again. `unsupported`: this server does "
+        "not have it; that changes nothing for the other parts.",
+        examples=["ok"],
+    )
+    code: str | None = Field(description="Why it is not read, as the community's `code`.", examples=[None])
+    reason: str | None = Field(description="The same for people, with what to do.", examples=[None])
+    failures: int = Field(description="Reads in a row that failed.", examples=[0])
+    since: Instant | None = Field(description="Since when it has not been read; null: it is.", examples=[None])
+    next_at: Instant | None = Field(
+        description="When it is tried again; null: nothing keeps it from being read, or it is read together with "
+        "other communities' counters.",
+        examples=[None],
+    )
+    missing_scopes: list[str] = Field(description="The permissions that reading it takes.", examples=[[]])
+    unread_items: int = Field(
+        description="Posts or conversations that the platform does not let be read now. The others are read; these are "
+        "tried again by themselves, less and less often.",
+        examples=[0],
+    )
+
+
 class Health(Output):
     """A community's health, and what to do about it."""
 
@@ -293,7 +325,7 @@ class Health(Output):
     state: Connection
     code: str | None = Field(
         description="Why it is not healthy, for programs: `auth-expired`, `missing-permission`, `gone`, `rejected`, "
-        "`transient`, `malformed`; `internal-error`: a fault of Instep, not of the platform.",
+        "`transient`, `malformed`, `rate-limited`; `internal-error`: a fault of Instep, not of the platform.",
         examples=[None],
     )
     reason: str | None = Field(description="Why it is not healthy and what to do, for people.", examples=[None])
@@ -302,6 +334,9 @@ class Health(Output):
         examples=[[]],
     )
     tokens: list[TokenRead] = Field(description="Its stored tokens; never their text.")
+    parts: list[PartHealth] = Field(
+        description="Each part by itself: what the agency can use, and what not. `state` follows from them."
+    )
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
     seen_at: SeenAt
     last_event_at: Instant | None = Field(

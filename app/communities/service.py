@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.communities import publications
 from app.communities.models import Community, CommunityToken, Hook, State
-from app.communities.polling import batches
+from app.communities.polling import batches, parts, unread_items
+from app.communities.polling.parts import Part
 from app.communities.tokens import store as store_tokens
 from app.kit import jobs
 from app.kit.actors import Actor
@@ -89,6 +90,7 @@ async def connect(
         "base_url": base_url,
         "state": State.CONNECTING.value,
         "missing_scopes": [],
+        "part_problems": {},
         "failures": 0,
         "backfill_since": now(session) - timedelta(days=backfill_days),
         "created_at": now(session),
@@ -151,7 +153,10 @@ async def poll_now(session: AsyncSession, community_id: UUID) -> None:
 
 
 async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
-    """Schedule everything of a community to be read again now; one that could not be connected is tried again."""
+    """Schedule everything of a community to be read again now; one that could not be connected is tried again.
+
+    Where it has been requested already and is not read so far, the request joins that one.
+    """
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
@@ -159,7 +164,8 @@ async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Co
         raise Conflict("It is paused: resume it first.", code="community-paused")
     if community.state == State.FAILED:
         community.state, community.failures = State.CONNECTING.value, 0
-    community.request(now(session), "size", "posts", "conversations")
+    community.request(now(session), *parts.to_request(community, Part.SIZE, Part.POSTS, Part.CONVERSATIONS))
+    await unread_items.retry_now(session, community_id)
     await publications.request_metrics(session, community_id)
     await batches.schedule_measuring(session, community.metrics_group, [community_id])
     audit.record(session, actor, "communities.sync", community_id=community_id)
@@ -183,6 +189,8 @@ async def reconnect(
     community.state = State.CONNECTING.value
     community.state_code = community.state_reason = None
     community.missing_scopes = []
+    community.part_problems = {}
+    await unread_items.retry_now(session, community_id)
     community.failures = community.refusals = 0
     _clear_metrics_poll_failure(community)
     community.throttled_until = None

@@ -17,6 +17,7 @@ NOT_ADAPTERS: Final = frozenset(
         "guards",
         "markup",
         "offsets",
+        "separate_lists",
         "outgoing",
         "rate_headers",
         "routes",

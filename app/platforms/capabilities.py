@@ -39,6 +39,21 @@ class ListsComments(Protocol):
         ...
 
 
+@runtime_checkable
+class ListsSeparately(Protocol):
+    """What `Adapter.conversations` returns is in several lists, each of which may fail while the others can be read."""
+
+    def conversation_lists(self, c: Credentials) -> tuple[str, ...]:
+        """The names of the lists that these tokens may read."""
+        ...
+
+    async def conversation_list(
+        self, c: Credentials, name: str, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """One list (see `Page`), with a cursor of its own."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PostRef:
     """A post, with the community it belongs to."""

@@ -8,21 +8,24 @@ Full batches make counters cheap.
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from sqlalchemy import case, false, select, update
+from sqlalchemy import case, false, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import publications
 from app.communities.events import CommunityRef
-from app.communities.models import Community, State
+from app.communities.models import Community, State, UnreadItem
 from app.communities.platform_client import PlatformClient
-from app.communities.polling import fair_share, poll_schedule
+from app.communities.polling import fair_share, poll_schedule, unread_items
 from app.communities.polling.fair_share import DailyDemand, IntervalMultipliers, smoothed
-from app.communities.polling.rate_limits import RateLimitKey
+from app.communities.polling.parts import Part
+from app.communities.polling.rate_limits import Priority, RateLimitKey
+from app.communities.polling.unread_items import ReadResult, Unread
+from app.communities.publications import DuePost
 from app.communities.tokens import fingerprint
 from app.kit import jobs
 from app.kit.db import in_workspace, now, workspace_of
@@ -139,10 +142,15 @@ class Measuring:
     """The number of posts that were measured."""
     has_failure: bool = False
     """A failure of the group's measuring is recorded for some of its communities."""
+    waiting_since: datetime | None = None
+    """When the first post of the last batch was due."""
+    suspects: set[tuple[UUID, str]] = field(default_factory=set)
+    """Posts whose counters could not be read before: their communities' ids, and their own on the platform."""
 
     async def measure_due(self, client: PlatformClient) -> datetime | None:
         """Measure what is due; when to run next, None where nothing will ever be due."""
         self.client, adapter = client, client.adapter
+        client.limiter.workspace_id, client.limiter.shares = self.community.workspace_id, self.multipliers.shares
         assert isinstance(adapter, MeasuresAcross)
         started, base_factor = self.run.now, self.run.resources.settings.poll_interval_multiplier
         factor = base_factor * self.multipliers.metrics
@@ -155,29 +163,71 @@ class Measuring:
                 if not due:
                     first = await publications.first_due(session, list(refs))
                     return None if first is None else max(first, self.run.now + PARTIAL_BATCH_INTERVAL * base_factor)
-            post_refs = tuple(PostRef(post.community, post.external_id) for post in due)
-            measured = await adapter.metrics_across(self.client.credentials, post_refs)
+            self.waiting_since = min(post.measure_at for post in due)
+            requested = any(post.requested for post in due)
+            client.limiter.priority = Priority.REQUESTED if requested else Priority.BACKGROUND
+            suspects = {post for post in due if (post.community_id, post.external_id) in self.suspects}
+            result = await unread_items.read_each(
+                due, lambda posts: self._call(adapter, posts), suspects=suspects, unwell=self.has_failure
+            )
             at = self.run.now
-            metrics_by_community: defaultdict[CommunityRef, list[tuple[UUID, PostMetrics]]] = defaultdict(list)
-            for post, metrics in zip(due, measured, strict=True):
-                metrics_by_community[refs[post.community_id]].append((post.id, metrics))
-            async with self.run.step() as session:
-                since = {post.id: post.measure_at for post in due}
-                await publications.store_metrics(session, metrics_by_community, at, factor, since=since)
-            self.posts += len(due)
+            if result.read:
+                metrics_by_community: defaultdict[CommunityRef, list[tuple[UUID, PostMetrics]]] = defaultdict(list)
+                for post, metrics in result.read:
+                    metrics_by_community[refs[post.community_id]].append((post.id, metrics))
+                async with self.run.step() as session:
+                    since = {post.id: post.measure_at for post, _ in result.read}
+                    await publications.store_metrics(session, metrics_by_community, at, factor, since=since)
+            await self._settle(result, suspects)
+            if result.stopped_by is not None:
+                raise result.stopped_by
+            self.posts += len(result.read)
             if self.run.now - started >= SLICE:
                 return self.run.now
 
+    async def _call(self, adapter: MeasuresAcross, posts: tuple[DuePost, ...]) -> tuple[PostMetrics, ...]:
+        refs = tuple(PostRef(post.community, post.external_id) for post in posts)
+        return await adapter.metrics_across(self.client.credentials, refs)
+
+    async def _settle(self, result: ReadResult[DuePost, PostMetrics], suspects: set[DuePost]) -> None:
+        """Remember the posts whose counters could not be read, and forget those whose could."""
+        recovered = [(post.community_id, post.external_id) for post, _ in result.read if post in suspects]
+        if not recovered and not result.unread:
+            return
+        async with self.run.step() as session:
+            await unread_items.forget(session, Part.COUNTERS, recovered)
+            items = [
+                (post.community_id, Unread(Part.COUNTERS, post.external_id, error, doubtful=result.doubtful))
+                for post, error in result.unread
+            ]
+            await unread_items.remember(session, items)
+            await publications.put_off(session, [post.id for post, _ in result.unread])
+
     async def _refs(self, session: AsyncSession) -> dict[UUID, CommunityRef]:
+        unread = (
+            select(func.array_agg(UnreadItem.external_id))
+            .where(
+                UnreadItem.workspace_id == Community.workspace_id,
+                UnreadItem.community_id == Community.id,
+                UnreadItem.part == Part.COUNTERS.value,
+            )
+            .scalar_subquery()
+        )
         result = await session.execute(
             select(
-                Community.id, Community.project_id, Community.platform, Project.timezone, Community.metrics_poll_code
+                Community.id,
+                Community.project_id,
+                Community.platform,
+                Project.timezone,
+                Community.metrics_poll_code,
+                unread.label("unread"),
             )
             .join(Project, (Project.workspace_id == Community.workspace_id) & (Project.id == Community.project_id))
             .where(_members(session, self.metrics_group), Community.external_id.is_not(None))
             .order_by(Community.id)
         )
         rows = result.all()
+        self.suspects = {(row.id, external_id) for row in rows for external_id in row.unread or ()}
         self.has_failure = self.has_failure or any(row.metrics_poll_code is not None for row in rows)
         return {
             row.id: CommunityRef(workspace_of(session), row.project_id, row.id, row.platform, row.timezone)
@@ -203,7 +253,8 @@ class Measuring:
 
     async def finish(self, session: AsyncSession) -> None:
         """Store what a metrics poll costs, and record the group's demand."""
-        if self.has_failure or self.community.metrics_poll_failures:
+        # A run that only waited for what could not be read shows nothing.
+        if (self.posts or not self.suspects) and (self.has_failure or self.community.metrics_poll_failures):
             await self._clear_failure(session)
         if not self.posts:
             return

@@ -11,7 +11,7 @@ Source of the shares: `python -m benchmarks day`.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -39,6 +39,8 @@ class IntervalMultipliers:
 
     content: float = 1.0
     metrics: float = 1.0
+    shares: Mapping[RateLimitKey, float] = field(default_factory=dict, compare=False)
+    """Each workspace's equal share of the limits that several workspaces use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ async def record_demand(session: AsyncSession, consumer: UUID, demands: Mapping[
             _RECORD,
             {
                 "consumer": consumer,
+                "workspace": session.info["workspace_id"],
                 "at": now(session),
                 "keys": [one.key for one in limits],
                 "lengths": [one.seconds for one in limits],
@@ -93,14 +96,17 @@ async def current_multipliers(session: AsyncSession, limits: Iterable[RateLimitK
     if not limits_by_key:
         return IntervalMultipliers()
     keys = sorted({key for key, _ in limits_by_key})
-    rows = await session.execute(_SUM, {"keys": keys, "since": now(session) - STALE})
+    params = {"keys": keys, "since": now(session) - STALE}
+    rows = [row for row in await session.execute(_SUM, params) if (row.key, row.seconds) in limits_by_key]
     multipliers = [
         interval_multipliers(DailyDemand(row.content, row.metrics), units_per_day(limits_by_key[row.key, row.seconds]))
         for row in rows
-        if (row.key, row.seconds) in limits_by_key
     ]
+    shares = {limits_by_key[row.key, row.seconds]: 1 / row.workspaces for row in rows if row.workspaces > 1}
     return IntervalMultipliers(
-        max((one.content for one in multipliers), default=1.0), max((one.metrics for one in multipliers), default=1.0)
+        max((one.content for one in multipliers), default=1.0),
+        max((one.metrics for one in multipliers), default=1.0),
+        shares,
     )
 
 
@@ -140,10 +146,10 @@ def per_day(old: Mapping[str, float], spent: Mapping[str, float], over: timedelt
 
 _KEYS: Final = bindparam("keys", type_=ARRAY(Text))
 _RECORD: Final = text("""
-INSERT INTO rate_demand (key, seconds, consumer, content, metrics, at)
-SELECT k, s, :consumer, c, m, :at FROM unnest(:keys, :lengths, :content, :metrics) AS new (k, s, c, m)
+INSERT INTO rate_demand (key, seconds, consumer, workspace_id, content, metrics, at)
+SELECT k, s, :consumer, :workspace, c, m, :at FROM unnest(:keys, :lengths, :content, :metrics) AS new (k, s, c, m)
 ON CONFLICT (key, seconds, consumer) DO UPDATE
-SET content = excluded.content, metrics = excluded.metrics, at = excluded.at
+SET content = excluded.content, metrics = excluded.metrics, at = excluded.at, workspace_id = excluded.workspace_id
 """).bindparams(
     _KEYS,
     bindparam("lengths", type_=ARRAY(BigInteger)),
@@ -151,7 +157,8 @@ SET content = excluded.content, metrics = excluded.metrics, at = excluded.at
     bindparam("metrics", type_=ARRAY(Double)),
 )
 _SUM: Final = text(
-    "SELECT key, seconds, sum(content) AS content, sum(metrics) AS metrics FROM rate_demand "
+    "SELECT key, seconds, sum(content) AS content, sum(metrics) AS metrics, "
+    "count(DISTINCT workspace_id) AS workspaces FROM rate_demand "
     "WHERE key = ANY(:keys) AND at > :since GROUP BY key, seconds"
 ).bindparams(_KEYS)
 _IS_RECENT: Final = text(

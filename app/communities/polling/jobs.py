@@ -14,11 +14,13 @@ from app.communities.events import CommunityRef
 from app.communities.inbound import jobs as jobs
 from app.communities.inbound import store, unparsed
 from app.communities.models import Community, State
-from app.communities.platform_calls import Answered, Failed, Postponed
+from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import platform_client, renewable
-from app.communities.polling import batches, fair_share, poll_schedule, rate_limits, worker_slots
+from app.communities.polling import batches, fair_share, parts, poll_schedule, rate_limits, worker_slots
 from app.communities.polling.batches import MEASURE, Measuring, limits_used
-from app.communities.polling.poll import OutOfTime, Poll
+from app.communities.polling.parts import Part
+from app.communities.polling.poll import Poll
+from app.communities.polling.poll_state import OutOfTime
 from app.communities.service import POLL
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.jobs import LeaseLost, Reschedule, Run, Snooze, job
@@ -47,12 +49,6 @@ _INTERNAL_ERROR_REASON: Final = (
     "Instep itself fails at reading this community. Tell whoever runs it: its log says why. "
     "It is tried again by itself."
 )
-
-_ADVICE: Final = {
-    AuthExpired: "The platform refuses the token. Reconnect the community with a new one.",
-    MissingPermission: "The token may not do all that is needed. Reconnect with the missing permissions.",
-    Gone: "The platform does not know this community (any more). Check its address.",
-}
 
 
 # A community is given up by what its platform answers (`_store_result`), not because workers died.
@@ -85,12 +81,10 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
     except OutOfTime:
         await polling.finish_early()
         return Reschedule(run.now)
-    match result:
-        case Postponed():
-            await polling.finish_early()
-            raise result.snooze()
-        case Failed(error):
-            polling.failures["community"] = error
+    if isinstance(result, Postponed):
+        await polling.finish_early()
+        raise result.snooze()
+    error = result.error if isinstance(result, Failed) else None
     async with run.step() as session:
         planning = community.planned_at is None or run.now >= community.planned_at + fair_share.PLAN_INTERVAL
         if planning:
@@ -100,15 +94,10 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
                 await unparsed.parse_again(session, polling.ref, community, parse_event, of_app=of_app, most=PAGE)
         community = await polling.finish(session)
         metrics_group = await _assign_metrics_group(session, polling, community)
-        at = _store_result(community, polling, run)
+        at = _store_result(community, polling, run, error)
         await _plan(session, polling, community, anew=planning)
-        if at is not None and not polling.failures and not isinstance(polling.client.adapter, MeasuresAcross):
-            first = await publications.first_due(session, [community_id])
-            at = (
-                at
-                if first is None
-                else min(at, max(first, _earliest(run), polling.blocked_until.get("metrics", first)))
-            )
+        if at is not None and error is None:
+            at = await _first_of_publications(session, polling, community, run, at)
         if metrics_group and (planning or polling.posts_changed or pending.counters):
             await batches.schedule_measuring(session, metrics_group, [community_id])
         await run.finish(session, Reschedule(at) if at is not None else None)
@@ -146,6 +135,7 @@ async def _measure(run: Run, metrics_group: str) -> Reschedule | None:
         result = await platform_calls.call(run, community.id, client, measuring.measure_due)
     match result:
         case Postponed():
+            await _record_waiting(run, measuring, result)
             raise result.snooze()
         case Failed(error):
             await _record_unread(run, measuring, error)
@@ -171,8 +161,18 @@ async def _record_unread(run: Run, measuring: Measuring, error: PlatformError) -
     log.warning("measure.failed", metrics_group=measuring.metrics_group, code=error.code, detail=error.message)
     async with run.step() as session:
         await batches.record_failure(
-            session, measuring.metrics_group, measuring.community.id, error.code, _reason(error)
+            session, measuring.metrics_group, measuring.community.id, error.code, parts.reason(error)
         )
+
+
+async def _record_waiting(run: Run, measuring: Measuring, result: Postponed) -> None:
+    """Record for a metrics group that its counters have waited for a rate limit for long."""
+    late = measuring.waiting_since is not None and run.now - measuring.waiting_since >= parts.LATE
+    if late and result.cause is Cause.RATE_LIMIT and not measuring.posts and not measuring.has_failure:
+        async with run.step() as session:
+            await batches.record_failure(
+                session, measuring.metrics_group, None, parts.RATE_LIMITED, parts.RATE_LIMITED_REASON
+            )
 
 
 async def _try_to_record(run: Run, record: Callable[[AsyncSession], Awaitable[None]]) -> None:
@@ -228,59 +228,62 @@ async def _plan(session: AsyncSession, polling: Poll, community: Community, *, a
     community.costs = costs
 
 
-def _store_result(community: Community, polling: Poll, run: Run) -> datetime | None:
-    """Store a poll's result in the community's state; when to poll next, None for never."""
+def _store_result(community: Community, polling: Poll, run: Run, error: PlatformError | None) -> datetime | None:
+    """Store a poll's result in the community's state; when to poll next, None for never.
+
+    `error` ended the whole poll; errors of parts are in `polling.failures`.
+    """
     at = run.now
-    failures = list(polling.failures.values())
     if community.state == State.PAUSED:
         return None
     community.throttled_until = None
-    community.missing_scopes = sorted(
-        {scope for error in failures if isinstance(error, MissingPermission) for scope in error.scopes}
-    )
-    if not failures:
-        # A failure of the metrics group stays: polls do not read its counters.
-        unread = community.metrics_poll_code is not None
-        community.state = (State.DEGRADED if unread else State.HEALTHY).value
-        community.state_code, community.state_reason = community.metrics_poll_code, community.metrics_poll_reason
-        community.failures = community.refusals = 0
-        community.polled_at = at
-        return max(min(polling.due(community).values()), _earliest(run))
-    worst = min(failures, key=_severity)
-    community.failures += 1
-    refused, reauth = isinstance(worst, AuthExpired), community.state == State.REAUTH_REQUIRED
+    refused, reauth = isinstance(error, AuthExpired), community.state == State.REAUTH_REQUIRED
     # Each poll repeats the call that was refused: where nothing stopped it, the token was accepted.
-    accepted = "community" not in polling.failures and not any(isinstance(e, Transient | Malformed) for e in failures)
+    unclear = any(isinstance(one, Transient | Malformed) for one in polling.failures.values())
+    accepted = error is None and not unclear and bool(polling.read_parts or polling.failures)
     if refused:
         community.refusals += 1
     elif accepted:
         community.refusals = 0
     elif reauth:
+        community.failures += 1
         return at + poll_schedule.back_off(community.failures)  # nothing new is known of the token: its state stays
-    community.state_code, community.state_reason = worst.code, _reason(worst)
+    if error is None:
+        if parts.derive_state(community, any_read=bool(polling.read_parts), at=at):
+            community.polled_at = at
+        return max(min(polling.due(community).values()), _earliest(run))
+    community.failures += 1
+    community.state_code, community.state_reason = error.code, parts.reason(error)
     never_answered = community.external_id is None
     if refused:
         if never_answered or reauth or community.refusals >= FAILURE_THRESHOLD:
             community.state = State.REAUTH_REQUIRED.value
             return at + REFUSED_TOKEN_INTERVAL
-    elif never_answered and isinstance(worst, Gone | Rejected):
+    elif never_answered and isinstance(error, Gone | Rejected):
         community.state = State.FAILED.value
         return None
-    if not never_answered or isinstance(worst, AuthExpired | MissingPermission):
+    if not never_answered or isinstance(error, AuthExpired | MissingPermission):
         community.state = State.DEGRADED.value
+    if isinstance(error, MissingPermission):
+        community.missing_scopes = sorted(error.scopes)
     return at + poll_schedule.back_off(community.failures)
 
 
-def _reason(error: PlatformError) -> str:
-    """What is wrong, and what to do about it, for people."""
-    return f"{error.message} {_ADVICE.get(type(error), 'It is tried again by itself.')}"
+async def _first_of_publications(
+    session: AsyncSession, polling: Poll, community: Community, run: Run, at: datetime
+) -> datetime:
+    """The earlier of `at` and of when something of the community's publications is due."""
+    retries = parts.retry_times(community)
+    if (retry := retries.get(Part.COMMENTS)) is not None:
+        at = min(at, max(retry, _earliest(run)))
+    if isinstance(polling.client.adapter, MeasuresAcross):
+        return at
+    first = await publications.first_due(session, [community.id])
+    if first is None:
+        return at
+    blocked = polling.blocked_until.get(Part.COUNTERS, first)
+    return min(at, max(first, _earliest(run), blocked, retries.get(Part.COUNTERS, first)))
 
 
 def _earliest(run: Run) -> datetime:
     return run.now + MIN_INTERVAL * run.resources.settings.poll_interval_multiplier
-
-
-def _severity(error: PlatformError) -> int:
-    """Sorting key of errors: the lower, the more it needs a person."""
-    order = (AuthExpired, MissingPermission, Gone, Rejected)
-    return next((position for position, kind in enumerate(order) if isinstance(error, kind)), len(order))

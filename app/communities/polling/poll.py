@@ -6,174 +6,139 @@ nothing.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import publications, tokens
-from app.communities.events import CommunityConnected, CommunityRef, MessagesSeen, SizeMeasured
-from app.communities.inbound import reconcile, store
+from app.communities.events import CommunityConnected, SizeMeasured
+from app.communities.inbound import reconcile
 from app.communities.models import Community, State
 from app.communities.platform_client import PlatformClient
-from app.communities.polling import poll_schedule
-from app.communities.polling.fair_share import IntervalMultipliers, smoothed
-from app.communities.polling.poll_schedule import PollSchedule
-from app.communities.polling.rate_limits import RateLimitKey, RateLimitReached
-from app.communities.publications import PendingReads
-from app.kit.db import fetch
+from app.communities.polling import parts, unread_items
+from app.communities.polling.conversations import ConversationReads, PartlyRead
+from app.communities.polling.fair_share import smoothed
+from app.communities.polling.parts import Part, due_times
+from app.communities.polling.poll_state import OutOfTime
+from app.communities.polling.rate_limits import Priority, RateLimitKey, RateLimitReached
+from app.communities.polling.unread_items import ReadResult, Unread
 from app.kit.events import publish
-from app.kit.jobs import Run
 from app.platforms.capabilities import Inspects, ListsComments, MeasuresAcross, Streams
 from app.platforms.contract import (
     AuthExpired,
     Page,
     PlatformError,
+    PostMetrics,
     Rejected,
-    RemoteMessage,
     RemotePost,
     Throttled,
 )
 
 log = structlog.get_logger()
 
-SLICE: Final = timedelta(seconds=20)
-"""A poll that takes longer yields to other communities and goes on later."""
 COMMENTS_PER_POLL: Final = 50
 EARLY_SHARE: Final = 0.1
 """The share of its interval by which a part may be read early: cheaper than another poll a little later."""
 CONNECTED: Final = frozenset({State.HEALTHY.value, State.DEGRADED.value})
 
 
-class OutOfTime(Exception):
-    """This poll has used up its slice; what it has read is kept."""
-
-
 @dataclass(slots=True)
-class Poll:
+class Poll(ConversationReads):
     """One poll of one community. `community` is its row as of the start of the poll."""
-
-    run: Run
-    community: Community
-    ref: CommunityRef
-    client: PlatformClient
-    multipliers: IntervalMultipliers
-    pending: PendingReads
-    started_at: datetime
-    posts_changed: bool = False
-    """The list of posts had a new post or a change."""
-    failures: dict[str, PlatformError] = field(default_factory=dict)
-    """Errors by the part that failed: one part does not stop the others."""
-    blocked_until: dict[str, datetime] = field(default_factory=dict)
-    """By part: until when its rate limit is used up."""
-    costs: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By part: the units that one read takes from each limit (`fair_share.smoothed`)."""
-    column_updates: dict[str, Any] = field(default_factory=dict)
-    """Columns of the community's row to write at the end, for reads that brought nothing else to store: most of them.
-    That saves a transaction for each.
-    """
-    deferred_events: list[SizeMeasured] = field(default_factory=list)
-    """Events to publish at the end, for the same reason."""
-    comment_units: Counter[RateLimitKey] = field(default_factory=Counter)
-    """Units taken by reading comments: those have no interval, so their cost is counted by the day."""
-
-    @property
-    def factor(self) -> float:
-        """The factor on every interval of a post's counters."""
-        return self.run.resources.settings.poll_interval_multiplier * self.multipliers.metrics
 
     async def run_due(self, client: PlatformClient) -> None:
         """Read everything that is due. `PlatformError`s are kept in `failures`; what ends a poll is raised."""
         self.client = client
+        client.limiter.workspace_id, client.limiter.shares = self.ref.workspace_id, self.multipliers.shares
         due = [name for name, at in self.due(self.community).items() if self._is_due(name, at)]
+        client.limiter.priority = Priority.REQUESTED
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
-        elif "size" in due:
-            await self._read_part("size", self.size)
+            self.read_parts.add(Part.SIZE)
+        elif Part.SIZE in due:
+            await self._read_part(Part.SIZE, self.size)
         for name in due:
-            if name != "size":
+            if name != Part.SIZE:
                 await self._read_part(name, getattr(self, name))
         measuring = (self.posts_changed or self.pending.counters) and not isinstance(
             self.client.adapter, MeasuresAcross
         )
-        if measuring:
-            await self._read_part("metrics", self.measure)
-        if measuring or self.posts_changed or self.pending.comments:
-            await self._read_part("comments", self.comments)
+        retries = parts.retry_times(self.community)
+        if measuring and self._may_try(retries, Part.COUNTERS):
+            await self._read_part(Part.COUNTERS, self.measure)
+        if (measuring or self.posts_changed or self.pending.comments) and self._may_try(retries, Part.COMMENTS):
+            await self._read_part(Part.COMMENTS, self.comments)
 
-    async def finish_early(self) -> None:
-        """Store what was deferred, where a poll ends early."""
-        if self.column_updates or self.deferred_events:
-            async with self.run.step() as session:
-                await self.finish(session)
+    def _may_try(self, retries: Mapping[Part, datetime], name: Part) -> bool:
+        return retries.get(name, self.started_at) <= self.started_at
 
-    async def finish(self, session: AsyncSession) -> Community:
-        """Store what was deferred; the community's row, locked."""
-        community = await self._lock_community(session)
-        for one in self.deferred_events:
-            await publish(session, one)
-        for name, value in self.column_updates.items():
-            setattr(community, name, value)
-        self.column_updates, self.deferred_events = {}, []
-        return community
-
-    def _is_due(self, name: str, at: datetime) -> bool:
+    def _is_due(self, name: Part, at: datetime) -> bool:
         """Whether a part is due, or will be within a tenth of its interval."""
+        if name in parts.retry_times(self.community):
+            return at <= self.started_at
         if self.community.requested(name) is not None:
             return True
         seen_at: datetime | None = getattr(self.community, f"{name}_seen_at")
         return at - (at - seen_at) * EARLY_SHARE <= self.started_at if seen_at is not None else at <= self.started_at
 
-    def due(self, community: Community) -> dict[str, datetime]:
+    def due(self, community: Community) -> dict[Part, datetime]:
         """When each part that this platform allows is due, by the name of the method that reads it."""
         due_at = due_times(community, self.run.resources.settings.poll_interval_multiplier, self.multipliers)
         adapter = self.client.adapter
         if not (isinstance(adapter, Inspects) and self.client.stored_tokens.texts):
-            del due_at["tokens"]
+            del due_at[Part.TOKENS]
         if isinstance(adapter, Streams):
-            del due_at["posts"]
+            del due_at[Part.POSTS]
+        due_at |= {name: at for name, at in parts.retry_times(community).items() if name in due_at}
         return {name: max(at, self.blocked_until.get(name, at)) for name, at in due_at.items()}
 
-    async def _read_part(self, name: str, read: Callable[[], Awaitable[int | None]]) -> None:
+    async def _read_part(self, name: Part, read: Callable[[], Awaitable[int | None]]) -> None:
         """Read a part; `read` returns the number of items read, where the cost is counted per item."""
-        before = Counter(self.client.limiter.spent)
+        limiter = self.client.limiter
+        before, limiter.priority = Counter(limiter.spent), self._priority(name)
         try:
             read_things = await read()
         except RateLimitReached as wait:
             # Other parts may have other limits: they need not wait for this one.
             self.blocked_until[name] = wait.until
             return
+        except PartlyRead:
+            if self.list_results is not None and self.list_results.errors:
+                self.failures[name] = next(iter(self.list_results.errors.values()))
+            return
         except PlatformError as error:
             if isinstance(error, Throttled | AuthExpired):  # the other parts would fail alike
                 raise
-            log.warning("poll.part_failed", part=name, code=error.code, detail=error.message)
+            log.warning("poll.part_failed", part=name.value, code=error.code, detail=error.message)
             self.failures[name] = error
             return
-        spent: Counter[RateLimitKey] = self.client.limiter.spent - before
-        if name == "comments":
+        # Where all that was to be read is put off, nothing shows that the part can be read again.
+        if read_things != 0 or not any(one.part is name for one in self.unread_items):
+            self.read_parts.add(name)
+        spent: Counter[RateLimitKey] = limiter.spent - before
+        if name == Part.COMMENTS:
             self.comment_units += spent
         # The backfill reads far more than any later poll.
         elif self.community.backfilled_at is not None and read_things != 0:
-            self.costs[name] = smoothed(self.community.costs.get(name, {}), spent, read_things or 1)
+            key = "metrics" if name is Part.COUNTERS else name.value
+            self.costs[key] = smoothed(self.community.costs.get(key, {}), spent, read_things or 1)
 
-    def _begin(self, part: str) -> datetime:
-        """The instant up to which a read that begins now covers a part; a request made during it stays open.
-
-        At least the part's last request, which another machine's clock may have dated later.
-        """
-        return max(self.run.now, self.community.requested(part) or self.run.now)
-
-    def _check_time(self) -> None:
-        if self.run.now - self.started_at >= SLICE:
-            raise OutOfTime
+    def _priority(self, name: Part) -> Priority:
+        """Whether a person waits for a part; counters say so themselves, post by post (`measure`)."""
+        if self.community.state == State.CONNECTING:
+            return Priority.REQUESTED
+        if name in {Part.COUNTERS, Part.COMMENTS}:
+            return Priority.BACKGROUND
+        return Priority.BACKGROUND if self.community.requested(name) is None else Priority.REQUESTED
 
     async def size(self) -> None:
         """Read the community's id, title, link and size."""
-        began = self._begin("size")
+        began = self.begin("size")
         snapshot = await self.client.adapter.community(self.client.credentials)
         at, stored = self.run.now, self.community
         same = (stored.external_id, stored.title, stored.url, stored.aliases)
@@ -186,7 +151,7 @@ class Poll:
             return
         try:
             async with self.run.step() as session:
-                community = await self._lock_community(session)
+                community = await self.lock_community(session)
                 first = community.external_id is None
                 if community.state == State.CONNECTING:
                     community.state = State.HEALTHY.value
@@ -208,16 +173,16 @@ class Poll:
         """Read what the platform reports about the tokens."""
         adapter = self.client.adapter
         assert isinstance(adapter, Inspects)
-        began = self._begin("tokens")
+        began = self.begin("tokens")
         states = await adapter.inspect(self.client.credentials)
         async with self.run.step() as session:
             if await tokens.store_inspection(session, self.ref.community_id, self.client.stored_tokens, states):
-                community = await self._lock_community(session)
+                community = await self.lock_community(session)
                 community.tokens_seen_at = began
 
     async def posts(self) -> None:
         """Read the community's own posts: first the backfill, later what is new."""
-        began, cursor, more, new = self._begin("posts"), self.community.posts_cursor, True, 0
+        began, cursor, more, new = self.begin("posts"), self.community.posts_cursor, True, 0
         while more:
             page = await self.client.adapter.posts(self.client.credentials, cursor, self.community.backfill_since)
             at = self.run.now
@@ -229,7 +194,7 @@ class Poll:
                 result = await publications.store(session, self.ref, page.items, at, self.factor)
                 self.posts_changed, new = self.posts_changed or result.written > 0, new + result.new
                 await reconcile.reconcile(session, self.ref, posts=page.items)
-                community = await self._lock_community(session)
+                community = await self.lock_community(session)
                 community.posts_cursor = page.cursor
                 if community.backfilled_at is None:
                     community.backfilled_to = _furthest(community.backfilled_to, page.items)
@@ -238,7 +203,7 @@ class Poll:
                     community.posts_idle_polls = 0 if new else community.posts_idle_polls + 1
                     community.backfilled_at = community.backfilled_at or at
             cursor, more = page.cursor, page.more
-            self._check_time()
+            self.check_time()
 
     async def _shows_nothing_new(self, page: Page[RemotePost], at: datetime) -> bool:
         """Whether a page is the last, has nothing to store, and no hook should have delivered its posts."""
@@ -250,139 +215,112 @@ class Poll:
 
     async def measure(self) -> int:
         """Read the counters that are due, in the platform's batches; the number of posts."""
-        batch, measured = self.client.adapter.spec.metrics_batch, 0
+        adapter, measured, background = self.client.adapter, 0, self.client.limiter.priority
+        suspects = {one.external_id for one in self.unread_items if one.part is Part.COUNTERS}
         while True:
             async with self.run.step() as session:
-                due = await publications.due(session, self.ref, self.run.now, batch)
+                due = await publications.due(session, self.ref, self.run.now, adapter.spec.metrics_batch)
             if not due:
                 return measured
-            metrics = await self.client.adapter.metrics(
-                self.client.credentials, tuple(external for _, external, _ in due)
+            self.client.limiter.priority = Priority.REQUESTED if any(one.requested for one in due) else background
+            by_external_id = {one.external_id: (one.id, one.measure_at) for one in due}
+            result = await unread_items.read_each(
+                list(by_external_id),
+                lambda ids: adapter.metrics(self.client.credentials, ids),
+                suspects=suspects,
+                unwell=Part.COUNTERS in parts.problems(self.community),
             )
             at = self.run.now
-            async with self.run.step() as session:
-                since = {publication_id: due_at for publication_id, _, due_at in due}
-                pairs = list(zip(since, metrics, strict=True))
-                await publications.store_metrics(session, {self.ref: pairs}, at, self.factor, since=since)
-            measured += len(due)
-            self._check_time()
+            if result.read:
+                since = dict(by_external_id.values())
+                pairs = [(by_external_id[external][0], metrics) for external, metrics in result.read]
+                async with self.run.step() as session:
+                    await publications.store_metrics(session, {self.ref: pairs}, at, self.factor, since=since)
+            await self._settle(result, suspects, {external: one[0] for external, one in by_external_id.items()})
+            if result.stopped_by is not None:
+                raise result.stopped_by
+            measured += len(result.read)
+            self.check_time()
 
-    async def comments(self) -> None:
-        """Read the comments of posts whose comments counter has changed."""
-        adapter = self.client.adapter
-        if not isinstance(adapter, ListsComments):
+    async def _settle(self, result: ReadResult[str, PostMetrics], suspects: set[str], ids: Mapping[str, UUID]) -> None:
+        """Remember the posts whose counters could not be read, and forget those whose could."""
+        recovered = [(self.ref.community_id, external) for external, _ in result.read if external in suspects]
+        if not recovered and not result.unread:
             return
         async with self.run.step() as session:
+            await unread_items.forget(session, Part.COUNTERS, recovered)
+            items = [
+                (self.ref.community_id, Unread(Part.COUNTERS, one, error, doubtful=result.doubtful))
+                for one, error in result.unread
+            ]
+            await unread_items.remember(session, items)
+            await publications.put_off(session, [ids[external] for external, _ in result.unread])
+
+    async def comments(self) -> int:
+        """Read the comments of posts whose comments counter has changed; the number of posts.
+
+        A post whose comments cannot be read does not stop the others.
+        """
+        adapter = self.client.adapter
+        if not isinstance(adapter, ListsComments):
+            return 0
+        async with self.run.step() as session:
             changed = await publications.with_new_comments(
-                session, self.ref, self.community.backfill_since, COMMENTS_PER_POLL
+                session, self.ref, self.community.backfill_since, self.started_at, COMMENTS_PER_POLL
             )
-        for publication_id, external_id, start, counter in changed:
-            cursor, more = start, True
-            while more:
-                page = await adapter.comments(
-                    self.client.credentials, external_id, cursor, self.community.backfill_since
-                )
-                async with self.run.step() as session:
-                    await self._publish_messages(session, page)
-                    await publications.mark_comments_read(
-                        session, self.ref, publication_id, page.cursor, None if page.more else counter
-                    )
-                cursor, more = page.cursor, page.more
-                self._check_time()
+        suspects = {one.external_id for one in self.unread_items if one.part is Part.COMMENTS}
+        unwell = Part.COMMENTS in parts.problems(self.community)
+        failed: dict[str, PlatformError] = {}
+        doubtful: list[PlatformError] = []
+        read: set[str] = set()
+        try:
+            for publication_id, external_id, start, counter in changed:
+                try:
+                    await self._comments_of(adapter, publication_id, external_id, start, counter)
+                except PlatformError as error:
+                    if isinstance(error, Throttled | AuthExpired) or not error.may_be_one_items:
+                        raise
+                    failed[external_id] = error
+                    if not unread_items.is_the_items(error) and (unwell or external_id not in suspects):
+                        doubtful.append(error)
+                    if len(doubtful) >= unread_items.DOUBTFUL and not read:
+                        break
+                else:
+                    read.add(external_id)
+        except (PlatformError, RateLimitReached, OutOfTime):
+            await self._settle_comments(failed, read, suspects)
+            raise
+        await self._settle_comments(failed, read, suspects)
+        if doubtful and not read:
+            raise doubtful[0]
+        return len(read)
 
-    async def conversations(self) -> None:
-        """Read what customers wrote, as the platform lists it for the whole community; from a stream, all events."""
-        if isinstance(self.client.adapter, Streams):
-            await self._read_stream(self.client.adapter)
+    async def _settle_comments(self, failed: Mapping[str, PlatformError], read: set[str], suspects: set[str]) -> None:
+        """Remember the posts whose comments could not be read, and forget those whose could."""
+        if not failed and not read & suspects:
             return
-        began, cursor, more = self._begin("conversations"), self.community.conversations_cursor, True
-        last, new = self.community.conversations_seen_at, False
-        while more:
-            page = await self.client.adapter.conversations(
-                self.client.credentials, cursor, self.community.backfill_since
-            )
-            new = new or any(last is None or message.sent_at > last for message in page.items)
-            if not page.items and not page.more:
-                self._mark_conversations(page.cursor, began, new=new)
-                return
-            async with self.run.step() as session:
-                await self._publish_messages(session, page)
-                await self._read_conversations(session, page.cursor, began, more=page.more, new=new)
-            cursor, more = page.cursor, page.more
-            self._check_time()
+        async with self.run.step() as session:
+            recovered = [(self.ref.community_id, external_id) for external_id in read & suspects]
+            await unread_items.forget(session, Part.COMMENTS, recovered)
+            items = [
+                (self.ref.community_id, Unread(Part.COMMENTS, external_id, error, doubtful=not read))
+                for external_id, error in failed.items()
+            ]
+            await unread_items.remember(session, items)
 
-    async def _read_stream(self, adapter: Streams) -> None:
-        began, posts_began = self._begin("conversations"), self._begin("posts")
-        cursor, more, new = self.community.conversations_cursor, True, False
-        while more:
-            page = await adapter.updates(self.client.credentials, cursor)
-            new = new or bool(page.items)
-            at = self.run.now
-            if not page.items and not page.more:
-                self._mark_conversations(page.cursor, began, new=new)
-                self.column_updates |= {
-                    "posts_seen_at": posts_began,
-                    "backfilled_at": self.community.backfilled_at or at,
-                }
-                return
-            async with self.run.step() as session:
-                await store.store_stream_events(session, self.ref, page.items)
-                await self._read_conversations(session, page.cursor, began, more=page.more, new=new)
-                if not page.more:
-                    community = await self._lock_community(session)
-                    community.posts_seen_at = posts_began
-                    community.backfilled_at = community.backfilled_at or at
-            cursor, more = page.cursor, page.more
-            self._check_time()
-
-    async def _read_conversations(
-        self, session: AsyncSession, cursor: str | None, began: datetime, *, more: bool, new: bool
+    async def _comments_of(
+        self, adapter: ListsComments, publication_id: UUID, external_id: str, start: str | None, counter: int
     ) -> None:
-        community = await self._lock_community(session)
-        community.conversations_cursor = cursor
-        if not more:
-            community.conversations_seen_at = began
-            community.conversations_idle_polls = 0 if new else community.conversations_idle_polls + 1
-
-    def _mark_conversations(self, cursor: str | None, began: datetime, *, new: bool) -> None:
-        self.column_updates |= {"conversations_cursor": cursor, "conversations_seen_at": began}
-        self.column_updates["conversations_idle_polls"] = 0 if new else self.community.conversations_idle_polls + 1
-
-    async def _publish_messages(self, session: AsyncSession, page: Page[RemoteMessage]) -> None:
-        if not page.items:
-            return
-        under = {message.post_id for message in page.items if message.post_id is not None}
-        publication_ids = await publications.ids_by_external_id(session, self.ref, sorted(under))
-        messages = tuple((message, publication_ids.get(message.post_id or "")) for message in page.items)
-        await publish(session, MessagesSeen(self.ref, messages))
-        await reconcile.reconcile(session, self.ref, messages=page.items)
-
-    async def _lock_community(self, session: AsyncSession) -> Community:
-        return await fetch(session, Community, self.ref.community_id, for_update=True)
-
-
-def due_times(community: Community, factor: float, multipliers: IntervalMultipliers) -> dict[str, datetime]:
-    """When each part is due: at once where it was never read, else by its interval or by request."""
-    push_is_active, interval_factor = community.push_is_active, factor * multipliers.content
-
-    def due(name: str, one: PollSchedule, *, idle: int = 0, push_is_active: bool = False) -> datetime:
-        seen_at: datetime | None = getattr(community, f"{name}_seen_at")
-        if seen_at is None:
-            return community.created_at
-        at = seen_at + one.interval(interval_factor, idle=idle, push_is_active=push_is_active)
-        return min(at, community.requested(name) or at)
-
-    return {
-        "size": due("size", poll_schedule.SIZE),
-        "tokens": due("tokens", poll_schedule.TOKENS),
-        "posts": due("posts", poll_schedule.POSTS, idle=community.posts_idle_polls, push_is_active=push_is_active),
-        "conversations": due(
-            "conversations",
-            poll_schedule.CONVERSATIONS,
-            idle=community.conversations_idle_polls,
-            push_is_active=push_is_active,
-        ),
-    }
+        cursor, more = start, True
+        while more:
+            page = await adapter.comments(self.client.credentials, external_id, cursor, self.community.backfill_since)
+            async with self.run.step() as session:
+                await self.publish_messages(session, page)
+                await publications.mark_comments_read(
+                    session, self.ref, publication_id, page.cursor, None if page.more else counter
+                )
+            cursor, more = page.cursor, page.more
+            self.check_time()
 
 
 def _furthest(reached: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:

@@ -2,17 +2,20 @@
 
 Each limit of a platform's `Spec` is counted in PostgreSQL over a sliding window, keyed by its scope
 (the token, our address, the app, one chat): two workers, or two agencies with the same token, share
-one count. Where a platform does answer "too many requests", calls within the same scope stop until the
-time it named (a cooldown). A request waits a short time for capacity; where it would take longer, the job is snoozed.
+one count. What a person waits for takes its calls first (`Priority`). Where a platform does answer "too many
+requests", calls within the same scope stop until the time it named (a cooldown). A request waits a short time for
+capacity; where it would take longer, the job is snoozed.
 """
 
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Final
+from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,6 +40,26 @@ NEARLY_USED: Final = 0.9
 """The used share of a limit, as responses report it, from which a cooldown starts."""
 COOLDOWN: Final = 0
 """In place of a window's length: the row is a cooldown."""
+
+
+class Priority(Enum):
+    """How urgent a call is; the value is the share of each limit that such calls may use up."""
+
+    PERSON = 1.0
+    """A reply, or anything else that a person does at the platform."""
+    REQUESTED = 0.95
+    """A read that a person requested, or the first one of a community."""
+    BACKGROUND = 0.85
+    """All other reads. More than `fair_share.PLANNED_SHARE`, so that what is planned has room to catch up."""
+
+
+SPARE: Final = 0.5
+"""Up to this share of a limit is used, requested reads may take more than their workspace's share of it."""
+
+
+def allowed(limit: RateLimit, priority: Priority) -> int:
+    """The units of a limit that calls of a priority may use up; limits of a few calls are not divided."""
+    return math.ceil(limit.calls * priority.value)
 
 
 class RateLimitReached(Exception):
@@ -73,6 +96,8 @@ class RequestCost:
     key: str
     limit: RateLimit
     units: int
+    most: int | None = None
+    """The units of the limit that may be used up by this request together with all others; None: all of them."""
 
 
 class RateLimiter:
@@ -85,27 +110,56 @@ class RateLimiter:
         self._last = Cost()
         self.spent: Counter[RateLimitKey] = Counter()
         """The units taken through this limiter."""
+        self.priority = Priority.PERSON
+        self.shares: Mapping[RateLimitKey, float] = {}
+        """The workspace's share of the limits that others use too: requested reads do not take more of it, unless it is
+        hardly used (`SPARE`).
+        """
+        self.workspace_id: UUID | None = None
 
     async def before(self, request: Request) -> None:
         """Take a request's cost from every limit it concerns; raises `RateLimitReached` where one is used up."""
         self._last = cost = cost_of(request)
         request_costs = [
-            RequestCost(_key(self._owner(limit.scope), limit.scope, cost, limit.name), limit, units)
+            RequestCost(
+                _key(self._owner(limit.scope), limit.scope, cost, limit.name),
+                limit,
+                units,
+                allowed(limit, self.priority),
+            )
             for limit in self._adapter_class.spec.rate_limits
             if (units := cost.units.get(limit.name, 0)) and _concerns(limit, cost)
         ]
+        alternatives = self._alternatives(request_costs)
         cooldowns = [_key(self._owner(scope), scope, cost) for scope in LimitScope]
-        at = await self._wait_and_take(request_costs, cooldowns)
+        at = await self._wait_and_take(alternatives, cooldowns)
         late = (self._resources.clock.now() - at).total_seconds()
         if any(late > request_cost.limit.seconds / SLOTS for request_cost in request_costs):
             # A busy process may get here late: sent now, the request would fall into a later part of the window
             # than it is counted in. Counted again only once, so that a slow database does not use up the limit.
-            await self._wait_and_take(request_costs, cooldowns)
+            await self._wait_and_take(alternatives, cooldowns)
         for request_cost in request_costs:
             self.spent[RateLimitKey(request_cost.key, request_cost.limit.seconds, request_cost.limit.calls)] += (
                 request_cost.units
             )
         telemetry.PLATFORM_CALLS.labels(self._adapter_class.spec.key, "made").inc()
+
+    def _alternatives(self, request_costs: Sequence[RequestCost]) -> list[Sequence[RequestCost]]:
+        """The ways in which a request may be counted: a requested read within its workspace's share, or from what
+        is not used.
+        """
+        shared: list[RequestCost] = []
+        if self.priority is Priority.REQUESTED and self.workspace_id is not None:
+            for one in request_costs:
+                share = self.shares.get(RateLimitKey(one.key, one.limit.seconds, one.limit.calls), 1.0)
+                if share < 1:
+                    key = hashlib.sha256(f"{one.key}\n{self.workspace_id}".encode()).hexdigest()[:40]
+                    shared.append(replace(one, key=key, most=max(1, math.floor(one.limit.calls * share))))
+        if not shared:
+            return [request_costs]
+        counted = [replace(one, most=None) for one in shared]
+        spare = [replace(one, most=math.ceil(one.limit.calls * SPARE)) for one in request_costs]
+        return [[*request_costs, *shared], [*spare, *counted]]
 
     async def after(self, response: Response) -> None:
         """Start a cooldown where a response reports that a limit is nearly used up."""
@@ -130,14 +184,20 @@ class RateLimiter:
     def _owner(self, scope: LimitScope) -> str:
         return _counter_owner(self._adapter_class.spec, self._base_url, self._resources.settings, scope)
 
-    async def _wait_and_take(self, request_costs: Collection[RequestCost], cooldowns: Collection[str]) -> datetime:
+    async def _wait_and_take(
+        self, alternatives: Sequence[Collection[RequestCost]], cooldowns: Collection[str]
+    ) -> datetime:
         """Count a request as soon as the limits allow it; the instant at which it is counted."""
         clock = self._resources.clock
         give_up_at = clock.now() + WAIT_TIMEOUT
         while True:
-            at, free_at = await self._take(request_costs, cooldowns)
-            if free_at is None:
-                return at
+            waits: list[datetime] = []
+            for request_costs in alternatives:
+                at, free_at = await self._take(request_costs, cooldowns)
+                if free_at is None:
+                    return at
+                waits.append(free_at)
+            free_at = min(waits)
             if free_at > give_up_at:
                 raise RateLimitReached(free_at)
             await clock.sleep(max((free_at - clock.now()).total_seconds(), 0.01))
@@ -194,7 +254,8 @@ def _milliseconds(at: datetime) -> int:
 
 
 def _columns(request_cost: RequestCost) -> tuple[str, int, int, int]:
-    return request_cost.key, request_cost.limit.seconds, request_cost.limit.calls, request_cost.units
+    most = request_cost.limit.calls if request_cost.most is None else request_cost.most
+    return request_cost.key, request_cost.limit.seconds, most, request_cost.units
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,15 +27,16 @@ from typing import ClassVar, Final
 
 import httpx
 
-from app.platforms import guards, outgoing, wire
+from app.platforms import guards, outgoing, separate_lists, wire
 from app.platforms.bluesky import calls, limits, records, sessions, translate
 from app.platforms.bluesky import wire_models as bsky
 from app.platforms.bluesky.errors import PRIVILEGED, classifier, from_response
-from app.platforms.bluesky.paginators import CommentPaginator, InboxPaginator, ListPaginator
+from app.platforms.bluesky.paginators import CommentPaginator, ListPaginator, MessagePaginator
 from app.platforms.capabilities import IssuedToken, OutgoingPost, Picture, PostRef, ReplyTo, TokenState, Usage
 from app.platforms.contract import (
     Address,
     AuthExpired,
+    Bypass,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -60,6 +61,8 @@ PAGE: Final = 100
 CONVOS_PAGE: Final = 50
 DEPTH: Final = 60
 """How many levels below a post one call reads; the JSON parser fails at about 90."""
+NOTIFICATIONS: Final = "notifications"
+MESSAGES: Final = "messages"
 REASONS: Final = ("reply", "mention", "quote")
 
 
@@ -157,43 +160,48 @@ class Bluesky:
         items = tuple(comment for comment in comments if since is None or comment.sent_at >= since)
         return Page(items, wire.dump(CommentPaginator(pending=pending)), more=bool(pending))
 
+    def conversation_lists(self, c: Credentials) -> tuple[str, ...]:
+        """Answers, mentions and quotes; and direct messages, where the app password may read them."""
+        if Token.COMMUNITY not in c.tokens:
+            return ()
+        reads_messages = sessions.reads_messages(c.tokens[Token.COMMUNITY])
+        return (NOTIFICATIONS, MESSAGES) if reads_messages else (NOTIFICATIONS,)
+
+    async def conversation_list(
+        self, c: Credentials, name: str, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        return await (self._messages if name == MESSAGES else self._notifications)(c, cursor, since)
+
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Answers, mentions and quotes; then direct messages, where the app password may read them."""
-        if Token.COMMUNITY not in c.tokens:
-            return Page((), cursor, more=False)
-        paginator = wire.load(InboxPaginator, cursor) or InboxPaginator()
-        if paginator.next_list == "messages":
-            return await self._messages(c, paginator, since)
+        return await separate_lists.next_page(self, c, cursor, since)
+
+    async def _notifications(self, c: Credentials, cursor: str | None, since: datetime | None) -> Page[RemoteMessage]:
+        paginator = wire.load(ListPaginator, cursor) or ListPaginator()
         # Without `priority`, an account's settings may leave out authors whom it does not follow.
         query: calls.Query = {
             "limit": str(PAGE),
             "priority": "false",
             "reasons": list(REASONS),
-            **paginator.notifications.query(),
+            **paginator.query(),
         }
         listed = wire.parse(bsky.NOTIFICATIONS, await self._read(c, calls.NOTIFICATIONS, query))
-        notifications, more = paginator.notifications.after(
+        paginator, more = paginator.after(
             [notification.indexed_at for notification in listed.notifications], listed.cursor, since
         )
-        then_messages = not more and sessions.reads_messages(c.tokens[Token.COMMUNITY])
         mentions = [
             translate.notification(notification, guards.community_id(c))
             for notification in listed.notifications
             if notification.reason in REASONS
         ]
         items = tuple(mention for mention in mentions if since is None or mention.sent_at >= since)
-        paginator = InboxPaginator(
-            notifications=notifications,
-            messages=paginator.messages,
-            next_list="messages" if then_messages else "notifications",
-        )
-        return Page(items, wire.dump(paginator), more or then_messages)
+        return Page(items, wire.dump(paginator), more)
 
-    async def _messages(self, c: Credentials, paginator: InboxPaginator, since: datetime | None) -> Page[RemoteMessage]:
+    async def _messages(self, c: Credentials, cursor: str | None, since: datetime | None) -> Page[RemoteMessage]:
         """The next page of direct messages. The scan is complete where they may not be read."""
-        messages, own_id, items, more = paginator.messages, guards.community_id(c), tuple[RemoteMessage, ...](), True
+        messages = wire.load(MessagePaginator, cursor) or MessagePaginator()
+        own_id, items, more = guards.community_id(c), tuple[RemoteMessage, ...](), True
         try:
             if messages.pending:
                 conversation = messages.pending[0]
@@ -213,10 +221,15 @@ class Bluesky:
         except (Gone, Rejected):  # the account cannot see this conversation (any more), or has no chat at all
             more = bool(messages.pending)
             messages = messages.history_done()
-        paginator = InboxPaginator(
-            notifications=paginator.notifications, messages=messages, next_list="messages" if more else "notifications"
-        )
-        return Page(items, wire.dump(paginator), more)
+        except PlatformError as error:
+            if messages.pending and error.may_be_one_items:
+                error.bypass = Bypass(
+                    wire.dump(messages.history_done()),
+                    item=messages.pending[0].id,
+                    retry=wire.dump(messages.only_pending()),
+                )
+            raise
+        return Page(items, wire.dump(messages), more)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
 

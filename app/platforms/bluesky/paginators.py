@@ -8,7 +8,7 @@ item of earlier scans.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from app.platforms import wire
 from app.platforms.bluesky.wire_models import Convo, Message, Uri
@@ -128,20 +128,15 @@ class MessagePaginator(wire.Shape):
         """The paginator once the first pending conversation is read."""
         return self.model_copy(update={"pending": self.pending[1:], "history_cursor": None}).next_pass()
 
+    def only_pending(self) -> "MessagePaginator":
+        """A paginator that reads the first pending conversation from its start, and no other of this pass."""
+        return self.model_copy(update={"pending": self.pending[:1], "history_cursor": None, "list_done": True})
+
     def next_pass(self) -> "MessagePaginator":
         """The start of the next pass where this one is complete, else the paginator itself."""
         if not self.list_done or self.pending:
             return self
         return MessagePaginator(read_until=self.read_until, floor=self.pass_start or self.floor)
-
-
-class InboxPaginator(wire.Shape):
-    """Notifications first, then direct messages."""
-
-    notifications: ListPaginator = ListPaginator()
-    messages: MessagePaginator = MessagePaginator()
-    next_list: Literal["notifications", "messages"] = "notifications"
-    """The list that is read next."""
 
 
 def _too_old(message: Message | None, since: datetime | None) -> bool:

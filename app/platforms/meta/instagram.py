@@ -28,7 +28,7 @@ from typing import ClassVar, Final
 
 import httpx
 
-from app.platforms import guards, outgoing, wire
+from app.platforms import guards, outgoing, separate_lists, wire
 from app.platforms.capabilities import (
     Event,
     HookRequest,
@@ -65,7 +65,6 @@ from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify
 from app.platforms.meta.paginators import (
     CommentPaginator,
-    InboxPaginator,
     ListPaginator,
     UnreadThread,
     next_items,
@@ -76,6 +75,8 @@ from app.platforms.meta.paginators import (
 INSTAGRAM: Final = "https://graph.instagram.com"
 """The host for tokens of Instagram's own login."""
 MEDIA_PAGE: Final = 50
+MESSAGES: Final = "messages"
+TAGS: Final = "tags"
 COMMENTS_PAGE: Final = 50
 DAY: Final = 86_400
 
@@ -233,26 +234,32 @@ class Instagram:
             since,
         )
 
-    async def conversations(
-        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    def conversation_lists(self, c: Credentials) -> tuple[str, ...]:
+        """Direct messages, and media in which the account is tagged. Comments come from `comments`."""
+        return (MESSAGES, TAGS)
+
+    async def conversation_list(
+        self, c: Credentials, name: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Direct messages, then media in which the account is tagged. Comments come from `comments`."""
-        paginator, access, is_own = wire.load(InboxPaginator, cursor) or InboxPaginator(), _access(c), _is_own(c)
-        if not paginator.tags_next:
+        access, is_own = _access(c), _is_own(c)
+        if name == MESSAGES:
             access = replace(access, units={MAIL: 1})
-            messages = await mail.messages_page(
-                self._calls, access, "me/conversations", {"platform": "instagram"}, is_own, paginator.messages, since
-            )
-            paginator = paginator.model_copy(update={"messages": messages.cursor, "tags_next": not messages.more})
-            return Page(messages.items, wire.dump(paginator), more=True)
+            query = {"platform": "instagram"}
+            return await mail.messages_page(self._calls, access, "me/conversations", query, is_own, cursor, since)
 
         async def fetch(after: str | None, limit: int) -> graph.Listing[accounts.Tagged]:
             query = page_query(accounts.TAGGED_FIELDS, limit, after)
             return await self._calls.get(access, f"{guards.community_id(c)}/tags", accounts.TAGGED, query)
 
-        tagged, tags, more = await next_items(fetch, paginator.tags, MEDIA_PAGE, lambda media: media.timestamp, since)
+        paginator = wire.load(ListPaginator, cursor) or ListPaginator()
+        tagged, paginator, more = await next_items(fetch, paginator, MEDIA_PAGE, lambda media: media.timestamp, since)
         items = tuple(accounts.mention(media, is_own) for media in tagged)
-        return Page(items, wire.dump(InboxPaginator(messages=paginator.messages, tags=tags, tags_next=more)), more)
+        return Page(items, wire.dump(paginator), more)
+
+    async def conversations(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        return await separate_lists.next_page(self, c, cursor, since)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply as the account, to a message within 24 hours. There is no idempotency key, so `key` is unused."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.contract import Gone, MessageKind, Page, RemoteMessage, RemotePerson
+from app.platforms.contract import Bypass, Gone, MessageKind, Page, PlatformError, RemoteMessage, RemotePerson
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import Calls, GraphAccess
 from app.platforms.meta.paginators import MessagePaginator, UnreadThread, page, page_query
@@ -18,6 +18,7 @@ WITH_THREAD: Final = 20
 """How many messages come with their thread: of older ones Meta returns only the id."""
 MESSAGES_PAGE: Final = 50
 MESSAGE_FIELDS: Final = "id,created_time,from,to,message"
+THREAD_IDS: Final = "id,updated_time"
 THREAD_FIELDS: Final = f"id,updated_time,participants,messages.limit({WITH_THREAD}){{{MESSAGE_FIELDS}}}"
 
 IsOwn = Callable[[graph.Person], bool]
@@ -38,10 +39,18 @@ async def messages_page(
     if paginator.unread_threads:
         return await _thread_page(calls, access, paginator, is_own, since)
 
-    async def fetch(after: str | None, limit: int) -> graph.Listing[graph.Thread]:
-        return await calls.get(access, path, graph.THREADS, {**query, **page_query(THREAD_FIELDS, limit, after)})
+    fields = THREAD_IDS if paginator.ids_only else THREAD_FIELDS
 
-    threads = await page(fetch, paginator, THREADS_PAGE)
+    async def fetch(after: str | None, limit: int) -> graph.Listing[graph.Thread]:
+        return await calls.get(access, path, graph.THREADS, {**query, **page_query(fields, limit, after)})
+
+    try:
+        threads = await page(fetch, paginator, THREADS_PAGE)
+    except PlatformError as error:
+        # One thread may make the whole page fail; their ids can be read, and then each by itself.
+        if error.may_be_one_items and not paginator.ids_only:
+            error.bypass = Bypass(wire.dump(paginator.model_copy(update={"ids_only": True})))
+        raise
     if threads is None:
         return Page((), wire.dump(paginator.from_start()), more=True)
     pass_start = paginator.pass_start or max((thread.updated_time for thread in threads.data), default=paginator.floor)
@@ -50,8 +59,11 @@ async def messages_page(
     unread_threads = tuple(
         UnreadThread(id=thread.id, customer_id=_customer(thread.people, is_own), after=thread.latest_messages.after)
         for thread in new_threads
-        if thread.latest_messages.after is not None
-        and _continues(thread.latest_messages.data, paginator.read_up_to, since)
+        if paginator.ids_only
+        or (
+            thread.latest_messages.after is not None
+            and _continues(thread.latest_messages.data, paginator.read_up_to, since)
+        )
     )
     items = tuple(
         message
@@ -61,7 +73,13 @@ async def messages_page(
         )
     )
     read = threads.after is None or (len(threads.data) > 0 and threads.data[-1] not in new_threads)
-    changed = {"pass_start": pass_start, "after": threads.after, "read": read, "unread_threads": unread_threads}
+    changed = {
+        "pass_start": pass_start,
+        "after": threads.after,
+        "read": read,
+        "unread_threads": unread_threads,
+        "ids_only": False,
+    }
     following, more = paginator.seen([thread.updated_time for thread in threads.data]).model_copy(update=changed).next()
     return Page(items, wire.dump(following), more)
 
@@ -82,6 +100,12 @@ async def _thread_page(
         messages = await page(fetch, thread, MESSAGES_PAGE)
     except Gone:
         messages = graph.Listing[graph.Message](data=())
+    except PlatformError as error:
+        if error.may_be_one_items:
+            following, more = paginator.model_copy(update={"unread_threads": rest}).next()
+            retry = wire.dump(paginator.only_thread())
+            error.bypass = Bypass(wire.dump(following), item=thread.id, retry=retry, complete=not more)
+        raise
     if messages is None:
         rest = (thread.from_start(), *rest)
     else:

@@ -144,6 +144,18 @@ class MessagePaginator(ListPosition):
     pass_start: wire.LenientMoment = None
     read: bool = False
     unread_threads: tuple[UnreadThread, ...] = ()
+    ids_only: bool = False
+    """The next page of threads is requested without their messages, which are then read thread by thread."""
+
+    def only_thread(self) -> "MessagePaginator":
+        """A paginator that reads the first unread thread alone."""
+        return MessagePaginator(
+            read_up_to=self.read_up_to,
+            floor=self.floor,
+            pass_start=self.floor,
+            read=True,
+            unread_threads=(self.unread_threads[0].model_copy(update={"after": None}),),
+        )
 
     def next(self) -> "tuple[MessagePaginator, bool]":
         """The next pass when this one is complete; and whether the scan continues."""
@@ -152,11 +164,3 @@ class MessagePaginator(ListPosition):
         if self.pass_start == self.floor:
             return MessagePaginator(read_up_to=self.pass_start, floor=self.pass_start), False
         return MessagePaginator(read_up_to=self.read_up_to, floor=self.pass_start), True
-
-
-class InboxPaginator(wire.Shape):
-    """Reads messages, then media in which the account is tagged."""
-
-    messages: wire.StorableText | None = None
-    tags: ListPaginator = ListPaginator()
-    tags_next: bool = False

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import quote
 
 from app.platforms import guards, wire
-from app.platforms.contract import Credentials, Gone, Page, RemoteMessage
+from app.platforms.contract import Bypass, Credentials, Gone, Page, PlatformError, RemoteMessage
 from app.platforms.odnoklassniki import translate
 from app.platforms.odnoklassniki import wire_models as ok
 from app.platforms.odnoklassniki.calls import Api
@@ -52,6 +52,12 @@ async def _chat_page(api: Api, c: Credentials, paginator: MessagePaginator, sinc
         messages = (await api.graph(c, ok.MESSAGES, path, query)).messages
     except Gone:  # only this chat: the others are still to be read
         messages = ()
+    except PlatformError as error:
+        if error.may_be_one_items:
+            following, more = paginator.model_copy(update={"chats": paginator.chats[1:], "until": None}).next()
+            retry = wire.dump(paginator.only_chat())
+            error.bypass = Bypass(wire.dump(following), paginator.chats[0], retry, complete=not more)
+        raise
     dated = [(shape, shape.timestamp) for shape in messages if shape.timestamp is not None]
     if len(dated) < len(messages):
         wire.left_out(len(messages) - len(dated), "a message's moment is out of bounds")

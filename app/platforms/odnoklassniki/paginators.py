@@ -52,6 +52,12 @@ class MessagePaginator(wire.Shape):
     until: wire.Count | None = None
     """Within the first of `chats`: the next page ends here."""
 
+    def only_chat(self) -> "MessagePaginator":
+        """A paginator that reads the first of `chats` alone, from its start."""
+        return MessagePaginator(
+            read_up_to=self.read_up_to, floor=self.floor, pass_start=self.floor, read=True, chats=self.chats[:1]
+        )
+
     def next(self) -> "tuple[MessagePaginator, bool]":
         """The next pass when this one is complete; and whether the scan continues."""
         if self.chats or not self.read:

@@ -39,6 +39,7 @@ from app.platforms.capabilities import (
 )
 from app.platforms.contract import (
     Address,
+    Bypass,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -274,7 +275,13 @@ class Vk:
             names.update(history.names())
             return offsets.Listing(history.items, history.count)
 
-        page = await offsets.step(fetch, paginator.history_position, lambda m: (m.id, m.id), size=HISTORY_PAGE)
+        try:
+            page = await offsets.step(fetch, paginator.history_position, lambda m: (m.id, m.id), size=HISTORY_PAGE)
+        except PlatformError as error:
+            if error.may_be_one_items:
+                following = next_pass(paginator.history_done())
+                error.bypass = Bypass(wire.dump(following), str(peer), wire.dump(paginator.only_pending()))
+            raise
         new = [m for m in page.items if m.id > paginator.read_until and (since is None or m.date >= since)]
         if page.end or len(new) < len(page.items):
             paginator = next_pass(paginator.history_done())

@@ -57,6 +57,16 @@ class MessagePaginator(wire.Shape):
         """The paginator once the first pending conversation is read."""
         return self.model_copy(update={"pending_peers": self.pending_peers[1:], "history_position": offsets.Position()})
 
+    def only_pending(self) -> "MessagePaginator":
+        """A paginator that reads the first pending conversation from its start, and no other of this pass."""
+        return self.model_copy(
+            update={
+                "pending_peers": self.pending_peers[:1],
+                "history_position": offsets.Position(),
+                "list_done": True,
+            }
+        )
+
 
 def sort_key(item: vk.ConversationItem) -> offsets.SortKey:
     """A conversation's position in the list: the id of its last message, then that of its peer."""

@@ -165,8 +165,7 @@ class YouTube:
         page, paginator = await self._threads(c, paginator, query, since, bound)
         if page.more:
             return page
-        done = ThreadPaginator(seen_until=paginator.latest or paginator.seen_until)
-        return Page(page.items, wire.dump(done), more=False)
+        return Page(page.items, wire.dump(paginator.done()), more=False)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply below the comment that began the thread: there is one level of answers.
@@ -303,6 +302,10 @@ class YouTube:
             page = await answers.page(paginator.thread_position)
         except Gone:
             return [], paginator.thread_done()
+        except PlatformError as error:
+            if error.may_be_one_items:
+                error.bypass = paginator.bypass()
+            raise
         if page is None:
             return [], paginator.model_copy(update={"thread_position": paginator.thread_position.from_start()})
         author_ids = {answer.snippet.author: answer.author for answer in page.items}

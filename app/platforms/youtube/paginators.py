@@ -23,7 +23,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from app.platforms import wire
-from app.platforms.contract import Rejected, Transient
+from app.platforms.contract import Bypass, Rejected, Transient
 from app.platforms.youtube import wire_models as youtube
 from app.platforms.youtube.errors import FAILED, STALE_PAGE
 
@@ -180,3 +180,19 @@ class ThreadPaginator(wire.Shape):
     def thread_done(self) -> "ThreadPaginator":
         """The paginator once the first of `long_threads` is read."""
         return self.model_copy(update={"long_threads": self.long_threads[1:], "thread_position": ListPosition()})
+
+    def done(self) -> "ThreadPaginator":
+        """The paginator for the next scan."""
+        return ThreadPaginator(seen_until=self.latest or self.seen_until)
+
+    def bypass(self) -> Bypass:
+        """How the scan goes on without the first of `long_threads`."""
+        following = self.thread_done()
+        complete = following.list_done and not following.long_threads
+        retry = ThreadPaginator(list_done=True, long_threads=self.long_threads[:1], seen_until=self.seen_until)
+        return Bypass(
+            wire.dump(following.done() if complete else following),
+            self.long_threads[0].root_id,
+            wire.dump(retry),
+            complete=complete,
+        )

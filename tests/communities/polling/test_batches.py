@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from app.communities import publications
 from app.communities.models import Community, Publication
 from app.communities.polling import worker_slots
+from app.communities.polling.rate_limits import RateLimitReached
 from app.kit import jobs
 from app.kit.clock import SetClock
 from app.metrics.models import PostSnapshot
@@ -57,6 +58,8 @@ class SharedWorld:
     fail_metrics: list[PlatformError] = field(default_factory=list)
     """Errors of the next calls for counters, by any community."""
     gone: set[tuple[str, str]] = field(default_factory=set)
+    poisoned: dict[tuple[str, str], PlatformError] = field(default_factory=dict)
+    """Posts that make each call for them fail."""
     before: Callable[[], Awaitable[None]] | None = None
     """Awaited in every call."""
 
@@ -110,6 +113,9 @@ class Shared(Fake):
         assert len(posts) <= self.spec.metrics_batch
         if self.shared.fail_metrics:
             raise self.shared.fail_metrics.pop(0)
+        for post in posts:
+            if (post.community_id, post.post_id) in self.shared.poisoned:
+                raise self.shared.poisoned[post.community_id, post.post_id]
         self.shared.measured.append(posts)
         return tuple(
             PostMetrics(post.post_id, {}, gone=True)
@@ -316,6 +322,60 @@ async def test_unreadable_counters_degrade_all_of_a_group(
     await agency.work(POLL, MEASURE)
     seen = [await agency.get(f"/v1/communities/{one['id']}/health") for one in ours]
     assert [(one["state"], one["code"], one["reason"]) for one in seen] == [("healthy", None, None)] * 3
+
+
+async def test_one_post_does_not_freeze_the_counters_of_its_group(
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
+) -> None:
+    shared.posts = {"a": 2, "bb": 3}
+    ours = [await connect(agency, project_id, name) for name in shared.posts]
+    await agency.work(POLL, MEASURE)
+    shared.poisoned["a", "a-1"] = Transient("suspended", platform_code="500")
+    clock.advance(timedelta(days=1))
+    shared.measured.clear()
+    await agency.work(MEASURE)
+    read = {(ref.community_id, ref.post_id) for batch in shared.measured for ref in batch}
+    assert read == {("a", "a-0"), ("bb", "bb-0"), ("bb", "bb-1"), ("bb", "bb-2")}
+    for one, unread in zip(ours, (1, 0), strict=True):
+        seen = await agency.get(f"/v1/communities/{one['id']}/health")
+        counters = next(part for part in seen["parts"] if part["part"] == "counters")
+        assert (seen["state"], counters["state"], counters["unread_items"]) == ("healthy", "ok", unread)
+    shared.calls.clear()
+    clock.advance(timedelta(minutes=5))
+    await agency.work(MEASURE)
+    assert [method for method, _ in shared.calls] == ["metrics"], "it is tried again alone"
+    shared.poisoned.clear()
+    clock.advance(timedelta(minutes=10))
+    shared.measured.clear()
+    await agency.work(MEASURE)
+    assert [ref.post_id for batch in shared.measured for ref in batch] == ["a-1"]
+    seen = await agency.get(f"/v1/communities/{ours[0]['id']}/health")
+    assert [part["unread_items"] for part in seen["parts"]] == [0] * len(seen["parts"])
+
+
+async def test_counters_that_wait_for_long_make_the_group_degraded(
+    agency: Agency, project_id: str, shared: SharedWorld, clock: SetClock
+) -> None:
+    shared.posts = {"a": 2}
+    community = await connect(agency, project_id, "a")
+    await agency.work(POLL, MEASURE)
+    clock.advance(timedelta(hours=6, minutes=5))
+
+    async def used_up() -> None:
+        raise RateLimitReached(clock.now() + timedelta(minutes=1))
+
+    shared.before = used_up
+    states = []
+    for _ in range(15):
+        await agency.work(MEASURE)
+        seen = await agency.get(f"/v1/communities/{community['id']}/health")
+        states.append((seen["state"], seen["code"]))
+        clock.advance(timedelta(minutes=1))
+    assert states[0] == ("healthy", None)
+    assert states[-1] == ("degraded", "rate-limited")
+    shared.before = None
+    await agency.work(MEASURE)
+    assert await state(agency, community) == "healthy"
 
 
 async def test_an_internal_error_in_a_group_is_recorded(

@@ -166,7 +166,7 @@ async def test_an_account_and_media_with_only_required_fields() -> None:
     ).items
     assert (one.text, one.author.external_id, other.author.external_id) == ("", "unknown-179", "ann")
     (tag,) = (
-        await Instagram(client_answering({"data": [media]})).conversations(ig.credentials(), '{"tags_next":true}')
+        await Instagram(client_answering({"data": [media]})).conversation_list(ig.credentials(), "tags", None)
     ).items
     assert tag.author == RemotePerson("unknown-181", "")
 

@@ -58,7 +58,7 @@ async def media(raw: Any) -> None:
 
 
 async def tagged(raw: Any) -> None:
-    page = await with_responses({"/tags": raw}).conversations(credentials(), '{"tags_next":true}')
+    page = await with_responses({"/tags": raw}).conversation_list(credentials(), "tags", None)
     assert [one.external_id for one in page.items] == [f"tag-{one['id']}" for one in raw["data"]]
     assert [one.url for one in page.items] == [one["permalink"] for one in raw["data"]]
 
