@@ -15,8 +15,8 @@ from app.platforms.contract import MessageKind, Metric, MetricStatus, Throttled,
 from app.platforms.vk import wire_models as vk
 from app.platforms.vk.adapter import Vk
 from tests.platforms.data import data
-from tests.platforms.vk.server import GROUP, START, comment, message, post
-from tests.platforms.vk.test_adapter import answering, credentials, event, only_event, receive
+from tests.platforms.vk.events import event, only_event, receive
+from tests.platforms.vk.server import GROUP, START, answering, comment, credentials, message, post
 
 Json = Any
 
