@@ -31,6 +31,8 @@ from app.platforms.contract import (
     Rejected,
     Throttled,
     Transient,
+    Unreadable,
+    Unsupported,
 )
 
 T = TypeVar("T")
@@ -75,7 +77,7 @@ class Failed:
     @property
     def needs_person(self) -> bool:
         """Whether repeating is useless until somebody changes something: tokens, permissions, the request itself."""
-        return isinstance(self.error, AuthExpired | MissingPermission | Rejected | Gone)
+        return isinstance(self.error, AuthExpired | MissingPermission | Rejected | Gone | Unsupported | Unreadable)
 
     @property
     def is_outage(self) -> bool:

@@ -18,6 +18,7 @@ import httpx
 
 from app.platforms.errors import (
     AuthExpired,
+    Bypass,
     Gone,
     Malformed,
     MissingPermission,
@@ -26,6 +27,8 @@ from app.platforms.errors import (
     Rejected,
     Throttled,
     Transient,
+    Unreadable,
+    Unsupported,
 )
 from app.platforms.spec import CALLS, COST, Cost, LimitScope, Metric, Publishing, RateLimit, Spec, TextUnit, Token
 
@@ -35,6 +38,7 @@ __all__ = [
     "Adapter",
     "Address",
     "AuthExpired",
+    "Bypass",
     "CommunitySnapshot",
     "Cost",
     "Credentials",
@@ -61,6 +65,8 @@ __all__ = [
     "Throttled",
     "Token",
     "Transient",
+    "Unreadable",
+    "Unsupported",
 ]
 
 T_co = TypeVar("T_co", covariant=True)

@@ -6,6 +6,8 @@
     ├── MissingPermission   the token is valid but may not do this: names the scopes
     ├── Rejected            the platform refused the content; a person can correct it
     ├── Gone                what was requested does not exist (any more)
+    ├── Unsupported         the server does not have this function at all
+    ├── Unreadable          the platform does not let this one item be read (comments closed under a post)
     ├── Transient           the platform fails for now; trying later is right
     ├── Malformed           the response cannot be parsed
     └── OutcomeUnknown      a change was sent and no response came: it may or may not have been made
@@ -15,6 +17,7 @@ errors itself.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, TypeVar
 
@@ -25,15 +28,39 @@ from app.platforms.spec import LimitScope, Token
 Code = TypeVar("Code", int, str)
 
 
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """How a scan of a list goes on where its next page failed, perhaps because of one item (`PlatformError.bypass`)."""
+
+    cursor: str
+    """Instead of the cursor that failed: of a smaller page of the same items, or of what follows `item`."""
+    item: str | None = None
+    """The id of the item that `cursor` leaves out; None: it leaves out none."""
+    retry: str | None = None
+    """The cursor of a scan that reads `item` alone, for a later time."""
+
+
 class PlatformError(Exception):
-    """A platform did not do what was requested. `message` is for people and holds no secret."""
+    """A platform did not do what was requested. `message` is for people and holds no secret.
+
+    Adapters report which items failed, and the caller (`communities.polling.unread_items`) decides: an error of a
+    call for named items (`Adapter.metrics`, `ListsComments.comments`) may be caused by one of these; one of a list's
+    page has a `bypass` where it may.
+    """
 
     code: ClassVar[str] = "platform-error"
+    bypass: Bypass | None = None
+    """For a page of a list that failed: the scan can go on without what failed."""
 
     def __init__(self, message: str, *, platform_code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.platform_code = platform_code
+
+    @property
+    def may_be_one_items(self) -> bool:
+        """Whether one of the requested items may be the cause, so that a call for the others could succeed."""
+        return isinstance(self, Gone | MissingPermission | Rejected | Malformed | Unreadable)
 
 
 class Throttled(PlatformError):
@@ -81,10 +108,27 @@ class Gone(PlatformError):
     code = "gone"
 
 
+class Unsupported(PlatformError):
+    """The server does not have this function: it is another software, or an older version. Nothing is wrong."""
+
+    code = "unsupported"
+
+
+class Unreadable(PlatformError):
+    """The platform does not let the requested item be read, whatever the token may do; it lets others be read."""
+
+    code = "unreadable"
+
+
 class Transient(PlatformError):
     """The platform fails or cannot be reached; nothing was changed there."""
 
     code = "transient"
+
+    @property
+    def may_be_one_items(self) -> bool:
+        """True where the platform itself answered: not a gateway in front of it, and there was an answer."""
+        return self.platform_code is not None and self.platform_code not in {"502", "503", "504"}
 
 
 class Malformed(PlatformError):
@@ -109,6 +153,8 @@ class ErrorMeaning(Enum):
     FORBIDDEN = "the token may not do this"
     MISSING_SCOPES = "the token's scopes do not cover this"
     GONE = "there is no such thing"
+    UNSUPPORTED = "the server does not have this function"
+    UNREADABLE = "{platform} does not let this be read"
     UNAVAILABLE = "{platform} is unwell"
     NOT_DONE = "it was not done, and may be tried again"
     REJECTED = "{platform} refused the request"
@@ -144,6 +190,10 @@ def platform_error(
             return MissingPermission(message, scopes=scopes, platform_code=platform_code)
         case ErrorMeaning.GONE:
             return Gone(message, platform_code=platform_code)
+        case ErrorMeaning.UNSUPPORTED:
+            return Unsupported(message, platform_code=platform_code)
+        case ErrorMeaning.UNREADABLE:
+            return Unreadable(message, platform_code=platform_code)
         case ErrorMeaning.UNAVAILABLE if changes:
             return OutcomeUnknown(message, platform_code=platform_code)
         case ErrorMeaning.UNAVAILABLE | ErrorMeaning.NOT_DONE:
