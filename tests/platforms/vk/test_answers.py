@@ -188,6 +188,24 @@ def test_an_error_code_counts_whatever_the_status() -> None:
     assert isinstance(Vk(httpx.AsyncClient()).classify(httpx.Response(502, json={})), Transient)
 
 
+async def test_the_author_of_a_listed_message_decides_whose_it_is() -> None:
+    messages = [
+        message(1, 5, out=True, from_id=5),
+        message(2, 5, out=False, from_id=-GROUP),
+        message(3, 5, out=True, from_id=9),
+        message(4, 5, out=False, from_id=5),
+    ]
+    page = await answering({"response": {"count": 4, "items": messages}}).conversations(
+        credentials(), '{"pending_peers":[5]}'
+    )
+    assert [(one.author.external_id, one.author.is_community) for one in page.items] == [
+        ("5", False),
+        (f"-{GROUP}", True),
+        (f"-{GROUP}", True),
+        ("5", False),
+    ], "3: an administrator wrote it in the community's name"
+
+
 def test_an_outgoing_message_is_of_the_community() -> None:
     [sent] = only_event(event("message_reply", message(1, 5, out=True, from_id=5))).messages
     assert (sent.author.external_id, sent.author.is_community) == (f"-{GROUP}", True)

@@ -5,10 +5,22 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Final, Literal
 
+import httpx
 import pytest
 
-from app.platforms.capabilities import HookState, OutgoingPost, Picture
-from app.platforms.contract import COST, AuthExpired, Cost, Gone, RemoteMessage, Token
+from app.platforms.capabilities import HookState, OutgoingPost, Picture, ReplyTo
+from app.platforms.contract import (
+    COST,
+    AuthExpired,
+    Cost,
+    Gone,
+    MessageKind,
+    PlatformError,
+    RemoteMessage,
+    RemotePerson,
+    Token,
+    Unreadable,
+)
 from app.platforms.vk import adapter as module
 from app.platforms.vk.adapter import Vk
 from app.platforms.vk.hooks import EVENTS
@@ -63,6 +75,66 @@ async def test_a_method_is_called_with_the_token_that_it_accepts(s: Subject, vk:
     with pytest.raises(AuthExpired) as caught:
         await vk.conversations(replace(s.c, tokens={Token.COMMUNITY: "revoked"}), None)
     assert caught.value.token is Token.COMMUNITY
+
+
+def _refusing(s: Subject, kind: Token, code: int) -> list[str]:
+    """Have methods refused for one kind of token; the tokens with which anything is posted from now on."""
+    tried: list[str] = []
+
+    def instead(request: httpx.Request) -> httpx.Response | None:
+        if not request.url.path.endswith(("wall.post", "wall.createComment")):
+            return None
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        tried.append(next(kind for kind, text in s.c.tokens.items() if text == token))
+        refused = token == s.c.tokens[kind]
+        return httpx.Response(200, json={"error": {"error_code": code, "error_msg": "no"}}) if refused else None
+
+    s.way.instead = instead
+    return tried
+
+
+@pytest.mark.parametrize("code", [27, 15])
+async def test_what_the_communitys_token_may_not_post_is_posted_with_the_administrators(
+    s: Subject, vk: Vk, code: int
+) -> None:
+    """VK refuses the token before anything is changed."""
+    post = s.post()["id"]
+    question = s.comment(post)
+    tried = _refusing(s, Token.COMMUNITY, code)
+    sent = await vk.publish(s.c, OutgoingPost("Open", (PICTURE,)), "key-1")
+    [posted] = s.accepted("post")
+    assert (posted["id"], posted["text"]) == (sent.external_id, "Open")
+    person = RemotePerson(str(question["person"]), "Ann")
+    to = ReplyTo(f"comment-{question['id']}", "t", MessageKind.COMMENT, person, post)
+    await vk.reply(s.c, to, "Until six", "key-2")
+    assert [record["text"] for record in s.accepted("reply")] == ["Until six"]
+    assert tried == [Token.COMMUNITY, Token.USER] * 2
+    assert {cost.kind for cost in (request.extensions[COST] for request in s.way.requests[-2:])} == {*tried}
+
+
+@pytest.mark.parametrize("code", [10, 1, 77_777, 214, 9])
+async def test_no_other_error_makes_a_post_be_tried_with_another_token(s: Subject, vk: Vk, code: int) -> None:
+    """It may have been posted, or is refused to every token."""
+    tried = _refusing(s, Token.COMMUNITY, code)
+    with pytest.raises(PlatformError):
+        await vk.publish(s.c, OutgoingPost("Open"), "key-1")
+    assert tried == [Token.COMMUNITY]
+
+
+async def test_the_error_names_the_token_that_is_missing(s: Subject, vk: Vk) -> None:
+    _refusing(s, Token.COMMUNITY, 27)
+    with pytest.raises(AuthExpired) as caught:
+        await vk.publish(replace(s.c, tokens={Token.COMMUNITY: s.c.tokens[Token.COMMUNITY]}), OutgoingPost("Open"), "k")
+    assert caught.value.token is Token.USER, "the community's token is valid"
+
+
+async def test_closed_comments_are_an_error_of_that_post_alone(s: Subject, vk: Vk) -> None:
+    post = s.post()["id"]
+    closed = httpx.Response(200, json={"error": {"error_code": 212, "error_msg": "Access to post comments denied"}})
+    s.way.instead = lambda request: closed if request.url.path.endswith("wall.getComments") else None
+    with pytest.raises(Unreadable) as caught:
+        await vk.comments(s.c, post, None)
+    assert caught.value.may_be_one_items
 
 
 async def test_every_request_declares_its_cost(s: Subject, vk: Vk) -> None:

@@ -19,6 +19,7 @@ from app.platforms.contract import (
     Throttled,
     Token,
     Transient,
+    Unreadable,
 )
 from app.platforms.errors import ErrorMeaning
 from app.platforms.vk.adapter import Vk
@@ -43,6 +44,7 @@ CLASSES: dict[ErrorMeaning, type[PlatformError]] = {
     ErrorMeaning.AUTH_EXPIRED: AuthExpired,
     ErrorMeaning.FORBIDDEN: MissingPermission,
     ErrorMeaning.GONE: Gone,
+    ErrorMeaning.UNREADABLE: Unreadable,
     ErrorMeaning.UNAVAILABLE: Transient,
     ErrorMeaning.REJECTED: Rejected,
 }
@@ -76,7 +78,7 @@ def test_errors_that_name_a_cause_have_its_class() -> None:
         "unknown_group": ErrorMeaning.GONE,
         "group_auth": ErrorMeaning.AUTH_EXPIRED,
         "api_error_permission": ErrorMeaning.FORBIDDEN,
-        "wall_access": ErrorMeaning.FORBIDDEN,
+        "wall_access": ErrorMeaning.UNREADABLE,
         "api_error_server": ErrorMeaning.UNAVAILABLE,
         "api_error_param": ErrorMeaning.REJECTED,
     }
