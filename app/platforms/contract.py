@@ -154,6 +154,8 @@ class RemotePost:
     published_at: datetime
     metrics: PostMetrics
     edited_at: datetime | None = None
+    album: str | None = None
+    """Equal for events of the parts of one album, which together are one post: that of the part with the lowest id."""
 
 
 @dataclass(frozen=True, slots=True)

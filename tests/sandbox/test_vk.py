@@ -46,8 +46,10 @@ async def test_a_communitys_token_without_the_right_to_post_is_refused_as_one_of
     token = (await client.http.post("/_sandbox/tokens", json=ask)).json()["token"]
     assert _code(await client.vk("wall.post", access_token=token, owner_id=OWNER, from_group=1, message="x")) == 27
     comment = await client.act("velo_dvor", "comment")
-    fields = {"owner_id": OWNER, "post_id": comment["post"], "message": "x"}
-    assert _code(await client.vk("wall.createComment", access_token=token, **fields)) == 15
+    refused = await client.vk(
+        "wall.createComment", access_token=token, owner_id=OWNER, post_id=comment["post"], message="x"
+    )
+    assert _code(refused) == 15
 
 
 async def test_an_error_repeats_the_request_but_never_the_token(client: SandboxClient) -> None:
