@@ -324,6 +324,13 @@ class Publication(Owned, Base):
                 "AND (comments > 0 OR comments_read IS NOT NULL)"
             ),
         ),
+        Index(
+            "ix_publication_album",
+            "workspace_id",
+            "community_id",
+            "album",
+            postgresql_where=text("album IS NOT NULL"),
+        ),
         Index(None, "workspace_id", "project_id", "published_at", "id"),
         {"postgresql_with": {"fillfactor": 70}},
     )
@@ -331,6 +338,8 @@ class Publication(Owned, Base):
     community_id: Mapped[UUID]
     project_id: Mapped[UUID]
     external_id: Mapped[str]
+    album: Mapped[str | None]
+    """As in `RemotePost.album`."""
     url: Mapped[str]
     text: Mapped[str]
     category: Mapped[str | None]

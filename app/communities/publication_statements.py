@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import ARRAY, DateTime, Text, Uuid, bindparam, func, literal_column, select, text
+from sqlalchemy import ARRAY, DateTime, Text, Uuid, and_, bindparam, case, func, literal_column, or_, select, text
 
 from app.communities.models import Publication, UnreadItem
 from app.kit.bulk import bulk_insert
@@ -27,10 +27,26 @@ STORE: Final = _NEW.on_conflict_do_update(
     set_={**{name: _NEW.excluded[name] for name in _UPDATED}, "gone_at": None},
     # A row that this very statement has made has no deleting transaction yet.
 ).returning(*_RETURNED, literal_column("(xmax = 0)").label("new"))
-PUSHED_COLUMNS: Final = (*_INSERTED, "edited_at", "measure_at")
-STORE_PUSHED: Final = (
-    bulk_insert(_TABLE, PUSHED_COLUMNS).on_conflict_do_nothing(index_elements=_UNIQUE).returning(*_RETURNED)
+PUSHED_COLUMNS: Final = (*_INSERTED, "edited_at", "measure_at", "album")
+_PUSHED: Final = bulk_insert(_TABLE, PUSHED_COLUMNS)
+_BEGINNING: Final = text("'-infinity'::timestamptz")
+_NEWER: Final = func.coalesce(_PUSHED.excluded.edited_at, _BEGINNING) > func.coalesce(_TABLE.c.edited_at, _BEGINNING)
+_FIRST_TEXT: Final = and_(  # of an album whose parts before had none
+    _TABLE.c.text == "",
+    _PUSHED.excluded.text != "",
+    _PUSHED.excluded.edited_at.is_not_distinct_from(_TABLE.c.edited_at),
 )
+STORE_PUSHED: Final = _PUSHED.on_conflict_do_update(
+    index_elements=_UNIQUE,
+    set_={
+        **{
+            name: case((or_(_NEWER, _FIRST_TEXT), _PUSHED.excluded[name]), else_=_TABLE.c[name])
+            for name in ("url", "text", "edited_at")
+        },
+        "album": func.coalesce(_TABLE.c.album, _PUSHED.excluded.album),
+    },
+    where=or_(_NEWER, _FIRST_TEXT, and_(_TABLE.c.album.is_(None), _PUSHED.excluded.album.is_not(None))),
+).returning(*_RETURNED, literal_column("(xmax = 0)").label("new"))
 
 # An index lookup for each community: those with nothing due cost next to nothing.
 _IDS: Final = bindparam("ids", type_=ARRAY(Uuid()))

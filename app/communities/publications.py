@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Result, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.communities import albums
 from app.communities import publication_statements as statements
 from app.communities.events import CommunityRef, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
@@ -130,19 +131,25 @@ def _row(
 async def store_pushed(
     session: AsyncSession, ref: CommunityRef, posts: Sequence[RemotePost], measure_at: datetime | None
 ) -> None:
-    """Store posts that were pushed and are not stored yet, and publish them.
+    """Store posts that were pushed and are new or edited, and publish them.
 
     An event may be late: a stored post is not set back to an older version, and counters, whose instant
     is unknown, are left to the next metrics poll. `measure_at`: when that is due; None where a platform's
     counters come with events only.
     """
-    values = [{**_written(ref, post), "measure_at": measure_at} for post in posts]
-    if not values:
-        return
-    rows = await session.execute(statements.STORE_PUSHED, column_arrays(values, statements.PUSHED_COLUMNS))
-    seen = tuple(SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, True) for row in rows)
+    joined = await albums.joined(session, ref, posts)
+    latest = {post.external_id: post for post in sorted(joined.posts, key=albums.version_order)}
+    # In key order, to avoid deadlocks.
+    values = [{**_written(ref, latest[i]), "measure_at": measure_at, "album": latest[i].album} for i in sorted(latest)]
+    seen = {one.id: one for one in joined.renamed}
+    if values:
+        rows = await session.execute(statements.STORE_PUSHED, column_arrays(values, statements.PUSHED_COLUMNS))
+        seen |= {
+            row.id: SeenPublication(row.id, row.external_id, row.url, row.text, row.published_at, row.new)
+            for row in rows
+        }
     if seen:
-        await publish(session, PublicationsSeen(ref, seen))
+        await publish(session, PublicationsSeen(ref, tuple(seen.values())))
 
 
 async def due(session: AsyncSession, ref: CommunityRef, at: datetime, limit: int) -> "list[DuePost]":

@@ -15,6 +15,7 @@ from app.communities import publications
 from app.communities.models import Community, CommunityToken, Hook, State
 from app.communities.polling import batches, parts, unread_items
 from app.communities.polling.parts import Part
+from app.communities.tokens import replace_grant
 from app.communities.tokens import store as store_tokens
 from app.kit import jobs
 from app.kit.actors import Actor
@@ -175,7 +176,7 @@ async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Co
 async def reconnect(
     session: AsyncSession, actor: Actor, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
 ) -> Community:
-    """Store new tokens and have the community polled with them."""
+    """Store new tokens in place of the grant before, and have the community polled with them."""
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
@@ -185,7 +186,7 @@ async def reconnect(
         raise Invalid(
             f"{adapter_class.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token"
         )
-    await store_tokens(session, keyring, community_id, tokens)
+    await replace_grant(session, keyring, community_id, adapter_class, tokens)
     community.state = State.CONNECTING.value
     community.state_code = community.state_reason = None
     community.missing_scopes = []

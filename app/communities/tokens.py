@@ -79,6 +79,35 @@ async def store(session: AsyncSession, keyring: Keyring, community_id: UUID, tok
         await _store(session, keyring, community_id, kind, secret.get_secret_value(), None)
 
 
+async def replace_grant(
+    session: AsyncSession,
+    keyring: Keyring,
+    community_id: UUID,
+    adapter_class: type[Adapter],
+    tokens: Mapping[Token, SecretStr],
+) -> None:
+    """Store tokens that a person has given, and delete those of the grant that they replace.
+
+    Otherwise the session before would be used on, and hide that the new tokens are wrong.
+    """
+    rows = await _lock(session, CommunityToken.community_id == community_id)
+    replaced = of_replaced_grant(adapter_class, set(tokens), {Token(row.kind) for row in rows})
+    for row in rows:
+        if Token(row.kind) in replaced:
+            await session.delete(row)
+    await session.flush()
+    await store(session, keyring, community_id, tokens)
+
+
+def of_replaced_grant(
+    adapter_class: type[Adapter], tokens: Collection[Token], stored: Collection[Token]
+) -> frozenset[Token]:
+    """The stored kinds of token, other than those given, that come from what `tokens` replace, or would renew it."""
+    others, app = frozenset(stored) - frozenset(tokens), adapter_class.spec.app_settings
+    issued = renewable(adapter_class, tokens, app)
+    return frozenset(kind for kind in others if kind in issued or renewable(adapter_class, {kind}, app) & set(tokens))
+
+
 async def _store(
     session: AsyncSession, keyring: Keyring, community_id: UUID, kind: Token, text: str, ends_at: datetime | None
 ) -> None:
@@ -187,6 +216,12 @@ async def store_renewed(
     rows = await _lock_claimed(session, claim)
     versions = {(row.community_id, Token(row.kind)): row.version for row in rows}
     fetched = {(claim.community_id, kind) for kind in issued if (claim.community_id, kind) not in claim.versions}
+    if any(
+        versions.get(token_key) != version
+        for token_key, version in claim.versions.items()
+        if token_key[0] == claim.community_id
+    ):
+        fetched = set()
     stale = {
         token_key for token_key in claim.same_text | fetched if versions.get(token_key) == claim.versions.get(token_key)
     }

@@ -234,6 +234,7 @@ def _row(session: AsyncSession, community: CommunityRef, sighting: _Sighting) ->
         "automatic": False,
         "author_id": message.author.external_id,
         "author_name": sighting.name,
+        "written_by_id": message.written_by_id,
         "text": message.text,
         "sent_at": message.sent_at,
         "edited_at": message.edited_at,
@@ -261,6 +262,7 @@ def _upsert() -> Any:
         "text": case((replaces_text, incoming.text), else_=Message.text),
         "edited_at": case((replaces_text, incoming.edited_at), else_=Message.edited_at),
         "author_name": case((incoming.author_name != "", incoming.author_name), else_=Message.author_name),
+        "written_by_id": func.coalesce(incoming.written_by_id, Message.written_by_id),
         "author_id": if_content_seen("author_id"),
         "direction": if_content_seen("direction"),
         "sent_at": if_content_seen("sent_at"),
@@ -280,7 +282,17 @@ def _upsert() -> Any:
 _MESSAGE: Final = Base.metadata.tables[Message.__tablename__]
 _SEEN: Final = (
     *("workspace_id", "id", "community_id", "thread_id", "external_id", "direction", "automatic", "author_id"),
-    *("author_name", "text", "sent_at", "edited_at", "deleted_at", "content_known", "url", "in_reply_to"),
+    *(
+        "author_name",
+        "written_by_id",
+        "text",
+        "sent_at",
+        "edited_at",
+        "deleted_at",
+        "content_known",
+        "url",
+        "in_reply_to",
+    ),
 )
 _UPSERT: Final = _upsert()
 """Built once: building it costs more than executing it."""
@@ -348,10 +360,10 @@ def _comparable_text(text: str) -> str:
 
 async def merge(session: AsyncSession, reply: Message, copy: Message) -> None:
     """Merge the platform's copy into the reply's row, whose id the API has already given out."""
-    external_id, sent_at, url = copy.external_id, copy.sent_at, copy.url
+    external_id, sent_at, url, written_by_id = copy.external_id, copy.sent_at, copy.url, copy.written_by_id
     await session.delete(copy)
     await session.flush()  # its external_id must be free first
-    reply.external_id, reply.sent_at, reply.url = external_id, sent_at, url
+    reply.external_id, reply.sent_at, reply.url, reply.written_by_id = external_id, sent_at, url, written_by_id
     reply.delivery, reply.delivery_detail = ReplyDelivery.SENT.value, None
     if reply.inquiry_id is not None:
         session.add(

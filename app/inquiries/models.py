@@ -126,6 +126,8 @@ class Message(Owned, Base):
     """Written by a bot: it does not count as an answer."""
     author_id: Mapped[str | None]
     author_name: Mapped[str]
+    written_by_id: Mapped[str | None]
+    """As in `RemoteMessage.written_by_id`."""
     text: Mapped[str]
     sent_at: Mapped[datetime]
     """When it was written; for a queued reply, when it was queued."""

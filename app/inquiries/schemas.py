@@ -62,6 +62,10 @@ class MessageRead(Output):
     automatic: bool = Field(description="Written by a script: it does not count as an answer.")
     author_id: str | None
     author_name: str
+    written_by_id: str | None = Field(
+        description="Of the community's own message: the platform's account of the person who wrote it for the "
+        "community; null where the platform does not say."
+    )
     text: str
     sent_at: Instant = Field(description="When it was written; of a reply not sent yet, when it was queued.")
     edited_at: Instant | None

@@ -98,6 +98,9 @@ class Event:
     """Counters as they were at `at`; those that the event does not contain are neither there nor `missing`."""
     at: datetime | None = None
     """The platform's time of the event; required with `metrics`."""
+    undated: bool = False
+    """The platform does not say when it happened: its messages were sent when it was received, whatever their
+    `sent_at`."""
     unparsed: UnparsedEvent | None = None
     """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
 

@@ -154,6 +154,8 @@ class RemotePost:
     published_at: datetime
     metrics: PostMetrics
     edited_at: datetime | None = None
+    album: str | None = None
+    """Equal for events of the parts of one album, which together are one post: that of the part with the lowest id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ class RemoteMessage:
     in_reply_to: str | None = None
     edited_at: datetime | None = None
     deleted: bool = False
+    written_by_id: str | None = None
+    """Of a community's own message: the platform's account of the person who wrote it in the community's name."""
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
 

@@ -118,6 +118,8 @@ def _dispatch(name: str, call: Call) -> object:
         raise VkError(27) if grant.kind == "community" else VkError(15, "method is available with group auth only")
     right = rights.get(grant.kind)
     if right is not None and right not in grant.scopes:
+        if name == "wall.post" and grant.kind == "community":
+            raise VkError(27)
         raise VkError(15, "no access to call this method. It cannot be called with current scopes.")
     if name == "wall.post" and oauth.MARK in grant.scopes:
         raise VkError(1051)

@@ -22,7 +22,8 @@ from sandbox.world import World
 VERSION: Final = "5.199"
 EVENTS: Final = frozenset({
     "wall_post_new", "wall_reply_new", "wall_reply_edit", "wall_reply_delete", "wall_reply_restore", "message_new",
-    "message_reply", "message_edit", "group_join", "group_leave", "like_add", "like_remove",
+    "message_reply", "message_edit", "message_event", "group_join", "group_leave",
+    "like_add", "like_remove",
 })  # fmt: skip
 
 UNSENT_EVENTS: Final = frozenset({

@@ -214,6 +214,8 @@ class RequestCounts:
     before: int = 0
     changes: int = 0
     urls: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    """Those in the changes' headers: a change that is refused to one token may be tried with another."""
 
 
 def faulty_handler(
@@ -227,6 +229,7 @@ def faulty_handler(
         response = before(request)
         if response is None:
             counts.changes += 1
+            counts.tokens.add(request.headers.get("authorization", ""))
             await fault(reader, writer)
             return
         counts.before += 1

@@ -16,7 +16,7 @@ from app.platforms.vk import wire_models as vk
 from app.platforms.wire import parse_bytes
 from tests.platforms.meta.test_facebook import SECRETS, signed_request
 from tests.platforms.specimens import json_response, specimen
-from tests.platforms.vk.test_adapter import event, receive
+from tests.platforms.vk.events import event, receive
 
 Json = Any
 

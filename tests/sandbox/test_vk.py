@@ -39,6 +39,19 @@ async def test_who_may_and_who_may_not(client: SandboxClient) -> None:
     assert _code(await client.vk("messages.send", "community", peer_id=1, random_id=1, message="x")) == 901
 
 
+async def test_a_communitys_token_without_the_right_to_post_is_refused_as_one_of_a_community(
+    client: SandboxClient,
+) -> None:
+    ask = {"community": "velo_dvor", "kind": "community", "scopes": ["messages"]}
+    token = (await client.http.post("/_sandbox/tokens", json=ask)).json()["token"]
+    assert _code(await client.vk("wall.post", access_token=token, owner_id=OWNER, from_group=1, message="x")) == 27
+    comment = await client.act("velo_dvor", "comment")
+    refused = await client.vk(
+        "wall.createComment", access_token=token, owner_id=OWNER, post_id=comment["post"], message="x"
+    )
+    assert _code(refused) == 15
+
+
 async def test_an_error_repeats_the_request_but_never_the_token(client: SandboxClient) -> None:
     answer = await client.vk("wall.get", owner_id="many")
     params = {one["key"]: one["value"] for one in answer["error"]["request_params"]}

@@ -105,7 +105,7 @@ async def _load(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Eve
         return None
     community = await fetch(session, Community, community_id)
     zone = (await fetch(session, Project, community.project_id)).timezone
-    events = {row.event_id: EVENT.validate_json(row.payload) for row in rows}
+    events = {row.event_id: _dated(EVENT.validate_json(row.payload), row.received_at) for row in rows}
     last, adapter_class = max(row.received_at for row in rows), adapter_of(community.platform)
     await session.execute(
         update(Community)
@@ -125,6 +125,13 @@ async def _load(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Eve
     own_account_ids = frozenset({community.external_id, *community.aliases} - {None})
     ref = CommunityRef(workspace_id, community.project_id, community_id, community.platform, zone, own_account_ids)
     return _EventGroup(ref, adapter_class.spec, community.backfill_since, last, events)
+
+
+def _dated(event: Event, received_at: datetime) -> Event:
+    """The event with the time of its messages, where the platform did not say it."""
+    if not event.undated:
+        return event
+    return replace(event, messages=tuple(replace(message, sent_at=received_at) for message in event.messages))
 
 
 def _hook_may_deliver(session: AsyncSession, community: Community) -> ColumnElement[bool]:

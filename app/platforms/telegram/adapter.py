@@ -211,7 +211,7 @@ class Telegram:
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply in the discussion group or the private chat. Telegram has no field for `key`."""
-        chat, _, number = to.external_id.partition("_")
+        chat, number = (*to.external_id.split("_"), "")[:2]
         private = to.kind is MessageKind.MESSAGE
         try:
             # A customer who has deleted the message may still expect the reply.

@@ -1,11 +1,13 @@
 """The Bot API's updates as the contract's types.
 
 Ids: a post's is its message id in the channel; a comment's or direct message's is the id of its chat and the
-message id there (`-1001234_56`), because message ids are unique within one chat only.
+message id there (`-1001234_56`), because message ids are unique within one chat only. A press of a button has the id
+of its own behind that of the message with the button.
 """
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -90,15 +92,43 @@ def to_event(update: telegram.Update, *, bot_id: str | None, own_account_ids: Co
     if (membership := update.my_chat_member) is not None and membership.chat.type != "private":
         return Event(event_id, str(membership.chat.id))
     if (message := update.channel_post or update.edited_channel_post) is not None:
-        # Of an album whose parts were not joined, the part with the text stands for all.
-        is_post = message.has_content and not (message.media_group_id is not None and not message.content_text)
-        return Event(event_id, str(message.chat.id), posts=(post(message),)) if is_post else None
+        return Event(event_id, str(message.chat.id), posts=(post(message),)) if message.has_content else None
+    if (query := update.callback_query) is not None:
+        return _press_event(event_id, query, bot_id, own_account_ids)
     message = update.message or update.edited_message
     if message is None or not message.has_content or message.is_automatic_forward or message.chat.is_direct_messages:
         return None
     if message.chat.type == "private":
         return Event(event_id, bot_id, messages=(direct(message),))
     return Event(event_id, str(message.chat.id), messages=(comment(message, own_account_ids),))
+
+
+def _press_event(
+    event_id: str, query: telegram.CallbackQuery, bot_id: str | None, own_account_ids: Collection[str]
+) -> Event | None:
+    """A press of a button below a message of the bot's, as a message of the person who pressed it.
+
+    None for the buttons of a channel's posts (pressing one addresses nobody), and of games.
+    """
+    below = query.message
+    if below is None or below.chat.type == "channel" or not query.data:
+        return None
+    pressed = telegram.Message.model_validate(
+        {
+            "message_id": below.message_id,
+            "date": 0,
+            "chat": below.chat,
+            "from": query.sender,
+            "message_thread_id": below.message_thread_id or below.message_id,
+            "text": below.label(query.data),
+        }
+    )
+    private = below.chat.type == "private"
+    message = direct(pressed) if private else comment(pressed, own_account_ids)
+    message = replace(
+        message, external_id=f"{message_id(pressed)}_{query.id}", in_reply_to=message_id(pressed), url=None
+    )
+    return Event(event_id, bot_id if private else str(below.chat.id), messages=(message,), undated=True)
 
 
 def albums_of(updates: Sequence[telegram.Update]) -> dict[str, telegram.Message]:
@@ -123,7 +153,7 @@ def with_joined_albums(updates: Sequence[telegram.Update], seen_albums: Collecti
         if message is None or message.media_group_id is None:
             joined.append(update)
         elif (album := albums.pop(_album_key(message), None)) is not None:
-            joined.append(update.model_copy(update={"channel_post": album.model_copy(update={"media_group_id": None})}))
+            joined.append(update.model_copy(update={"channel_post": album}))
     return joined
 
 
@@ -140,6 +170,7 @@ def post(message: telegram.Message) -> RemotePost:
         published_at=message.date,
         metrics=metrics(post_id),
         edited_at=message.edit_date,
+        album=message.media_group_id,
     )
 
 

@@ -146,6 +146,39 @@ class Message(wire.NullIsAbsent):
         return (self.text or self.caption or self.rich_message).strip()
 
 
+class Button(wire.NullIsAbsent):
+    text: wire.StorableText
+    callback_data: wire.StorableText | None = None
+
+
+class Keyboard(wire.NullIsAbsent):
+    inline_keyboard: list[list[Button]] = Field(default_factory=list)
+
+
+class KeyboardMessage(wire.NullIsAbsent):
+    """The message whose button was pressed. One that the bot cannot see any more has only its ids."""
+
+    message_id: wire.Count
+    chat: MessageChat
+    message_thread_id: wire.Count | None = None
+    reply_markup: Keyboard = Keyboard()
+
+    def label(self, data: str) -> str:
+        """What is written on the button with this data; the data, where no button has it."""
+        buttons = (button for row in self.reply_markup.inline_keyboard for button in row)
+        return next((button.text for button in buttons if button.callback_data == data), data)
+
+
+class CallbackQuery(wire.NullIsAbsent):
+    """A press of a button. Telegram does not say when it was."""
+
+    id: wire.StorableText
+    sender: User = Field(validation_alias="from")
+    message: KeyboardMessage | None = None
+    data: wire.StorableText = ""
+    """Empty for a game's button."""
+
+
 class ReactionCount(wire.NullIsAbsent):
     total_count: wire.Count
 
@@ -186,6 +219,7 @@ class Update(wire.NullIsAbsent):
     edited_channel_post: Message | None = None
     message_reaction_count: Reactions | None = None
     my_chat_member: Membership | None = None
+    callback_query: CallbackQuery | None = None
 
 
 UPDATES: Final = tuple(name for name in Update.model_fields if name != "update_id")

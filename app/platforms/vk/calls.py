@@ -23,7 +23,7 @@ from app.platforms.contract import (
 )
 from app.platforms.errors import naming_token
 from app.platforms.vk import wire_models as vk
-from app.platforms.vk.errors import from_id, from_method
+from app.platforms.vk.errors import NO_SUCH_PERMISSION, NOT_WITH_THIS_TOKEN, from_id, from_method
 
 T = TypeVar("T")
 
@@ -52,7 +52,10 @@ class Calls:
         kinds: tuple[Token, ...],
         parameters: Mapping[str, object],
     ) -> T:
-        """Call a method with the first of `kinds` that the credentials have, and parse its response."""
+        """Call a method with the first of `kinds` that the credentials have and VK accepts, and parse its response.
+
+        Raises `AuthExpired` for a kind that is missing, where VK does not accept those that there are.
+        """
         response = await self._send(c, method, kinds, parameters)
         if method in CHANGES:
             return wire.parse_confirmation(response_model, response).response
@@ -98,6 +101,19 @@ class Calls:
         self, c: Credentials, method: str, kinds: tuple[Token, ...], parameters: Mapping[str, object]
     ) -> httpx.Response:
         kind = guards.token_kind(c, kinds, "VK")
+        try:
+            return await self._send_with(c, method, kind, parameters)
+        except PlatformError as error:
+            others = tuple(other for other in kinds if other is not kind)
+            if not others or error.platform_code not in NOT_WITH_THIS_TOKEN:
+                raise
+            if error.platform_code == NO_SUCH_PERMISSION and not any(other in c.tokens for other in others):
+                raise
+            return await self._send_with(c, method, guards.token_kind(c, others, "VK"), parameters)
+
+    async def _send_with(
+        self, c: Credentials, method: str, kind: Token, parameters: Mapping[str, object]
+    ) -> httpx.Response:
         # A rate limit with a method's name counts that method; most methods have none of their own.
         cost = Cost(c.tokens[kind], kind, {CALLS: 1, method: 1}, target=c.external_id or "")
         request = self._http.build_request(

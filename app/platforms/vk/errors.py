@@ -31,10 +31,12 @@ _AUTH_EXPIRED = (
 )
 _FORBIDDEN = (
     *(2, 7, 11, 15, 20, 21, 30, 42, 141, 181, 182, 183, 200, 201, 203, 204, 205),
-    *(210, 211, 212, 213, 250, 253, 260, 500, 600, 700, 701, 703, 704, 711),
+    *(250, 253, 260, 500, 600, 700, 701, 703, 704, 711),
     *(917, 922, 925, 932, 945, 947, 1012, 1051, 1151, 1153),
 )
 _GONE = (18, 19, 39, 40, 104, 125, 140, 180, 251, 629, 714, 927, 935, 936, 1600)
+_UNREADABLE = (210, 211, 212, 213)
+"""Of one post or comment: comments are closed, or it is not shown to the token."""
 _UNAVAILABLE = (1, 10, 13, 36, 43, 106, 907, 908, 990)
 _REJECTED = (
     *(3, 8, 12, 22, 23, 33, 34, 35),
@@ -55,6 +57,7 @@ CODES: Mapping[int, ErrorMeaning] = table(
         ErrorMeaning.AUTH_EXPIRED: _AUTH_EXPIRED,
         ErrorMeaning.FORBIDDEN: _FORBIDDEN,
         ErrorMeaning.GONE: _GONE,
+        ErrorMeaning.UNREADABLE: _UNREADABLE,
         ErrorMeaning.UNAVAILABLE: _UNAVAILABLE,
         ErrorMeaning.REJECTED: _REJECTED,
     }
@@ -65,6 +68,10 @@ UNKNOWN = ErrorMeaning.UNAVAILABLE
 
 UNDECIDED = frozenset({1, 10, 13, 36})
 """Codes after which a change may or may not have been made; so after one that is not documented."""
+
+NO_SUCH_PERMISSION: Final = "15"
+NOT_WITH_THIS_TOKEN: Final = frozenset({NO_SUCH_PERMISSION, "27"})
+"""Codes by which VK refuses a kind of token, or its scopes, before it does anything: another token may do it."""
 
 RETRY_AFTER = {6: 1.0}
 """Seconds to wait, by the codes that imply it."""
@@ -78,6 +85,8 @@ MESSAGES: Mapping[int, str] = {
     27: "VK does not accept the community's token",
     29: "the token's daily limit for this method is used up",
     100: "VK says that a parameter is missing or wrong",
+    212: "comments under this post are closed, or VK does not show them to the token",
+    213: "VK does not let this post be commented on",
     214: "VK does not let this post be added: 50 a day is its limit, and the token must be allowed to post",
     901: "this person has not allowed the community to write to them",
     902: "this person's privacy settings do not let the community write to them",
@@ -125,6 +134,8 @@ def _from_code(code: int, *, changes: bool, wait: float | None) -> PlatformError
     message, platform_code = MESSAGES.get(code, f"{meaning.text('VK')} (VK's error {code})"), str(code)
     if changes and (code in UNDECIDED or code not in CODES):
         return OutcomeUnknown("VK failed while it handled the change", platform_code=platform_code)
+    if meaning is ErrorMeaning.UNREADABLE and changes:
+        return Rejected(message, platform_code=platform_code)
     if meaning is ErrorMeaning.THROTTLED:
         return Throttled(
             message, retry_after=RETRY_AFTER.get(code, wait), scope=LimitScope.TOKEN, platform_code=platform_code

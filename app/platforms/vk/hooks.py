@@ -15,7 +15,7 @@ from app.platforms.vk.addresses import group_id
 from app.platforms.vk.calls import VERSION, Calls
 
 EVENTS: Final = (
-    *("message_new", "message_reply", "message_edit"),
+    *("message_new", "message_reply", "message_edit", "message_event"),
     *("wall_reply_new", "wall_reply_edit", "wall_reply_delete", "wall_reply_restore", "wall_post_new"),
 )
 """The kinds of event that are subscribed to."""

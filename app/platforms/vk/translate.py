@@ -21,6 +21,8 @@ from app.platforms.vk import wire_models as vk
 
 MENTION: Final = re.compile(r"\[(?:(?:id|club|public|event)\d+(?::[\w-]*)?|https?://[^\s\[\]|]+)\|([^\[\]|]+)\]")
 """`[id5|Ann]`, `[id5:bp-77_1|Ann]`, `[club77|Coffee]`, `[https://vk.com/coffee|Coffee]`."""
+UNDATED: Final = wire.since_1970(0)
+"""For `Event.undated`."""
 POST_TYPES = frozenset({"post", "copy", "photo", "video", "clip", "post_ads"})
 
 
@@ -102,10 +104,16 @@ def comment(
     )
 
 
-def message(message_model: vk.Message, own_id: int, names: Mapping[int, str]) -> RemoteMessage:
-    """A direct message. One that VK withholds has the id 0, and is identified by its number in the conversation."""
+def message(
+    message_model: vk.Message, own_id: int, names: Mapping[int, str], *, incoming: bool | None = None
+) -> RemoteMessage:
+    """A direct message. One that VK withholds has the id 0, and is identified by its number in the conversation.
+
+    `incoming`: the kind of its event says that a customer wrote it, or that the community did; None: it does not say.
+    """
     message_id = message_model.id or f"{message_model.peer_id}-{message_model.conversation_message_id}"
-    author = -own_id if message_model.out else message_model.from_id
+    author = _author_id(message_model, own_id, incoming)
+    administrator = message_model.admin_author_id
     return RemoteMessage(
         external_id=f"message-{message_id}",
         thread_id=f"message-{message_model.peer_id}",
@@ -115,7 +123,21 @@ def message(message_model: vk.Message, own_id: int, names: Mapping[int, str]) ->
         sent_at=message_model.date,
         edited_at=message_model.update_time,
         deleted=message_model.deleted,
+        written_by_id=str(administrator) if administrator and author == -own_id else None,
     )
+
+
+def _author_id(message_model: vk.Message, own_id: int, incoming: bool | None) -> int:
+    """The author of a direct message, negative for the community.
+
+    `out` decides last: VK has sent events of customers' messages with it set. Where the community is not named as
+    the author it may be its administrator, or (before version 5.80) nobody.
+    """
+    if message_model.from_id == -own_id or incoming is False:
+        return -own_id
+    if incoming or message_model.from_id == message_model.peer_id or not message_model.out:
+        return message_model.from_id or message_model.peer_id
+    return -own_id
 
 
 def to_event(event: vk.Event, event_id: str, body: bytes) -> Event:
@@ -123,15 +145,20 @@ def to_event(event: vk.Event, event_id: str, body: bytes) -> Event:
 
     Raises `Malformed` where its object cannot be parsed.
     """
-    own_id = event.group_id
+    own_id, undated = event.group_id, False
     messages: tuple[RemoteMessage, ...] = ()
     posts: tuple[RemotePost, ...] = ()
     deleted: tuple[str, ...] = ()
     match event.type:
         case "message_new":
-            messages = _direct(wire.parse_bytes(vk.EVENT_MESSAGE_NEW, body).object.message, own_id)
-        case "message_reply" | "message_edit":
+            messages = _direct(wire.parse_bytes(vk.EVENT_MESSAGE_NEW, body).object.message, own_id, incoming=True)
+        case "message_reply":
+            messages = _direct(wire.parse_bytes(vk.EVENT_MESSAGE, body).object, own_id, incoming=False)
+        case "message_edit":
             messages = _direct(wire.parse_bytes(vk.EVENT_MESSAGE, body).object, own_id)
+        case "message_event":
+            pressed, undated = wire.parse_bytes(vk.EVENT_BUTTON, body).object, True
+            messages = (_press(pressed, own_id),) if 0 < pressed.peer_id < vk.CHATS else ()
         case "wall_reply_new" | "wall_reply_edit" | "wall_reply_restore":
             comment_model = wire.parse_bytes(vk.EVENT_COMMENT, body).object
             if comment_model.post_id is None:
@@ -145,8 +172,20 @@ def to_event(event: vk.Event, event_id: str, body: bytes) -> Event:
             posts = (post(new),) if is_own(new, -own_id) else ()
         case _:
             pass
-    return Event(event_id, str(own_id), messages, posts, deleted)
+    return Event(event_id, str(own_id), messages, posts, deleted, undated=undated)
 
 
-def _direct(message_model: vk.Message, own_id: int) -> tuple[RemoteMessage, ...]:
-    return (message(message_model, own_id, {}),) if 0 < message_model.peer_id < vk.CHATS else ()
+def _press(pressed: vk.PressedButton, own_id: int) -> RemoteMessage:
+    """A press of a button, as a message with the button's text."""
+    return RemoteMessage(
+        external_id=f"button-{pressed.event_id}",
+        thread_id=f"message-{pressed.peer_id}",
+        kind=MessageKind.MESSAGE,
+        author=person(pressed.user_id, own_id, {}),
+        text=pressed.label,
+        sent_at=UNDATED,
+    )
+
+
+def _direct(message_model: vk.Message, own_id: int, *, incoming: bool | None = None) -> tuple[RemoteMessage, ...]:
+    return (message(message_model, own_id, {}, incoming=incoming),) if 0 < message_model.peer_id < vk.CHATS else ()

@@ -4,6 +4,7 @@ Live responses lack some of the fields that the schema requires, so here only th
 rest is of no use.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
@@ -32,6 +33,8 @@ Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda v
 """A list that may be absent or null."""
 ItemId = Annotated[int, Field(gt=0, le=2**63 - 1)]
 """The id of a group, a post, a comment or a message."""
+_LABELS: Final = ("label", "text", "title", "button", "command")
+"""Names under which keyboards' authors put the text of a button into its payload."""
 CHATS: Final = 2_000_000_000
 """Peer ids from this one on are chats of several people."""
 
@@ -190,7 +193,9 @@ class Message(wire.Shape):
     from_id: wire.Number
     """0 for a community's own message in events of API versions before 5.80."""
     out: Flag = False
-    """The community wrote it."""
+    """The community wrote it; but see `translate.message`."""
+    admin_author_id: wire.Number | None = None
+    """Of a community's message: the administrator who wrote it."""
     peer_id: wire.Number
     conversation_message_id: wire.Count = 0
     text: OptionalText = ""
@@ -328,6 +333,35 @@ class NewMessage(wire.Shape):
         return raw if not isinstance(raw, Mapping) or "message" in raw else {"message": raw}
 
 
+class PressedButton(wire.Shape):
+    """A press of a callback button. VK does not say when it was, nor what is written on the button."""
+
+    user_id: wire.Number
+    peer_id: wire.Number
+    event_id: wire.StorableText
+    payload: Any = None
+    """What the author of the keyboard has put there: any JSON, or a text of it."""
+
+    @property
+    def label(self) -> str:
+        """The text of the press, as far as the payload has one."""
+        return _label(self.payload)
+
+
+def _label(payload: Any) -> str:
+    if isinstance(payload, str):
+        try:
+            parsed = json.loads(payload)
+        except ValueError:
+            return payload.strip()
+        return payload.strip() if isinstance(parsed, str | int | float) or parsed is None else _label(parsed)
+    if isinstance(payload, Mapping):
+        texts = [payload[name] for name in _LABELS if isinstance(payload.get(name), str) and payload[name].strip()]
+        if texts:
+            return str(texts[0]).strip()
+    return json.dumps(payload, ensure_ascii=False) if payload else ""
+
+
 class DeletedComment(wire.Shape):
     id: ItemId
 
@@ -361,6 +395,7 @@ SETTINGS: Final = TypeAdapter(Success[Settings])
 DONE: Final = TypeAdapter(Success[Literal[1]])
 EVENT: Final = TypeAdapter(Event)
 EVENT_MESSAGE_NEW: Final = TypeAdapter(EventOf[NewMessage])
+EVENT_BUTTON: Final = TypeAdapter(EventOf[PressedButton])
 EVENT_MESSAGE: Final = TypeAdapter(EventOf[Message])
 EVENT_COMMENT: Final = TypeAdapter(EventOf[Comment])
 EVENT_COMMENT_DELETED: Final = TypeAdapter(EventOf[DeletedComment])

@@ -10,10 +10,10 @@ from app.platforms.contract import (
     Gone,
     Metric,
     MetricStatus,
-    MissingPermission,
     Page,
     PostMetrics,
     RemotePost,
+    Unreadable,
 )
 from sandbox.ledger import Record
 from sandbox.recount import Counters
@@ -152,7 +152,7 @@ async def comments_of_deleted_post(s: Subject) -> None:
     assert (page.items, page.more) == ((), False), "comments of a post without any"
     gone = await remote_post(s, post["id"])
     s.delete(post)
-    with pytest.raises((Gone, MissingPermission)):  # VK does not distinguish the two
+    with pytest.raises((Gone, Unreadable)):  # VK does not distinguish the two
         await made.comments(s.c, gone, None)
 
 

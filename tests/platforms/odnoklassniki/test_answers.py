@@ -11,7 +11,7 @@ from app.platforms.capabilities import Event, HookRequest
 from app.platforms.contract import AuthExpired, Credentials, Gone, Metric, MissingPermission, Token
 from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.odnoklassniki.errors import from_answer
-from tests.platforms.odnoklassniki.test_adapter import MESSAGE, TOKENS, C, FakeOdnoklassniki, topic
+from tests.platforms.odnoklassniki.server import MESSAGE, TOKENS, C, FakeOdnoklassniki, topic
 
 COMMUNITY_TOKEN_ONLY: Final = Credentials(
     C.address, C.base_url, C.external_id, {Token.COMMUNITY: TOKENS[Token.COMMUNITY]}, C.app

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.platforms.capabilities import Event
+from app.platforms.capabilities import Event, ReplyTo
 from app.platforms.contract import Malformed, MessageKind, Metric, PostMetrics, RemotePerson
 from tests.platforms.telegram.server import (
     ANN,
@@ -277,7 +277,76 @@ async def test_an_album_on_two_pages_is_one_post() -> None:
     assert post_ids == ["20", "50"]
 
 
-def test_the_webhook_takes_only_the_part_of_an_album_with_the_caption() -> None:
-    assert webhook_events(album_part(21)) == ()
-    [event] = webhook_events(album_part(20, "Spring"))
-    assert (event.posts[0].external_id, event.posts[0].text) == ("20", "Spring")
+def test_the_webhook_takes_each_part_of_an_album_as_one_of_the_same_post() -> None:
+    parts = [album_part(20), album_part(21, "Spring"), album_part(22), album_part(23, album="b")]
+    posts = [post for part in parts for event in webhook_events(part) for post in event.posts]
+    assert [(post.external_id, post.text) for post in posts] == [("20", ""), ("21", "Spring"), ("22", ""), ("23", "")]
+    assert posts[0].album == posts[1].album == posts[2].album != posts[3].album
+    [edited] = webhook_events({"edited_channel_post": album_part(21, "Summer")["channel_post"] | {"edit_date": DATE}})
+    assert (edited.posts[0].album, edited.posts[0].edited_at is None) == (posts[0].album, False)
+    [alone] = webhook_events({"channel_post": channel_post(30, text="Alone")})
+    assert alone.posts[0].album is None
+
+
+async def test_a_joined_album_is_recognised_by_later_events_of_its_parts() -> None:
+    [streamed] = await stream_events(album_part(20), album_part(21))
+    [part] = webhook_events(album_part(21))
+    assert streamed.posts[0].album == part.posts[0].album is not None
+
+
+# ── buttons ───────────────────────────────────────────────────────────────────────────────────────
+
+KEYBOARD = [
+    [{"text": "Our site", "url": "https://coffee.example"}],
+    [{"text": "Opening hours", "callback_data": "hours"}, {"text": "Delivery", "callback_data": "delivery"}],
+]
+
+
+def pressed(chat: Json, data: str | None = "delivery", **more: Json) -> Json:
+    below = {**message(7, chat, text="What would you like to know?"), "reply_markup": {"inline_keyboard": KEYBOARD}}
+    query = {"id": "4382", "from": ANN, "message": below | more, "chat_instance": "1", "data": data}
+    return {"callback_query": {name: value for name, value in query.items() if value is not None}}
+
+
+@pytest.mark.parametrize(("data", "text"), [("delivery", "Delivery"), ("unlisted", "unlisted")])
+async def test_a_pressed_button_is_a_message_of_the_customer(data: str, text: str) -> None:
+    private = {"id": 5, "type": "private", "first_name": "Ann"}
+    [event] = webhook_events(pressed(private, data))
+    [streamed] = await stream_events(pressed(private, data))
+    assert streamed.messages == event.messages
+    [message] = event.messages
+    assert (message.text, message.thread_id, message.kind) == (text, "5", MessageKind.MESSAGE)
+    assert message.author == RemotePerson("5", "Ann Lee", "https://t.me/ann")
+    assert message.in_reply_to == "5_7"
+    assert (event.undated, event.account_id, streamed.account_id) == (True, None, "7000000077")
+
+
+async def test_an_answer_to_a_pressed_button_is_below_the_message_with_the_button() -> None:
+    private = {"id": 5, "type": "private", "first_name": "Ann"}
+    [event] = webhook_events(pressed(private))
+    [button] = event.messages
+    sent = ok_response(message(8, private, text="Free"))
+    fake = FakeBotApi([sent])
+    to = ReplyTo(button.external_id, button.thread_id, button.kind, button.author, None)
+    await fake.adapter().reply(C, to, "Free", "key")
+    assert (fake.params[0]["chat_id"], fake.params[0]["reply_parameters"]["message_id"]) == (5, 7)
+
+
+def test_a_button_pressed_in_the_discussion_group_is_a_comment() -> None:
+    [event] = webhook_events(pressed(GROUP, message_thread_id=40))
+    [comment] = event.messages
+    assert (comment.kind, comment.thread_id) == (MessageKind.COMMENT, f"{GROUP['id']}_40_5")
+    assert event.account_id == str(GROUP["id"])
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        pressed(CHANNEL),
+        pressed({"id": 5, "type": "private"}, data=None),
+        {"callback_query": {"id": "1", "from": ANN, "inline_message_id": "x", "chat_instance": "1", "data": "x"}},
+    ],
+)
+def test_other_presses_are_no_messages(update: Json) -> None:
+    """Of a post's button, of a game's, and below a message that was sent through the bot to another chat."""
+    assert webhook_events(update) == ()

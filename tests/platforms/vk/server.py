@@ -1,42 +1,35 @@
-"""A fake VK API server: a wall, its comments and its messages, which may change between requests.
+"""A fake VK API server: a wall that may change between requests, and the exact forms of what is sent.
 
-Its responses match VK's schema (`vk/test_schema` checks them), and it checks which token a method accepts.
+It checks which token a method accepts. What it shares with VK otherwise is proved with the sandbox (`test_sandbox`).
 """
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+
+from app.platforms.contract import Credentials, Token
+from app.platforms.vk.adapter import Vk
 
 GROUP = 77
 USER_TOKEN = "vk-user-token-123"
 GROUP_TOKEN = "vk-group-token-456"
 START = 1_760_000_000
 METHODS = {
-    "groups.getById": {USER_TOKEN, GROUP_TOKEN},
     "wall.get": {USER_TOKEN},
     "wall.getById": {USER_TOKEN},
-    "wall.getComments": {USER_TOKEN},
     "wall.createComment": {USER_TOKEN, GROUP_TOKEN},
     "stats.getPostReach": {USER_TOKEN},
     "execute": {USER_TOKEN, GROUP_TOKEN},
-    "messages.getConversations": {GROUP_TOKEN},
-    "messages.getHistory": {GROUP_TOKEN},
     "messages.send": {GROUP_TOKEN},
     "photos.getWallUploadServer": {USER_TOKEN},
     "photos.saveWallPhoto": {USER_TOKEN},
     "wall.post": {USER_TOKEN, GROUP_TOKEN},
     "account.getAppPermissions": {USER_TOKEN},
     "groups.getTokenPermissions": {GROUP_TOKEN},
-    "groups.getCallbackConfirmationCode": {USER_TOKEN, GROUP_TOKEN},
-    "groups.getCallbackServers": {USER_TOKEN, GROUP_TOKEN},
-    "groups.addCallbackServer": {USER_TOKEN, GROUP_TOKEN},
-    "groups.editCallbackServer": {USER_TOKEN, GROUP_TOKEN},
-    "groups.setCallbackSettings": {USER_TOKEN, GROUP_TOKEN},
-    "groups.getCallbackSettings": {USER_TOKEN, GROUP_TOKEN},
 }
 UPLOADED = {"server": 857416, "photo": '[{"photo": "5f3a"}]', "hash": "abc"}
 
@@ -85,21 +78,26 @@ def message(key: int, peer: int, *, out: bool = False, **changes: object) -> dic
     }
 
 
+BOTH = {Token.USER: USER_TOKEN, Token.COMMUNITY: GROUP_TOKEN}
+
+
+def credentials(tokens: Mapping[Token, str] = BOTH, external_id: str | None = str(GROUP)) -> Credentials:
+    return Credentials("https://vk.com/coffee", "https://api.vk.ru", external_id, tokens)
+
+
+def answering(answer: object) -> Vk:
+    return Vk(httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, json=answer))))
+
+
 @dataclass
 class FakeVk:
     """Serves its fields; `after_call` is called after each response and may change them."""
 
     posts: list[dict[str, Any]] = field(default_factory=list)
     """Latest first, the pinned post in its place by date."""
-    comments: list[dict[str, Any]] = field(default_factory=list)
-    """Of post 1, oldest first, of all levels."""
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    """Oldest first, of all conversations."""
     reach_errors: dict[int, int] = field(default_factory=dict)
     """Error codes of `stats.getPostReach` by community."""
     errors: dict[str, int] = field(default_factory=dict)
-    servers: list[dict[str, Any]] = field(default_factory=list)
-    """Callback servers, each with `events`, the names of those that VK sends to it."""
     mask: int = (1 << 2) + (1 << 13) + (1 << 20)
     uploads: list[httpx.Request] = field(default_factory=list)
     uploaded: dict[str, Any] = field(default_factory=lambda: UPLOADED)
@@ -139,10 +137,6 @@ class FakeVk:
         params = [{"key": "access_token", "value": USER_TOKEN}]
         return {"error": {"error_code": code, "error_msg": f"no, {GROUP_TOKEN}", "request_params": params}}
 
-    def _groups_getById(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        group = {"id": GROUP, "name": "Coffee", "screen_name": "coffee", "is_closed": 0, "members_count": 4242}
-        return {"groups": [group] if form["group_id"] in {"77", "coffee"} else [], "profiles": []}
-
     def wall(self) -> list[dict[str, Any]]:
         return sorted(self.posts, key=lambda p: not p.get("is_pinned", 0))
 
@@ -175,52 +169,6 @@ class FakeVk:
         assert len(ids) <= 30
         return [{"post_id": i, "reach_total": i * 10, "reach_subscribers": i} for i in ids]
 
-    def _wall_getComments(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        offset, count = int(form["offset"]), int(form["count"])
-        root_id = int(form.get("comment_id", 0))
-        level = [c for c in self.comments if (c["parents_stack"] or [0])[0] == root_id]
-        items = []
-        for root in level[offset : offset + count]:
-            replies = [c for c in self.comments if c["parents_stack"][:1] == [root["id"]]]
-            visible = replies[: int(form.get("thread_items_count", 0))]
-            items.append(root if root_id else {**root, "thread": {"count": len(replies), "items": visible}})
-        profiles = [{"id": 5, "first_name": "Ann", "last_name": "Lee"}]
-        groups = [{"id": GROUP, "name": "Coffee"}]
-        count_all = len(self.comments)
-        return {
-            "count": count_all,
-            "current_level_count": len(level),
-            "items": items,
-            "profiles": profiles,
-            "groups": groups,
-        }
-
-    def _messages_getConversations(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        offset, count = int(form["offset"]), int(form["count"])
-        by_peer = {m["peer_id"]: m for m in self.messages}
-        latest = sorted(by_peer.values(), key=lambda m: -m["id"])
-        items = [
-            {
-                "conversation": {
-                    "peer": {"id": m["peer_id"], "type": "user" if m["peer_id"] < 2 * 10**9 else "chat"},
-                    "last_message_id": m["id"],
-                    "last_conversation_message_id": m["id"],
-                    "in_read": 0,
-                    "out_read": 0,
-                    "version": 1,
-                },
-                "last_message": m,
-            }
-            for m in latest[offset : offset + count]
-        ]
-        return {"count": len(latest), "items": items}
-
-    def _messages_getHistory(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        offset, count = int(form["offset"]), int(form["count"])
-        messages = [m for m in reversed(self.messages) if m["peer_id"] == int(form["peer_id"])]
-        profiles = [{"id": int(form["peer_id"]), "first_name": "Ann", "last_name": "Lee"}]
-        return {"count": len(messages), "items": messages[offset : offset + count], "profiles": profiles}
-
     def _messages_send(self, form: dict[str, str]) -> object:
         return 900
 
@@ -243,29 +191,3 @@ class FakeVk:
 
     def _groups_getTokenPermissions(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
         return {"mask": 4096, "permissions": [{"name": "messages", "setting": 4096}]}
-
-    def _groups_getCallbackConfirmationCode(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        return {"code": "a1b2c3"}
-
-    def _groups_getCallbackServers(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        servers = [{name: value for name, value in one.items() if name != "events"} for one in self.servers]
-        return {"count": len(servers), "items": servers}
-
-    def _groups_addCallbackServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        server = {name: form[name] for name in ("title", "url", "secret_key")}
-        self.servers.append({**server, "id": 1 + len(self.servers), "creator_id": 1, "status": "wait", "events": set()})
-        return {"server_id": self.servers[-1]["id"]}
-
-    def _groups_editCallbackServer(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        self._server(form).update({name: form[name] for name in ("title", "url", "secret_key")} | {"status": "wait"})
-        return 1
-
-    def _groups_setCallbackSettings(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        self._server(form)["events"] |= {name for name, value in form.items() if value == "1" and "_" in name}
-        return 1
-
-    def _groups_getCallbackSettings(self, form: dict[str, str]) -> object:  # noqa: N802 — VK's name
-        return {"api_version": "5.199", "events": dict.fromkeys(sorted(self._server(form)["events"]), 1)}
-
-    def _server(self, form: dict[str, str]) -> dict[str, Any]:
-        return next(one for one in self.servers if one["id"] == int(form["server_id"]))

@@ -15,8 +15,8 @@ from app.platforms.contract import MessageKind, Metric, MetricStatus, Throttled,
 from app.platforms.vk import wire_models as vk
 from app.platforms.vk.adapter import Vk
 from tests.platforms.data import data
-from tests.platforms.vk.server import GROUP, START, comment, message, post
-from tests.platforms.vk.test_adapter import answering, credentials, event, only_event, receive
+from tests.platforms.vk.events import event, only_event, receive
+from tests.platforms.vk.server import GROUP, START, answering, comment, credentials, message, post
 
 Json = Any
 
@@ -186,6 +186,24 @@ def test_an_error_code_counts_whatever_the_status() -> None:
     error = Vk(httpx.AsyncClient()).classify(httpx.Response(401, json={"error": {"error_code": 6}}))
     assert isinstance(error, Throttled)
     assert isinstance(Vk(httpx.AsyncClient()).classify(httpx.Response(502, json={})), Transient)
+
+
+async def test_the_author_of_a_listed_message_decides_whose_it_is() -> None:
+    messages = [
+        message(1, 5, out=True, from_id=5),
+        message(2, 5, out=False, from_id=-GROUP),
+        message(3, 5, out=True, from_id=9),
+        message(4, 5, out=False, from_id=5),
+    ]
+    page = await answering({"response": {"count": 4, "items": messages}}).conversations(
+        credentials(), '{"pending_peers":[5]}'
+    )
+    assert [(one.author.external_id, one.author.is_community) for one in page.items] == [
+        ("5", False),
+        (f"-{GROUP}", True),
+        (f"-{GROUP}", True),
+        ("5", False),
+    ], "3: an administrator wrote it in the community's name"
 
 
 def test_an_outgoing_message_is_of_the_community() -> None:

@@ -18,7 +18,7 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.youtube.adapter import YouTube
-from tests.platforms.youtube.test_adapter import CHANNEL_ID, credentials, listing, refused, with_responses
+from tests.platforms.youtube.server import CHANNEL_ID, credentials, listing, refused, with_responses
 
 EVENING = {"date": "Mon, 23 Nov 2026 07:59:00 GMT"}
 """A minute before midnight in California."""
