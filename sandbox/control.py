@@ -228,7 +228,7 @@ class Control:
         if rule_id is None:
             self._faults.rules.clear()
         elif self._faults.rules.pop(rule_id, None) is None:
-            raise ControlError("there is no such fault, or no longer")
+            raise ControlError("there is no such fault (any more)")
         return Response(status_code=204)
 
     async def limits(self, request: Request) -> Response:
@@ -257,7 +257,7 @@ class Control:
         ask = CallbackRequest.model_validate_json(await request.body())
         c, hooks = self._named(ask.community), self._network.hooks
         if hooks.hook(c) is None:
-            raise ControlError(f"{c.profile.platform} does not call back")
+            raise ControlError(f"{c.profile.platform} sends no webhook events")
         secret = hooks.secret(c) if ask.secret is None else ask.secret
         made = hooks.configure(c, ask.url, secret, verify=ask.verify, origin="control")
         return json_response({"server_id": made.id, "confirmation": made.verify, "secret": secret}, 201)
@@ -337,5 +337,5 @@ class Control:
             return str(c.posts[-1])
         entry = self._network.world.entry(c, int(entry_id)) if entry_id is not None and entry_id.isdecimal() else None
         if entry is None or (kind == "post" and entry.kind != "post") or (kind == "comment" and entry.kind == "post"):
-            raise ControlError(f"nothing stands under the id {entry_id}")
+            raise ControlError(f"no entry has the id {entry_id}")
         return str(entry.id)

@@ -80,7 +80,7 @@ def build(
     if ledger is not None and (head := _head(ledger)):
         world_detail = head[0].get("detail", {})
         if world_detail.get("seed") != seed:
-            raise ForeignLedgerError(f"{ledger} tells of a world with seed {world_detail.get('seed')}, not {seed}")
+            raise ForeignLedgerError(f"{ledger} is of a world with seed {world_detail.get('seed')}, not {seed}")
         born = instants.parse(str(world_detail["born"]))
         selected_communities = {record["community"] for record in head[1:]}
     book = Ledger(ledger)
@@ -167,7 +167,7 @@ def _routes(wire: WireFormat, network: Network) -> list[Route]:
     platform_routes = wire.routes(network)
     for route in platform_routes:
         if not route.path.startswith(wire.prefixes):
-            raise WireFormatError(f"{wire.name} answers {route.path}, which begins with none of its prefixes")
+            raise WireFormatError(f"{wire.name} has the route {route.path}, which begins with none of its prefixes")
     return platform_routes
 
 

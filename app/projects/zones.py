@@ -18,7 +18,7 @@ from app.kit.errors import Invalid
 
 UNKNOWN: Final = "unknown-zone"
 _EXCLUDED: Final = frozenset({"Factory"})
-"""The value of an unconfigured system; it is in the time zone database, but is no zone."""
+"""The zone of an unconfigured system: in the time zone database, but no place's."""
 _QUERY: Final = text("SELECT name FROM pg_timezone_names")
 
 

@@ -1,4 +1,4 @@
-"""Bluesky's XRPC, as far as a back office reads and writes it: one server for all its hosts.
+"""The part of Bluesky's XRPC that a back office uses: one server in place of all hosts.
 
 Two accounts. Unlike Bluesky it keeps posts alone, and refers to nothing outside; nobody reposts for an
 account, and quotations are counted, not written.

@@ -1,4 +1,4 @@
-"""chat.bsky.convo.*: direct messages, reached through the account's server by a header."""
+"""chat.bsky.convo.*: direct messages, proxied by the account's server (a header)."""
 
 from itertools import islice
 
@@ -15,7 +15,7 @@ BYTES = 10_000
 
 
 def convos(call: Call) -> Json:
-    """Newest first, below the rev that is the cursor."""
+    """Conversations, newest first; the cursor is the rev below which the page begins."""
     c, limit, below = _allowed(call), call.number("limit", 50, 1, 100), call.optional("cursor")
     dialogs = (dialog for dialog in reversed(c.dialogs.values()) if dialog.messages)
     older = (one for one in dialogs if below is None or _rev(one) < below)
@@ -25,7 +25,7 @@ def convos(call: Call) -> Json:
 
 
 def messages(call: Call) -> Json:
-    """Of one conversation, newest first, below the message that is the cursor."""
+    """One conversation's messages, newest first; the cursor is the message below which the page begins."""
     c = _allowed(call)
     dialog = _dialog(call, c, call.text("convoId"))
     limit, below = call.number("limit", 50, 1, 100), call.optional("cursor")
@@ -36,7 +36,7 @@ def messages(call: Call) -> Json:
 
 
 def send(call: Call) -> Json:
-    """Every call sends: the chat knows no keys."""
+    """Send a message. There are no idempotency keys: a repeat sends again."""
     c = _allowed(call)
     dialog = _dialog(call, c, call.field("convoId"))
     message = call.fields.get("message")

@@ -1,4 +1,4 @@
-"""app.bsky.*: what the public view of the network shows."""
+"""app.bsky.*: what the AppView returns."""
 
 from collections.abc import Iterator
 from heapq import merge
@@ -11,7 +11,7 @@ from sandbox.entities import Community, Entry, Notice
 from sandbox.people import Person
 
 AT_ONCE = 25
-"""Posts or profiles of one call."""
+"""Most posts or profiles of one call."""
 
 
 def profile(call: Call) -> Json:
@@ -24,7 +24,7 @@ def profiles(call: Call) -> Json:
 
 
 def author_feed(call: Call) -> Json:
-    """Newest first, below the moment that is the cursor; what shares that moment with it is passed over, as there."""
+    """An account's posts, newest first, before the cursor's instant; posts of that instant are skipped, as there."""
     actor, limit = _actor(call, call.text("actor")), call.number("limit", 50, 1, 100)
     below = _cursor_time(call)
     if not isinstance(actor, Community):
@@ -51,7 +51,7 @@ def post_thread(call: Call) -> Json:
 
 
 def notifications(call: Call) -> Json:
-    """Newest first, below the moment that is the cursor."""
+    """Notifications, newest first, before the cursor's instant."""
     c, limit, below = call.own(), call.number("limit", 50, 1, 100), _cursor_time(call)
     reasons = set(call.query.get("reasons", []))
 

@@ -1,4 +1,4 @@
-"""Mastodon's REST API, version 4.4, as far as a back office reads and writes it."""
+"""The part of Mastodon's REST API (4.4) that a back office uses."""
 
 from typing import Final
 

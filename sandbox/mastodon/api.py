@@ -26,14 +26,14 @@ from sandbox.network import BadParameterError, Network, Params, bearer, json_res
 from sandbox.people import Person
 
 _OWN: Final = {"/api/v2/media": "media", "/api/v1/statuses": "statuses"}
-"""What is limited besides by the limit of all calls, when it is written."""
+"""Writes that have a rate limit in addition to that of all calls."""
 _SECONDS: Final = {"calls": "seconds", "media": "media_seconds", "statuses": "statuses_seconds"}
 STATUSES_AT_ONCE: Final = 20
 """`GET /api/v1/statuses?id[]=` takes no more; DEFAULT_STATUSES_LIMIT in Mastodon's base_controller.rb."""
 
 
 def routes(network: Network) -> list[Route]:
-    """Everything the platform answers, at its own paths."""
+    """The platform's routes."""
     table: tuple[tuple[str, str, Handler], ...] = (
         ("GET", "/api/v1/instance", instance_v1),
         ("GET", "/api/v2/instance", instance_v2),
@@ -85,7 +85,7 @@ def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitab
 
 
 def _quota(network: Network, request: Request, caller: str) -> Quota:
-    """Of the limits that a call is counted against, the one it is nearest to."""
+    """Of the rate limits of a call, the one with the fewest calls left."""
     names = ["calls", *(name for path, name in _OWN.items() if (request.method, request.url.path) == ("POST", path))]
     limits = network.limits
     quotas = [
@@ -100,7 +100,7 @@ def _quota(network: Network, request: Request, caller: str) -> Quota:
 def _authorized(
     network: Network, request: Request, parameters: Params | None, grant: Grant | None, quota: Quota
 ) -> Call:
-    """The call, if it may be made. An unknown token is as good as none, as there."""
+    """The call, if it is allowed. An unknown token counts as none, as in Mastodon."""
     if quota.refused:
         raise RefusedError(429, "Throttled")
     if parameters is None:
@@ -125,7 +125,7 @@ def instance_v2(call: Call) -> Response:
 
 
 def application(call: Call) -> Response:
-    """The application's scopes, which here are the token's."""
+    """The application, with the token's scopes."""
     if call.grant is None:
         raise RefusedError(401, "The access token is invalid")
     scopes = sorted(call.grant.scopes)
@@ -171,7 +171,7 @@ def account_statuses(call: Call) -> Response:
 
 
 def _page(ids: list[int], params: Params, limit: int) -> list[int]:
-    """Newest first, out of ids in rising order: below `max_id`; with `min_id` those just above it."""
+    """A page of ascending ids, newest first: below `max_id`, or with `min_id` those next above it."""
     high = params.integer("max_id")
     end = len(ids) if high is None else bisect_left(ids, high)
     low = params.integer("min_id")
@@ -217,7 +217,7 @@ def statuses(call: Call) -> Response:
         try:
             rendered.append(call.entities.status(*call.status(int(one))))
         except (RefusedError, ValueError):
-            continue  # what is not there, or not for this caller, is simply not in the list
+            continue  # absent or not visible to this caller: left out
     return json_response(rendered)
 
 
@@ -234,7 +234,7 @@ def context(call: Call) -> Response:
 
 
 def publish(call: Call) -> Response:
-    """Write a post, an answer or a direct message. The same Idempotency-Key within an hour writes once."""
+    """Create a post, reply or direct message. A repeated Idempotency-Key within an hour creates nothing."""
     c = call.community("write:statuses")
     world, key = call.network.world, call.request.headers.get("idempotency-key", "")
     name = f"{call.grant.name if call.grant else ''}:{key}"
@@ -262,7 +262,7 @@ def publish(call: Call) -> Response:
 
 
 def _addressed(call: Call, fields: Fields, requested: str) -> str:
-    """Find out what is written to whom, and which event that is."""
+    """Determine the recipients of a status, and the event it is."""
     above = None
     if (reply_to := call.params.integer("in_reply_to_id")) is not None:
         try:
@@ -271,7 +271,7 @@ def _addressed(call: Call, fields: Fields, requested: str) -> str:
             raise RefusedError(404, "The post you are trying to reply to does not appear to exist.") from None
     if requested == "direct":
         addressees = [actor for actor in call.entities.mentioned(fields["text"]) if isinstance(actor, Person)]
-        # Who is not named does not get the message, whatever it answers: it is then a note to oneself.
+        # Only mentioned accounts receive a direct message, whatever it replies to: without any it is a note to oneself.
         fields.update({"via": "message", "person": addressees[0].number if addressees else 0})
         if above is not None and above.kind == "message":
             fields["parent"] = str(above.id)
@@ -329,7 +329,7 @@ def notifications(call: Call) -> Response:
 
 
 def conversations(call: Call) -> Response:
-    """Newest first; pages are bounded by the ids of the last statuses."""
+    """Conversations, newest first; paged by the ids of their last statuses."""
     c = call.community("read:statuses")
     limit = call.limit(20, 40)
     by_last = {dialog.messages[-1]: dialog for dialog in c.dialogs.values() if dialog.person}
@@ -339,7 +339,7 @@ def conversations(call: Call) -> Response:
 
 
 def page(call: Call) -> Response:
-    """What a person sees who follows a link: bare, but there."""
+    """A minimal HTML page for the status's URL."""
     community = call.entities.named(str(call.request.path_params["acct"]))
     if not isinstance(community, Community):
         return HTMLResponse("<!doctype html><title>Not found</title><p>There is nobody here.", 404)

@@ -1,4 +1,4 @@
-"""One call, understood as far as all calls are alike."""
+"""One call: parameters, token, and what is visible to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.people import Person
 
 
 class RefusedError(Exception):
-    """An answer that is an error."""
+    """An error response."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(error)
@@ -30,7 +30,7 @@ MISSING: Final = (404, "Record not found")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, understood as far as all calls are alike."""
+    """A call of an endpoint."""
 
     network: Network
     request: Request

@@ -1,4 +1,4 @@
-"""What the server says of itself. Source: docs.joinmastodon.org/entities/Instance and V1_Instance."""
+"""The description of the server. Source: docs.joinmastodon.org/entities/Instance and V1_Instance."""
 
 from typing import Final
 
