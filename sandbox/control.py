@@ -48,6 +48,8 @@ class TokenEnd(ControlRequest):
 
 LimitsRequest = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
 """Values by `<wire>_<name>`."""
+VariantsRequest = TypeAdapter(dict[str, str])
+"""Names of variants by wire format."""
 
 
 class CallbackRequest(ControlRequest):
@@ -119,6 +121,7 @@ class Control:
             ("POST", "/tokens", self.make_token),
             ("POST", "/tokens/state", self.end_token),
             ("POST", "/limits", self.limits),
+            ("POST", "/variants", self.variants),
             ("POST", "/callbacks", self.add_callback),
             ("POST", "/callbacks/miss", self.miss_callbacks),
             ("POST", "/callbacks/resume", self.resume_callbacks),
@@ -237,6 +240,10 @@ class Control:
             raise ControlError(f"there is no limit {min(unknown)}; there are {', '.join(limits)}")
         limits.update(ask)
         return json_response(limits)
+
+    async def variants(self, request: Request) -> Response:
+        self._network.choose(VariantsRequest.validate_json(await request.body()))
+        return json_response(self._network.variants)
 
     # ── tokens and callbacks ──────────────────────────────────────────────────────────────────
 

@@ -10,6 +10,7 @@ from sandbox.bluesky import ids, tokens
 from sandbox.bluesky.api import routes
 from sandbox.bluesky.call import fault, token_of
 from sandbox.bluesky.repos import Repos
+from sandbox.bluesky.servers import CONDITIONS
 from sandbox.entities import Activity, Profile
 from sandbox.network import WireFormat
 
@@ -28,6 +29,7 @@ WIRE_FORMAT: Final = WireFormat(
     tokens={"community": (tokens.CHAT,), "refresh": (tokens.CHAT,), "password": (tokens.CHAT,)},
     token=tokens.token,
     prefixes=("/xrpc/",),
+    variants=CONDITIONS,
     routes=routes,
     address=lambda _, c: f"https://bsky.app/profile/{ids.handle(c)}",
     limits={"calls": 3000, "seconds": 300, "writes": 5000, "uploads": 1000, "sessions": 30},

@@ -6,6 +6,7 @@ import regex
 
 from sandbox.bluesky import ids, tokens
 from sandbox.bluesky.call import Call, XrpcError
+from sandbox.bluesky.servers import Conditions
 from sandbox.bluesky.wire_models import Json
 from sandbox.entities import Community, Dialog
 
@@ -57,6 +58,8 @@ def _allowed(call: Call) -> Community:
         raise XrpcError("InvalidToken", "Bad token method")
     if call.request.headers.get("atproto-proxy") != SERVICE:
         raise XrpcError("InvalidRequest", f"No service configured for {call.method}")
+    if not call.network.variant(Conditions).chat:
+        raise XrpcError("UpstreamFailure")
     return c
 
 

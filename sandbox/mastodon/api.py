@@ -1,4 +1,4 @@
-"""The endpoints, their errors and their paging, as a Mastodon 4.4 server gives them."""
+"""The endpoints, their errors and their paging, as Mastodon 4.4 has them, or another `servers.Server`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from sandbox.ledger import Fields
 from sandbox.limits import Quota
 from sandbox.mastodon import instance, media
 from sandbox.mastodon.call import MISSING, Call, Handler, RefusedError
+from sandbox.mastodon.servers import OPEN, Server
 from sandbox.mastodon.wire_models import EntityRenderer, Json, visibility
 from sandbox.network import BadParameterError, Network, Params, bearer, json_response
 from sandbox.people import Person
@@ -51,6 +52,8 @@ def routes(network: Network) -> list[Route]:
         ("GET", "/api/v1/statuses/{id}/context", context),
         ("GET", "/api/v1/notifications", notifications),
         ("GET", "/api/v1/conversations", conversations),
+        ("GET", "/.well-known/nodeinfo", nodeinfo_links),
+        ("GET", "/nodeinfo/2.0", nodeinfo),
         ("GET", "/@{acct}", page),
         ("GET", "/@{acct}/{id}", page),
     )
@@ -105,9 +108,14 @@ def _authorized(
         raise RefusedError(429, "Throttled")
     if parameters is None:
         raise RefusedError(400, "Error reading the request's parameters")
+    server, path = network.variant(Server), request.url.path
+    if path in server.lacks:
+        raise RefusedError(404, "Not Found")
     if grant is not None and grant.state != "good":
         raise RefusedError(401, f"The access token {'was revoked' if grant.state == 'revoked' else 'expired'}")
-    return Call(network, request, parameters, grant, EntityRenderer(network))
+    if grant is None and server.no_token is not None and path.startswith("/api/") and path not in OPEN:
+        raise RefusedError(*server.no_token)
+    return Call(network, request, parameters, grant, EntityRenderer(network), server)
 
 
 # ── server and accounts ───────────────────────────────────────────────────────────────────────
@@ -116,18 +124,28 @@ def _authorized(
 def instance_v1(call: Call) -> Response:
     communities = call.network.communities("mastodon")
     statuses_count = sum(len(c.authored) for c in communities)
-    return json_response(instance.v1(call.network.base_url, sum(len(c.followers) for c in communities), statuses_count))
+    users = sum(len(c.followers) for c in communities)
+    return json_response(instance.v1(call.server, call.network.base_url, users, statuses_count))
 
 
 def instance_v2(call: Call) -> Response:
     users = sum(len(c.followers) for c in call.network.communities("mastodon"))
-    return json_response(instance.v2(call.network.base_url, users))
+    return json_response(instance.v2(call.server, call.network.base_url, users))
+
+
+def nodeinfo_links(call: Call) -> Response:
+    return json_response(instance.nodeinfo_links(call.network.base_url))
+
+
+def nodeinfo(call: Call) -> Response:
+    users = sum(len(c.followers) for c in call.network.communities("mastodon"))
+    return json_response(instance.nodeinfo(call.server, users))
 
 
 def application(call: Call) -> Response:
     """The application, with the token's scopes."""
     if call.grant is None:
-        raise RefusedError(401, "The access token is invalid")
+        raise RefusedError(*call.server.bad_token)
     scopes = sorted(call.grant.scopes)
     uri = "urn:ietf:wg:oauth:2.0:oob"
     return json_response({
@@ -165,7 +183,7 @@ def account_statuses(call: Call) -> Response:
         written = (entry.id for entry in c.wall.values() if entry.person == actor.number and not entry.deleted)
         ids = [] if call.params.flag("exclude_replies") else sorted(written)
     is_own = call.grant is not None and call.grant.community == c.key
-    entries = [c.wall[one] for one in _page(ids, call.params, limit)]
+    entries = [c.wall[one] for one in _page(ids, call.params, limit) if call.is_listed(c.wall[one].at)]
     visible = [call.entities.status(c, one) for one in entries if is_own or visibility(one) != "private"]
     return json_response(visible, headers=_links(call, [one.id for one in entries], limit))
 
@@ -209,6 +227,8 @@ def status(call: Call) -> Response:
 
 
 def statuses(call: Call) -> Response:
+    if not call.server.batch:
+        raise RefusedError(405, "Method Not Allowed")
     requested = list(dict.fromkeys(call.params.all("id")))
     if len(requested) > STATUSES_AT_ONCE:
         raise RefusedError(422, "Mastodon::ValidationError")
@@ -223,12 +243,14 @@ def statuses(call: Call) -> Response:
 
 def context(call: Call) -> Response:
     c, entry = call.status(call.path_id())
-    entities = call.entities
-    most = 4096 if call.grant is not None else 60
+    entities, server = call.entities, call.server
+    most = server.descendants if call.grant is not None else 60
+    ancestors = entities.ancestors(c, entry)
+    descendants = entities.descendants(c, entry, most)
     return json_response(
         {
-            "ancestors": [entities.status(c, one) for one in entities.ancestors(c, entry)],
-            "descendants": [entities.status(c, one) for one in entities.descendants(c, entry, most)],
+            "ancestors": [entities.status(c, one) for one in ancestors[-(server.ancestors or len(ancestors)) :]],
+            "descendants": [entities.status(c, one) for one in descendants if call.is_listed(one.at)],
         }
     )
 
@@ -237,6 +259,7 @@ def publish(call: Call) -> Response:
     """Create a post, reply or direct message. A repeated Idempotency-Key within an hour creates nothing."""
     c = call.community("write:statuses")
     world, key = call.network.world, call.request.headers.get("idempotency-key", "")
+    key = key if call.server.idempotency else ""
     name = f"{call.grant.name if call.grant else ''}:{key}"
     previous = world.keys.get(name) if key else None
     if previous is not None and world.now - instants.parse(previous["at"]) < HOUR:
@@ -312,6 +335,8 @@ def notifications(call: Call) -> Response:
     def matching(notices: Iterable[Notice]) -> Iterable[tuple[Notice, Json]]:
         for one in notices:
             if (high is not None and one.id >= high) or one.id <= max(since or 0, low or 0):
+                continue
+            if not call.is_listed(one.at):
                 continue
             if (kinds and one.type not in kinds) or one.type in without:
                 continue
