@@ -53,6 +53,7 @@ from app.platforms.contract import (
     Spec,
     Token,
     Transient,
+    Unsupported,
 )
 from app.platforms.mastodon import limits, lists, translate
 from app.platforms.mastodon.addresses import HINT, canonical, split
@@ -234,10 +235,17 @@ class Mastodon:
         return await self._post_status(c, {"status": draft.text, "visibility": "public", "media_ids[]": media}, key)
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        """The scopes of the application, where the server reports them (since 4.3): the token has no others."""
+        """The scopes of the application, where the server reports them (since 4.3): the token has no others.
+
+        Of a server that reports nothing of applications (GoToSocial, Takahe), only that it accepts the token.
+        """
         if Token.COMMUNITY not in c.tokens:
             return {}
-        application = wire.parse(APPLICATION, await self._get(c, "apps/verify_credentials"))
+        try:
+            application = wire.parse(APPLICATION, await self._get(c, "apps/verify_credentials"))
+        except Unsupported:
+            wire.parse(ACCOUNT, await self._get(c, "accounts/verify_credentials"))
+            return {Token.COMMUNITY: TokenState()}
         granted = SCOPES if application.scopes is None else application.scopes
         missing = tuple(scope for scope in SCOPES if scope not in granted and scope.partition(":")[0] not in granted)
         return {Token.COMMUNITY: TokenState(missing)}

@@ -210,13 +210,15 @@ def test_errors_of_mastodon_compatible_servers_are_classified(
     [
         ("Insufficient permissions: read:notifications.", ("read:notifications",)),
         ("Insufficient permissions: read:statuses | read.", ("read:statuses", "read")),
-        ("Forbidden: token has insufficient scope permission", ("read", "write")),
-        ("This action is outside the authorized scopes", ("read", "write")),
+        ("Forbidden: token has insufficient scope permission", ("read:notifications",)),
+        ("This action is outside the authorized scopes", ("read:notifications",)),
+        ("out_of_scope_for_token", ("read:notifications",)),
         ("This action is not allowed", ()),
     ],
 )
 def test_scopes_that_are_named(explanation: str, scopes: tuple[str, ...]) -> None:
-    said = with_responses().classify(json_response({"error": explanation}, 403))
+    request = httpx.Request("GET", "https://m.example/api/v1/notifications")
+    said = with_responses().classify(httpx.Response(403, json={"error": explanation}, request=request))
     assert isinstance(said, MissingPermission)
     assert said.scopes == scopes
 
