@@ -19,6 +19,7 @@ from app.platforms.contract import (
     MissingPermission,
     OutcomeUnknown,
     Rejected,
+    TokenMissing,
 )
 
 RETRY_DELAY: Final = timedelta(seconds=2)
@@ -84,6 +85,9 @@ def _failure_detail(failure: Failed, *, maybe_sent: bool) -> str:
     if isinstance(error, AuthExpired):
         advice = "." if maybe_sent else ", then send the answer anew."
         return f"The platform refuses the token. Reconnect the community{advice}"
+    if isinstance(error, TokenMissing):
+        advice = "." if maybe_sent else ", then send the answer anew."
+        return f"No token was given with which to answer here. Reconnect the community with one{advice}"
     if isinstance(error, MissingPermission):
         scopes = f" ({', '.join(error.scopes)})" if error.scopes else ""
         return f"The token may not answer here{scopes}. Reconnect the community with that permission."
