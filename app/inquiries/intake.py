@@ -5,7 +5,6 @@ deleted once any report says so (until the platform reports it restored), and ha
 once any report gave it. The platform's time of sending replaces ours.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.platforms.contract import RemoteMessage
+from app.platforms.markup import comparable
 
 CLOCK_SKEW: Final = timedelta(minutes=2)
 """How far a platform's clock may be behind ours when the platform's copy of a reply is searched for."""
@@ -32,7 +32,6 @@ UNRESOLVED: Final = (ReplyDelivery.OUTCOME_UNKNOWN.value, ReplyDelivery.NEEDS_RE
 SENDING_GRACE: Final = timedelta(minutes=2)
 """A reply that has been `sending` for longer may or may not have been sent: no attempt takes so long."""
 
-_MENTIONS: Final = re.compile(r"^(?:\s*(?:@\S+|\[(?:id|club|public)\d+\|[^\]]*\])[,:]?(?:\s+|$))+")
 _BEGINNING: Final = text("'-infinity'::timestamptz")
 
 
@@ -337,13 +336,8 @@ def _is_copy(candidate: Message, reply: Message) -> bool:
     return (
         candidate.thread_id == reply.thread_id
         and candidate.sent_at >= intended_at - CLOCK_SKEW
-        and _comparable_text(candidate.text) == _comparable_text(reply.text)
+        and comparable(candidate.text) == comparable(reply.text)
     )
-
-
-def _comparable_text(text: str) -> str:
-    """The text without leading mentions, which platforms add, and with white space normalised."""
-    return " ".join(_MENTIONS.sub("", text).split())
 
 
 async def merge(session: AsyncSession, reply: Message, copy: Message) -> None:

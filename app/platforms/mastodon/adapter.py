@@ -16,7 +16,8 @@ public, share batches; the posts of an account with a token are read with that t
 
 Responses report the rate limits; those to writes report the limit on this kind of write alone. Servers may allow
 more than 500 characters; a text is checked before any request, so the limit here is 500. GoToSocial and Takahe
-ignore idempotency keys, so a repeat there appears twice; a `Spec` cannot distinguish servers.
+ignore idempotency keys, so a repeated post appears twice there, and a reply is looked up before it is repeated
+(`drops_repeats`, by the server's software).
 
 Sources: docs.joinmastodon.org, the OpenAPI of abraham/mastodon-openapi, Mastodon's source, mastodon_mock 0.6.1.
 Unverified: that ids are ordered by time on every such server, as they are on Mastodon.
@@ -28,25 +29,29 @@ from typing import ClassVar, Final, Literal
 
 import httpx
 
-from app.platforms import guards, outgoing, wire
+from app.platforms import guards, markup, outgoing, wire
 from app.platforms.capabilities import OutgoingPost, Picture, PostRef, ReplyTo, TokenState, Usage
 from app.platforms.contract import (
     CALLS,
     COST,
     Address,
+    AuthExpired,
     CommunitySnapshot,
     Cost,
     Credentials,
     Gone,
     LimitScope,
+    Malformed,
     MessageKind,
     Metric,
+    MissingPermission,
     OutcomeUnknown,
     Page,
     PlatformError,
     PostMetrics,
     Publishing,
     RateLimit,
+    Rejected,
     RemoteMessage,
     RemotePost,
     SendReceipt,
@@ -55,7 +60,7 @@ from app.platforms.contract import (
     Transient,
     Unsupported,
 )
-from app.platforms.mastodon import limits, lists, translate
+from app.platforms.mastodon import limits, lists, servers, translate
 from app.platforms.mastodon.addresses import HINT, canonical, split
 from app.platforms.mastodon.errors import from_response
 from app.platforms.mastodon.lists import Unparsed
@@ -218,7 +223,7 @@ class Mastodon:
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply below the message, with its visibility, mentioning its author, who is notified by that.
 
-        Mastodon drops a repeat with the same `key` for an hour; GoToSocial and Takahe ignore it.
+        Mastodon drops a repeat with the same `key` for an hour; see `drops_repeats` about other servers.
         """
         target = wire.parse(STATUS, await self._get(c, f"statuses/{to.external_id}"))
         form = {
@@ -227,6 +232,36 @@ class Mastodon:
             "visibility": target.visibility,
         }
         return await self._post_status(c, form, key)
+
+    async def drops_repeats(self, c: Credentials) -> bool:
+        """By the software that the server reports; False where it reports none, or one that is not known to."""
+        try:
+            links = wire.parse(servers.LINKS, await self._get_open(c, servers.LINKS_PATH))
+            path = servers.document_path(links, c.base_url)
+            if path is None:
+                return False
+            return wire.parse(servers.NODE_INFO, await self._get_open(c, path)).software.drops_repeats
+        except (AuthExpired, Gone, Malformed, MissingPermission, Rejected, Unsupported):
+            return False
+
+    async def find_replies(self, c: Credentials, to: ReplyTo, text: str, since: datetime) -> tuple[SendReceipt, ...]:
+        """Among the statuses below the message, and the account's own latest ones: either list may be cut off."""
+        own_id = guards.community_id(c)
+        below = lists.parse_context(await self._get(c, f"statuses/{to.external_id}/context")).descendants
+        response = await self._get(c, f"accounts/{own_id}/statuses", {"limit": str(PAGE), "exclude_reblogs": "true"})
+        latest = lists.parse_list(response, lists.STATUSES, lists.STATUSES_LENIENT)
+        statuses = {one.id: one for one in (*below, *latest) if isinstance(one, Status)}
+        matches = [
+            one
+            for one in statuses.values()
+            if one.account.id == own_id
+            and one.in_reply_to_id == to.external_id
+            and one.created_at >= since
+            and markup.comparable(translate.text(one)) == markup.comparable(text)
+        ]
+        return tuple(
+            SendReceipt(one.id, one.created_at, one.url) for one in sorted(matches, key=lambda one: one.created_at)
+        )
 
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         """Publish a public status, whatever the account's default visibility is."""
@@ -314,6 +349,14 @@ class Mastodon:
 
     async def _get(self, c: Credentials, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
         return await wire.read(self._http, self._request(c, "GET", path, query), self.classify)
+
+    async def _get_open(self, c: Credentials, path: str) -> httpx.Response:
+        """Read something outside of the API, without the token."""
+        url = f"{c.base_url.rstrip('/')}{path}"
+        request = self._http.build_request(
+            "GET", url, headers={"accept": "application/json"}, extensions={COST: Cost("", None, {CALLS: 1})}
+        )
+        return await wire.read(self._http, request, self.classify)
 
     def _request(
         self,
