@@ -88,6 +88,8 @@ class ActRequest(ControlRequest):
     """The entry reacted to or deleted; default: the post."""
     text: str | None = None
     kind: Literal["question", "problem", "thanks", "other"] = "question"
+    claimed: str | None = None
+    """The date that the person's own server writes into a comment or mention, valid or not."""
     category: str = ""
     count: int = Field(default=1, ge=1)
     unique: int | None = None
@@ -323,6 +325,8 @@ class Control:
                 return self._engagement(c, ask, person)
         if ask.parent is not None:
             fields["parent"] = self._standing(c, ask.parent, "")
+        if ask.claimed is not None:
+            fields["claimed"] = ask.claimed
         return ask.act, fields
 
     def _engagement(self, c: Community, ask: ActRequest, person: int) -> tuple[str, Fields]:

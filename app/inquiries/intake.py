@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
+from app.inquiries import claimed_dates
 from app.inquiries.locking import lock_threads
 from app.inquiries.models import EarlyDeletion, InquiryEvent, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import ThreadOrigin, recount
@@ -42,7 +43,7 @@ async def store(
     if not seen:
         return
     await lock_threads(session, community.community_id)
-    seen = await _mark_own_messages(session, community, seen)
+    seen = await claimed_dates.bound(session, community, await _mark_own_messages(session, community, seen))
     restored = await _restored(session, community, {message.external_id for message, _ in seen if message.restored})
     deleted_early = await _deleted_early(session, community, {message.external_id for message, _ in seen})
     rows = _merged_rows(session, community, [message for message, _ in seen], deleted_early)

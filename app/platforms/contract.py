@@ -189,6 +189,8 @@ class RemoteMessage:
     in_reply_to: str | None = None
     edited_at: datetime | None = None
     deleted: bool = False
+    dated_by_author: bool = False
+    """`sent_at` is what the author's server claims, and the platform has no date of its own: the caller bounds it."""
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
 

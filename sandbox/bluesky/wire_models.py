@@ -112,7 +112,11 @@ class ViewRenderer:
         written = self._repos.written(c, entry.id)
         if written is not None:
             return written.value
-        record: Json = {"$type": ids.POST, "createdAt": instants.text(entry.at), "langs": [c.profile.language]}
+        record: Json = {
+            "$type": ids.POST,
+            "createdAt": entry.claimed or instants.text(entry.at),
+            "langs": [c.profile.language],
+        }
         text, above = entry.text, self.above(c, entry)
         if entry.person is not None and entry.kind == "mention" and above is None:
             name = f"@{ids.handle(c)}"
@@ -134,9 +138,8 @@ class ViewRenderer:
     def sort_at(self, c: Community, entry: Entry) -> int:
         """`sortAt`: the earlier of `indexedAt` and `createdAt`."""
         written = self._repos.written(c, entry.id)
-        if written is None:
-            return entry.at
-        return min(entry.at, milliseconds(str(written.value["createdAt"])) or entry.at)
+        claimed = entry.claimed if written is None else str(written.value["createdAt"])
+        return min(entry.at, (milliseconds(claimed) if claimed else None) or entry.at)
 
     def post(self, c: Community, entry: Entry) -> Json:
         embed = self._embed(c, entry)

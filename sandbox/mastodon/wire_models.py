@@ -17,6 +17,8 @@ _PEOPLE: Final = 109_400_000_000_000_000
 """Account ids of persons start here."""
 _MEDIA: Final = 115_000_000_000_000_000
 """Ids of pictures start here."""
+ELSEWHERE: Final = "elsewhere.example"
+"""The server of people whose server has dated what they wrote."""
 _TOKENS: Final = re.compile(r"(https?://[^\s<]+)|(?<!\w)@([A-Za-z0-9_]+)(@[\w.:-]+)?|(?<!\w)#(\w+)")
 
 
@@ -44,7 +46,7 @@ class EntityRenderer:
     def named(self, acct: str) -> Community | Person | None:
         """The account of this name, with or without this server's host."""
         name, _, host = acct.removeprefix("@").partition("@")
-        if host and host != self.host:
+        if host and host not in {self.host, ELSEWHERE}:
             return None
         community = self._network.world.communities.get(name.lower())
         if community is not None and community.profile.platform == "mastodon":
@@ -124,7 +126,7 @@ class EntityRenderer:
         above = self._above(c, entry)
         return {
             "id": str(entry.id),
-            "created_at": instants.text(entry.at),
+            "created_at": entry.claimed or instants.text(entry.at),
             "in_reply_to_id": None if above is None else str(above.id),
             "in_reply_to_account_id": None if above is None else self.account(self._author(c, above))["id"],
             "sensitive": False,
@@ -141,7 +143,7 @@ class EntityRenderer:
             "content": content,
             "reblog": None,
             "application": None if entry.person is not None else {"name": "Web", "website": None},
-            "account": self.account(author),
+            "account": {**self.account(author), **({"acct": f"{username}@{ELSEWHERE}"} if entry.claimed else {})},
             "media_attachments": [self.media(c, c.media[one]) for one in entry.media if one in c.media],
             "mentions": mentions,
             "tags": tags,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qs
 
-from app.platforms import wire
+from app.platforms import dates, wire
 from app.platforms.addresses import on_site
 from app.platforms.bluesky.paginators import PendingConversation
 from app.platforms.bluesky.records import NAME
@@ -209,7 +209,7 @@ def _remote_message(
         kind=kind,
         author=person(item.author, own_id),
         text=item.record.text,
-        sent_at=moment(item.record, item.indexed_at),
+        sent_at=dates.sent(wire.iso_date(item.record.created_at), item.indexed_at),
         url=url(item.uri),
         post_id=post_id,
         in_reply_to=None if reply is None else reply.parent.uri,

@@ -19,6 +19,7 @@ from app.platforms.contract import (
 )
 from app.platforms.mastodon.adapter import SCOPES, Mastodon
 from sandbox.server import Sandbox, build
+from tests.platforms.mastodon.test_adapter import credentials, status, with_handler
 from tests.sandbox.conftest import ManualClock, lift_rate_limits
 
 RELATIVES = ("gotosocial", "takahe")
@@ -142,3 +143,82 @@ async def test_a_token_that_may_only_read_names_the_missing_scope(played: Played
 async def test_mastodon_reports_missing_scopes_beforehand(played: Played) -> None:
     states = await played.adapter.inspect(played.credentials(await played.token("read")))
     assert set(states[Token.COMMUNITY].missing_scopes) == {scope for scope in SCOPES if scope.startswith("write")}
+
+
+# ── what other servers have written ───────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "claimed", ["11968-11-07T17:22:13.599Z", "", "yesterday", "2015-01-01T00:00:00Z", "2031-01-01T00:00:00Z"]
+)
+async def test_a_message_is_dated_by_its_notification_where_a_strangers_date_is_nonsense(
+    played: Played, claimed: str
+) -> None:
+    await played.act("mention", text="Before", person=900_001)
+    made = await played.act("mention", text="Lovely place", person=900_002, claimed=claimed or "-")
+    await played.act("mention", text="After", person=900_003)
+    messages = {one.text.partition(" ")[2]: one for one in await played.messages()}
+    assert set(messages) == {"Before", "Lovely place", "After"}
+    assert messages["Lovely place"].sent_at.isoformat()[:19] == made["at"][:19]
+
+
+async def test_a_date_shortly_before_the_notification_is_believed(played: Played) -> None:
+    """It takes a server's queue some minutes to record what another one sends."""
+    made = await played.act("mention", text="Lovely place", claimed="2026-11-23T06:55:00Z")
+    assert made["at"] == "2026-11-23T07:00:00.000Z"
+    (message,) = await played.messages()
+    assert message.sent_at.isoformat() == "2026-11-23T06:55:00+00:00"
+
+
+async def test_a_comment_that_another_server_has_dated_is_marked(played: Played) -> None:
+    post = (await played.adapter.posts(played.credentials(), None)).items[0]
+    await played.act("comment", text="Local")
+    await played.act("comment", text="Remote", claimed="2015-01-01T00:00:00Z")
+    await played.act("comment", text="Undated", claimed="never")
+    played.clock.at += 61
+    items = (await played.adapter.comments(played.credentials(), post.external_id, None, post.published_at)).items
+    assert {one.text.partition(" ")[2]: one.dated_by_author for one in items} == {
+        "Local": False,
+        "Remote": True,
+        "Undated": True,
+    }, "none is left out as too old"
+
+
+@pytest.mark.parametrize("act", ["comment", "mention"])
+async def test_however_deep_in_a_thread_it_is_the_same_thread(played: Played, act: str) -> None:
+    made = await played.act(act, text="0", person=900_001)
+    (first,) = await played.messages()
+    for number in range(1, 25):
+        made = await played.act(act, text=str(number), person=900_001 + number % 2, parent=made["id"])
+    messages = await played.messages()
+    assert {one.thread_id for one in messages if one.author == first.author} == {first.thread_id}
+    assert len({one.thread_id for one in messages}) == 2, "two customers, a thread each"
+
+
+@pytest.mark.parametrize("variant", ["takahe"])
+async def test_the_root_of_a_thread_costs_a_request_for_every_ten_ancestors(played: Played) -> None:
+    made = await played.act("mention", text="0")
+    for number in range(1, 25):
+        made = await played.act("mention", text=str(number), parent=made["id"])
+    before = (await played.adapter.conversations(played.credentials(), None)).cursor
+    played.clock.at += 61
+    played.requests.clear()
+    page = await played.adapter.conversations(played.credentials(), before)
+    contexts = [one for one in played.requests if one.endswith("/context")]
+    depths = range(25 - len(page.items), 25)
+    assert len(contexts) == sum(-(-depth // 10) for depth in depths)
+
+
+async def test_a_quote_is_read_like_a_mention() -> None:
+    """Mastodon 4.5 reports quotes by notifications of their own kind."""
+    quoting = status(20, "2", quote={"state": "accepted"})
+    notices = [{"id": "5", "type": "quote", "created_at": quoting["created_at"], "status": quoting}]
+    kinds: list[list[str]] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        kinds.append(request.url.params.get_list("types[]"))
+        return httpx.Response(200, json=notices)
+
+    (message,) = (await with_handler(server).conversations(credentials(token=True), None)).items
+    assert (message.external_id, message.kind) == ("20", MessageKind.MENTION)
+    assert kinds == [["mention", "quote"]]
