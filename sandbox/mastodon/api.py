@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Iterable
-from email.utils import formatdate
 from heapq import merge
 from itertools import islice
 from typing import Final
@@ -16,7 +15,6 @@ from starlette.routing import Route
 
 from sandbox import instants
 from sandbox.entities import Community, Notice
-from sandbox.faults import TRANSPORT
 from sandbox.grants import Grant
 from sandbox.instants import HOUR
 from sandbox.ledger import Fields
@@ -81,8 +79,6 @@ def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitab
             response = json_response({"error": refused.error}, refused.status)
         except BadParameterError as bad:
             response = json_response({"error": f"Validation failed: {bad} is invalid"}, 422)
-        if TRANSPORT not in request.scope.get("extensions", {}):  # served by a socket it has the real clock's
-            response.headers["date"] = formatdate(network.world.now / 1000, usegmt=True)
         response.headers["X-RateLimit-Limit"] = str(quota.limit)
         response.headers["X-RateLimit-Remaining"] = str(quota.remaining)
         response.headers["X-RateLimit-Reset"] = instants.text(int(quota.reset_at * 1000))

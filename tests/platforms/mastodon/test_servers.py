@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 import httpx
@@ -81,8 +82,11 @@ async def played(variant: str) -> AsyncIterator[Played]:
     async def note(request: httpx.Request) -> None:
         requests.append(f"{request.method} {request.url.path}")
 
+    async def date(response: httpx.Response) -> None:
+        response.headers["date"] = formatdate(clock(), usegmt=True)  # every real server sends it
+
     transport = httpx.ASGITransport(sandbox.app)
-    hooks: Any = {"request": [note]}
+    hooks: Any = {"request": [note], "response": [date]}
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:3300", event_hooks=hooks) as http:
         made = Played(sandbox, clock, http, requests)
         await made.act("post", text="We are open")
