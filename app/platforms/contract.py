@@ -129,6 +129,8 @@ class CommunitySnapshot:
     """Followers, subscribers or members; None where the platform hides it."""
     aliases: frozenset[str] = frozenset()
     """Other ids by which events name the community (the discussion group of a Telegram channel)."""
+    base_url: str | None = None
+    """The API's address, where it turned out to be another one than `Address.base_url`: used from then on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ def routes(network: Network) -> list[Route]:
         ("GET", "/api/v1/conversations", conversations),
         ("GET", "/.well-known/nodeinfo", nodeinfo_links),
         ("GET", "/nodeinfo/2.0", nodeinfo),
+        ("GET", "/.well-known/webfinger", webfinger),
         ("GET", "/@{acct}", page),
         ("GET", "/@{acct}/{id}", page),
     )
@@ -140,6 +141,13 @@ def nodeinfo_links(call: Call) -> Response:
 def nodeinfo(call: Call) -> Response:
     users = sum(len(c.followers) for c in call.network.communities("mastodon"))
     return json_response(instance.nodeinfo(call.server, users))
+
+
+def webfinger(call: Call) -> Response:
+    match = call.entities.named(call.params.get("resource").removeprefix("acct:"))
+    if match is None:
+        raise RefusedError(*MISSING)
+    return json_response(instance.webfinger(call.params.get("resource"), str(call.entities.account(match)["uri"])))
 
 
 def application(call: Call) -> Response:

@@ -96,3 +96,12 @@ def nodeinfo(server: Server, users: int) -> dict[str, object]:
         "openRegistrations": False,
         "metadata": {},
     }
+
+
+def webfinger(subject: str, account_url: str) -> dict[str, object]:
+    """Source: RFC 7033."""
+    return {
+        "subject": subject,
+        "aliases": [account_url],
+        "links": [{"rel": "self", "type": "application/activity+json", "href": account_url}],
+    }

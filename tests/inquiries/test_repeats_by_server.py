@@ -53,7 +53,8 @@ def sandbox(variant: str, clock: SetClock) -> Iterator[Sandbox]:
 async def resources(resources: Resources, sandbox: Sandbox) -> AsyncIterator[Resources]:
     """Resources of a worker whose calls reach the sandbox."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app)) as http:
-        yield dataclasses.replace(resources, http=http)
+        allowing = resources.settings.model_copy(update={"outbound_allow": [BASE.removeprefix("http://")]})
+        yield dataclasses.replace(resources, http=http, settings=allowing)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import parse_qs
 
 from app.platforms import dates, wire
-from app.platforms.addresses import on_site
+from app.platforms.addresses import ascii_host, on_site
 from app.platforms.bluesky.paginators import PendingConversation
 from app.platforms.bluesky.records import NAME
 from app.platforms.bluesky.wire_models import (
@@ -52,6 +52,8 @@ SERVER: Final = re.compile(rf"(?:{NAME})(?::\d{{1,5}})?")
 def address(text: str) -> Address | None:
     """An account, and its server if that is not Bluesky's; None for a text that is no address."""
     actor, server = _split(text.strip())
+    if not (actor + server).isascii():
+        actor, server = ascii_host(actor) or "", ascii_host(server) or ""
     if HANDLE.fullmatch(actor) is not None:
         actor = actor.lower()
     elif DID.fullmatch(actor) is None:

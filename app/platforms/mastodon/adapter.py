@@ -1,8 +1,8 @@
 """Mastodon, and the servers that speak its API (GoToSocial, Takahe, Pleroma, Pixelfed, Friendica, Sharkey).
 
-Public accounts are read without a token. With the account's own token (`read write`), mentions and direct statuses
-are read from the notifications, and replies and posts can be sent. A token does not expire (unless an administrator
-has configured it), and there is no refresh token.
+A handle's domain need not be its server's (`webfinger`). Public accounts are read without a token. With the account's
+own token (`read write`), mentions and direct statuses are read from the notifications, and replies and posts can be
+sent. A token does not expire (unless an administrator has configured it), and there is no refresh token.
 
 Since 4.3 a server filters private mentions by accounts that the account does not follow out of the notifications.
 Customers are such accounts, so these are requested too (`include_filtered`).
@@ -24,6 +24,7 @@ Unverified: that ids are ordered by time on every such server, as they are on Ma
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
@@ -57,7 +58,7 @@ from app.platforms.contract import (
     Transient,
     Unsupported,
 )
-from app.platforms.mastodon import calls, limits, lists, servers, translate
+from app.platforms.mastodon import calls, limits, lists, servers, translate, webfinger
 from app.platforms.mastodon.addresses import HINT, canonical, split
 from app.platforms.mastodon.errors import from_response
 from app.platforms.mastodon.lists import Unparsed
@@ -70,6 +71,7 @@ from app.platforms.mastodon.wire_models import (
     MEDIA,
     MENTIONS,
     STATUS,
+    Account,
     Counted,
     Mention,
     Other,
@@ -130,12 +132,18 @@ class Mastodon:
         return Address(canonical=spelling, base_url=base)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
+        """The account; looked up by its name at first, on the server that webfinger names where it is another one."""
+        server = None
         if c.external_id is not None:
-            response = await self._get(c, f"accounts/{c.external_id}")
+            account = wire.parse(ACCOUNT, await self._get(c, f"accounts/{c.external_id}"))
         else:
-            _, name, _ = split(c.address)
-            response = await self._get(c, "accounts/lookup", {"acct": name})
-        account = wire.parse(ACCOUNT, response)
+            try:
+                account = await self._find_by_name(c)
+            except (Gone, Malformed, MissingPermission, Rejected, Unsupported):
+                server = await webfinger.server(self._http, c, self.classify)
+                if server is None:
+                    raise
+                account = await self._find_by_name(replace(c, base_url=server))
         if account.suspended:
             raise Gone("the account is suspended")
         return CommunitySnapshot(
@@ -143,7 +151,12 @@ class Mastodon:
             title=account.display_name or account.username,
             url=account.url or c.address,
             size=account.size,
+            base_url=server,
         )
+
+    async def _find_by_name(self, c: Credentials) -> Account:
+        _, name, _ = split(c.address)
+        return wire.parse(ACCOUNT, await self._get(c, "accounts/lookup", {"acct": name}))
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         paginator = wire.load(IdPaginator, cursor) or IdPaginator()
@@ -405,7 +418,7 @@ class Mastodon:
         return await wire.read(self._http, calls.request(self._http, c, "GET", path, query), self.classify)
 
     async def _get_open(self, c: Credentials, path: str) -> httpx.Response:
-        return await wire.read(self._http, calls.open_request(self._http, c, path), self.classify)
+        return await wire.read(self._http, calls.open_request(self._http, c.base_url.rstrip("/") + path), self.classify)
 
 
 ADAPTER: Final = Mastodon

@@ -45,11 +45,11 @@ def request(
     )
 
 
-def open_request(http: httpx.AsyncClient, c: Credentials, path: str, query: Query | None = None) -> httpx.Request:
-    """A request for something outside of the API, without the token."""
+def open_request(http: httpx.AsyncClient, url: str, query: Query | None = None) -> httpx.Request:
+    """A request for something outside of the API, without a token."""
     return http.build_request(
         "GET",
-        f"{c.base_url.rstrip('/')}{path}",
+        url,
         params=query,
         headers={"accept": "application/json"},
         extensions={COST: Cost("", None, {CALLS: 1})},
