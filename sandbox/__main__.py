@@ -19,6 +19,7 @@ Every platform's API is at its own paths, the control API at /_sandbox/…:
   GET  /_sandbox/state         the virtual time and every community's size and counts
   POST /_sandbox/clock         {"advance": 3600} or {"speed": 60} or {"at": "2026-11-24T00:00:00Z"}
   POST /_sandbox/faults        {"platform": "vk", "path": "wall.get", "count": 1, "effect": {"type": "drop"}}
+  POST /_sandbox/variants      {"mastodon": "gotosocial"}: play another kind of server
   POST /_sandbox/communities/KEY   {"act": "comment", "text": "Are you open?"}: make a simulated person act now
   GET  /_sandbox/ledger        every event so far, as JSON Lines
 """
@@ -72,6 +73,13 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
         help="comma-separated platforms to simulate (default: all)",
     )
     parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="WIRE=NAME",
+        help="play another kind of server, such as mastodon=gotosocial, mastodon=takahe or bluesky=chat_down",
+    )
+    parser.add_argument(
         "--with-parent", action="store_true", help="exit when stdin is closed, as it is when the parent process ends"
     )
     parser.add_argument("--verbose", action="store_true", help="log at INFO; the default is WARNING")
@@ -91,6 +99,7 @@ def main(argv: list[str] | None = None) -> int:
             ledger=arguments.ledger,
             callback_url=arguments.callback_url,
             platforms=arguments.platforms,
+            variants=dict(one.partition("=")[::2] for one in arguments.variant),
         )
     except (ForeignLedgerError, ValueError, OSError) as problem:
         sys.stderr.write(f"sandbox: {problem}\n")

@@ -36,7 +36,7 @@ class Clock:
     def set(self, at: int) -> None:
         """Jump forward to `at`, in milliseconds since 1970. Raises `ValueError` if that is in the past."""
         if at < self.now():
-            raise ValueError("time does not go back: what was answered stays true")
+            raise ValueError("time cannot go back: earlier responses must stay true")
         self._anchor(at)
 
     def advance(self, milliseconds: int) -> None:
@@ -50,5 +50,5 @@ class Clock:
 
 def _checked(speed: float) -> float:
     if not 0 <= speed <= 1_000_000:
-        raise ValueError("speed is 0 (the world stands still) to 1000000 virtual seconds per second")
+        raise ValueError("speed must be 0 (stopped) to 1000000 virtual seconds per second")
     return speed

@@ -48,6 +48,8 @@ class TokenEnd(ControlRequest):
 
 LimitsRequest = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
 """Values by `<wire>_<name>`."""
+VariantsRequest = TypeAdapter(dict[str, str])
+"""Names of variants by wire format."""
 
 
 class CallbackRequest(ControlRequest):
@@ -86,6 +88,8 @@ class ActRequest(ControlRequest):
     """The entry reacted to or deleted; default: the post."""
     text: str | None = None
     kind: Literal["question", "problem", "thanks", "other"] = "question"
+    claimed: str | None = None
+    """The date that the person's own server writes into a comment or mention, valid or not."""
     category: str = ""
     count: int = Field(default=1, ge=1)
     unique: int | None = None
@@ -119,6 +123,7 @@ class Control:
             ("POST", "/tokens", self.make_token),
             ("POST", "/tokens/state", self.end_token),
             ("POST", "/limits", self.limits),
+            ("POST", "/variants", self.variants),
             ("POST", "/callbacks", self.add_callback),
             ("POST", "/callbacks/miss", self.miss_callbacks),
             ("POST", "/callbacks/resume", self.resume_callbacks),
@@ -228,7 +233,7 @@ class Control:
         if rule_id is None:
             self._faults.rules.clear()
         elif self._faults.rules.pop(rule_id, None) is None:
-            raise ControlError("there is no such fault, or no longer")
+            raise ControlError("there is no such fault (any more)")
         return Response(status_code=204)
 
     async def limits(self, request: Request) -> Response:
@@ -237,6 +242,10 @@ class Control:
             raise ControlError(f"there is no limit {min(unknown)}; there are {', '.join(limits)}")
         limits.update(ask)
         return json_response(limits)
+
+    async def variants(self, request: Request) -> Response:
+        self._network.choose(VariantsRequest.validate_json(await request.body()))
+        return json_response(self._network.variants)
 
     # ── tokens and callbacks ──────────────────────────────────────────────────────────────────
 
@@ -257,7 +266,7 @@ class Control:
         ask = CallbackRequest.model_validate_json(await request.body())
         c, hooks = self._named(ask.community), self._network.hooks
         if hooks.hook(c) is None:
-            raise ControlError(f"{c.profile.platform} does not call back")
+            raise ControlError(f"{c.profile.platform} sends no webhook events")
         secret = hooks.secret(c) if ask.secret is None else ask.secret
         made = hooks.configure(c, ask.url, secret, verify=ask.verify, origin="control")
         return json_response({"server_id": made.id, "confirmation": made.verify, "secret": secret}, 201)
@@ -316,6 +325,8 @@ class Control:
                 return self._engagement(c, ask, person)
         if ask.parent is not None:
             fields["parent"] = self._standing(c, ask.parent, "")
+        if ask.claimed is not None:
+            fields["claimed"] = ask.claimed
         return ask.act, fields
 
     def _engagement(self, c: Community, ask: ActRequest, person: int) -> tuple[str, Fields]:
@@ -337,5 +348,5 @@ class Control:
             return str(c.posts[-1])
         entry = self._network.world.entry(c, int(entry_id)) if entry_id is not None and entry_id.isdecimal() else None
         if entry is None or (kind == "post" and entry.kind != "post") or (kind == "comment" and entry.kind == "post"):
-            raise ControlError(f"nothing stands under the id {entry_id}")
+            raise ControlError(f"no entry has the id {entry_id}")
         return str(entry.id)

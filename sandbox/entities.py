@@ -53,6 +53,8 @@ class Entry:
     text: str
     person: int | None
     """The author; None for the community itself."""
+    claimed: str = ""
+    """The date that a customer's own server wrote into it, of Mastodon and Bluesky; empty: a right one."""
     peer: int | None = None
     """The customer whose conversation a direct message belongs to."""
     number: int = 0

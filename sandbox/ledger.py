@@ -12,6 +12,7 @@ Types, and their fields besides `n`, `at`, `origin`, `platform`, `community`:
     comment             id, post, parent?, person, text, kind      comment_deleted   id, post?
     comment_restored    id, post, parent?, person, text, detail {at}: a deleted one is restored, written at `at`
     mention             id, person, text, kind: a customer writes about the community, under no post
+                        (comment and mention: claimed?, the date that the customer's own server wrote into it)
     message             id, person, text, kind: a customer's direct message
     reply               id, via (comment, mention, message), post?, parent?, person?, text, media?, key?:
                         the community replies
@@ -58,6 +59,7 @@ class Fields(TypedDict, total=False):
     count: int
     unique: int
     media: list[str]
+    claimed: str
     name: str
     detail: dict[str, object]
 

@@ -60,6 +60,8 @@ class WireFormat:
     """The address a user enters to connect the community."""
     connection: Callable[[Network, Community], Mapping[str, object]] = lambda _, __: {}
     """More fields of a community in `GET /_sandbox/communities`, such as an application's id and secret."""
+    variants: Mapping[str, object] = field(default_factory=dict)
+    """By name: servers that differ, as data that the handlers read (`Network.variant`). The first is the default."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """Default rate limits by name; `/_sandbox/limits` overrides them as `<wire>_<name>`."""
     token_of: Callable[[Request, bytes], str] = usual_token
@@ -97,6 +99,8 @@ class Network:
     extra_states: tuple[object, ...] = ()
     limits: dict[str, int] = field(init=False)
     """Rate limits by `<wire>_<name>`; changed through the control API."""
+    variants: dict[str, str] = field(init=False)
+    """The name of each wire format's variant; changed through the control API."""
     base_url: str = "http://127.0.0.1"
     """The sandbox's own URL; `serve` adds the port."""
 
@@ -104,10 +108,26 @@ class Network:
         self.limits = {
             f"{wire.name}_{name}": value for wire in self.wire_formats for name, value in wire.limits.items()
         }
+        self.variants = {wire.name: next(iter(wire.variants)) for wire in self.wire_formats if wire.variants}
 
     def extra_state(self, kind: type[T]) -> T:
         """A wire format's own state, by its class."""
         return next(one for one in self.extra_states if isinstance(one, kind))
+
+    def variant(self, kind: type[T]) -> T:
+        """The variant in use, by its class."""
+        selected = (wire.variants[self.variants[wire.name]] for wire in self.wire_formats if wire.variants)
+        return next(one for one in selected if isinstance(one, kind))
+
+    def choose(self, variants: Mapping[str, str]) -> None:
+        """Use these variants, by wire format. Raises `ValueError` for an unknown name."""
+        possible = {wire.name: wire.variants for wire in self.wire_formats if wire.variants}
+        for wire, name in variants.items():
+            if wire not in possible:
+                raise ValueError(f"{wire} has no variants here")
+            if name not in possible[wire]:
+                raise ValueError(f"{wire} has no variant {name}; there are {', '.join(possible[wire])}")
+        self.variants.update(variants)
 
     def wire(self, path: str) -> WireFormat | None:
         """The wire format a path belongs to; None for an unknown prefix."""

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -64,15 +64,17 @@ def build(
     platforms: Collection[str] | None = None,
     wire_formats: Iterable[WireFormat] | None = None,
     alive: bool = True,
+    variants: Mapping[str, str] | None = None,
 ) -> Sandbox:
     """A sandbox with a new world, or, if `ledger` has records, with the world rebuilt from them.
 
     `real` returns real seconds since 1970. `tick` is the interval in real seconds at which due events run; with None
     they run only on requests. Webhook events are sent to `callback_url`, in which `{platform}`, `{community}` and
     `{external_id}` are replaced. `platforms` limits a new world to these platforms (default: all). `wire_formats`
-    replaces those of all folders. Without `alive` there is no history and no simulated activity.
+    replaces those of all folders. Without `alive` there is no history and no simulated activity. `variants` names the
+    variant of wire formats that have some.
     Raises `ForeignLedgerError` if the ledger was written with another seed or version, `ValueError` for an unknown
-    platform.
+    platform or variant.
     """
     spoken = discover_wire_formats() if wire_formats is None else compatible(wire_formats)
     selected_communities = _selected_communities(spoken, platforms)
@@ -80,7 +82,7 @@ def build(
     if ledger is not None and (head := _head(ledger)):
         world_detail = head[0].get("detail", {})
         if world_detail.get("seed") != seed:
-            raise ForeignLedgerError(f"{ledger} tells of a world with seed {world_detail.get('seed')}, not {seed}")
+            raise ForeignLedgerError(f"{ledger} is of a world with seed {world_detail.get('seed')}, not {seed}")
         born = instants.parse(str(world_detail["born"]))
         selected_communities = {record["community"] for record in head[1:]}
     book = Ledger(ledger)
@@ -92,6 +94,7 @@ def build(
         grants, hooks, extra_states = _relive(world, spoken, alive=alive)
         clock = Clock(real, epoch=max(round(real() * 1000), world.now), speed=speed)
         network = Network(world, clock, grants, real, Counter(real), hooks, spoken, extra_states)
+        network.choose(variants or {})
         network.tick()
         return Sandbox(_application(network, _lifespan(network, tick, callback_url)), network, hooks)
     except BaseException:
@@ -167,7 +170,7 @@ def _routes(wire: WireFormat, network: Network) -> list[Route]:
     platform_routes = wire.routes(network)
     for route in platform_routes:
         if not route.path.startswith(wire.prefixes):
-            raise WireFormatError(f"{wire.name} answers {route.path}, which begins with none of its prefixes")
+            raise WireFormatError(f"{wire.name} has the route {route.path}, which begins with none of its prefixes")
     return platform_routes
 
 

@@ -249,6 +249,7 @@ class World:
         entry = Entry(
             int(record["id"]), kind, self.now, record["text"], person,
             post=post, parent=parent, topic=record.get("kind", ""), media=tuple(record.get("media", ())),
+            claimed=record.get("claimed", ""),
         )  # fmt: skip
         c.wall[entry.id] = entry
         c.last_wall_id = entry.id

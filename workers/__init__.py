@@ -1,1 +1,1 @@
-"""The door through which time and jobs come in. It decides nothing."""
+"""The worker process: runs jobs and schedules. It contains no decisions."""

@@ -93,7 +93,7 @@ async def run(installation: Installation) -> None:
 
 
 def show(url: str, sample: Sample) -> None:
-    """Print the answers, then the documentation's URL and the API key, which stay in sight."""
+    """Print the responses, then the documentation's URL and the API key, last to stay visible."""
     for answer in sample.answers:
         console.print()
         console.print(f"[bold]{escape(answer.title)}[/]")

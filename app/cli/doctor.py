@@ -193,7 +193,7 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
         revisions = await _revisions(connection)
         yield _migrations(revisions)
         if not revisions or revisions - known_revisions():
-            return  # tables that are absent, or others than this code's, answer no questions
+            return  # the checks below need this code's tables
         if revisions == heads():
             yield await _zones(settings)
         async for finding in _work(connection):
@@ -245,7 +245,7 @@ async def _clock_skew(connection: asyncpg.Connection) -> Finding:
 
 
 async def _revisions(connection: asyncpg.Connection) -> frozenset[str]:
-    """Where the database's migrations stand; empty where none was run."""
+    """The database's migration revisions; empty where none was run."""
     if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
         return frozenset()
     return frozenset(row["version_num"] for row in await connection.fetch("SELECT version_num FROM alembic_version"))
@@ -277,7 +277,7 @@ async def _zones(settings: Settings) -> Finding:
 
 
 async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
-    """Whether workers live and jobs are run."""
+    """Whether workers are alive and jobs are run."""
     now = datetime.now(UTC)
     last_heartbeat = await connection.fetchval("SELECT max(at) FROM worker_heartbeat")
     restart = "start `instep worker`, under something that starts it again when it ends"

@@ -30,6 +30,7 @@ from app.platforms.contract import (
     PlatformError,
     Rejected,
     Throttled,
+    TokenMissing,
     Transient,
     Unreadable,
     Unsupported,
@@ -105,11 +106,21 @@ async def call(
             raise Transient(error.message) from None
         return Answered(await make(client))
     except AuthExpired as error:
+        if not client.stored_tokens.versions:
+            return Failed(_token_missing(client, error))
         if when_refused is not None:
             await when_refused()
         return await _after_refusal(run, community_id, client, error)
     except (PlatformError, RateLimitReached, Snooze) as error:
         return await _decided(run, community_id, client, error)
+
+
+def _token_missing(client: PlatformClient, error: AuthExpired) -> TokenMissing:
+    """The error of a community for which nobody has given a token: it needs one, not another one."""
+    spec = client.adapter.spec
+    kinds = ", ".join(sorted(spec.tokens if error.token is None else {error.token}))
+    detail = f"{spec.title} shows this to nobody without a token here, and none was given; needed: {kinds}."
+    return TokenMissing(detail, platform_code=error.platform_code)
 
 
 async def _after_refusal(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -19,6 +20,7 @@ from app.communities.tokens import replace_grant
 from app.communities.tokens import store as store_tokens
 from app.kit import jobs
 from app.kit.actors import Actor
+from app.kit.addresses import host_refusal
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid
@@ -80,6 +82,8 @@ async def connect(
             code="invalid-address",
             errors=[{"in": "body", "field": "address", "code": "invalid-address", "detail": str(error)}],
         ) from None
+    if parsed.base_url is not None:
+        _require_public(parsed.base_url, settings)
     base_url = settings.platform_urls.get(platform) or parsed.base_url or adapter_class.spec.base_url
     assert base_url is not None, f"{platform} gives neither a base URL nor one with its addresses"
     values = {
@@ -106,6 +110,22 @@ async def connect(
     await poll_now(session, added.id)
     audit.record(session, actor, "communities.connect", community_id=added.id)
     return added
+
+
+def _require_public(base_url: str, settings: Settings) -> None:
+    """Raise `Invalid` for an address on a host that shows, without a lookup, that it is never connected to."""
+    url = urlsplit(base_url)
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+    port = url.port or (80 if url.scheme == "http" else 443)
+    reason = host_refusal(host)
+    if reason is None or f"{host}:{port}" in {entry.lower() for entry in settings.outbound_allow}:
+        return
+    detail = f"{host} is not the address of a public server ({reason})."
+    raise Invalid(
+        detail,
+        code="invalid-address",
+        errors=[{"in": "body", "field": "address", "code": "invalid-address", "detail": detail}],
+    )
 
 
 async def reseal(session: AsyncSession, actor: Actor, keyring: Keyring) -> ResealResult:

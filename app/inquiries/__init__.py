@@ -1,1 +1,1 @@
-"""Customers' words and the agency's answers, from all platforms alike."""
+"""Customers' messages and the agency's replies, from all platforms."""

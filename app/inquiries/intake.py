@@ -5,7 +5,6 @@ deleted once any report says so (until the platform reports it restored), and ha
 once any report gave it. The platform's time of sending replaces ours.
 """
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
+from app.inquiries import claimed_dates
 from app.inquiries.locking import lock_threads
 from app.inquiries.models import EarlyDeletion, InquiryEvent, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import ThreadOrigin, recount
@@ -24,6 +24,7 @@ from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.platforms.contract import RemoteMessage
+from app.platforms.markup import comparable
 
 CLOCK_SKEW: Final = timedelta(minutes=2)
 """How far a platform's clock may be behind ours when the platform's copy of a reply is searched for."""
@@ -32,7 +33,6 @@ UNRESOLVED: Final = (ReplyDelivery.OUTCOME_UNKNOWN.value, ReplyDelivery.NEEDS_RE
 SENDING_GRACE: Final = timedelta(minutes=2)
 """A reply that has been `sending` for longer may or may not have been sent: no attempt takes so long."""
 
-_MENTIONS: Final = re.compile(r"^(?:\s*(?:@\S+|\[(?:id|club|public)\d+\|[^\]]*\])[,:]?(?:\s+|$))+")
 _BEGINNING: Final = text("'-infinity'::timestamptz")
 
 
@@ -43,7 +43,7 @@ async def store(
     if not seen:
         return
     await lock_threads(session, community.community_id)
-    seen = await _mark_own_messages(session, community, seen)
+    seen = await claimed_dates.bound(session, community, await _mark_own_messages(session, community, seen))
     restored = await _restored(session, community, {message.external_id for message, _ in seen if message.restored})
     deleted_early = await _deleted_early(session, community, {message.external_id for message, _ in seen})
     rows = _merged_rows(session, community, [message for message, _ in seen], deleted_early)
@@ -349,13 +349,8 @@ def _is_copy(candidate: Message, reply: Message) -> bool:
     return (
         candidate.thread_id == reply.thread_id
         and candidate.sent_at >= intended_at - CLOCK_SKEW
-        and _comparable_text(candidate.text) == _comparable_text(reply.text)
+        and comparable(candidate.text) == comparable(reply.text)
     )
-
-
-def _comparable_text(text: str) -> str:
-    """The text without leading mentions, which platforms add, and with white space normalised."""
-    return " ".join(_MENTIONS.sub("", text).split())
 
 
 async def merge(session: AsyncSession, reply: Message, copy: Message) -> None:

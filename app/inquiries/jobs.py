@@ -12,13 +12,16 @@ from app.inquiries import sending
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
 from app.kit.jobs import Run, Snooze, job
-from app.platforms.capabilities import Replies
+from app.platforms.capabilities import FindsReplies, Replies
 from app.platforms.contract import (
     AuthExpired,
+    Credentials,
     Gone,
     MissingPermission,
     OutcomeUnknown,
     Rejected,
+    SendReceipt,
+    TokenMissing,
 )
 
 RETRY_DELAY: Final = timedelta(seconds=2)
@@ -49,15 +52,19 @@ async def send(run: Run, message_id: UUID) -> None:
         run,
         intent.community_id,
         client,
-        lambda ready: adapter.reply(ready.credentials, intent.to, intent.text, str(message_id)),
+        lambda ready: _send_or_find(run, adapter, ready.credentials, intent),
         # Committed first, whatever happens next: nothing was sent.
         when_refused=lambda: _requeue(run, intent, "The token is being renewed."),
     )
     match result:
-        case Answered(sent):
+        case Answered(SendReceipt() as sent):
             async with run.step() as session:
                 await sending.delivered(session, message_id=message_id, sent=sent)
                 await run.finish(session)
+        case Answered():
+            assert intent.attempted_at is not None, "only a repeat is looked up"
+            await _requeue(run, intent, "It is not seen on the platform yet, and is looked for again.")
+            raise Snooze(intent.attempted_at + sending.RESEND_AFTER, "a sent reply may appear late")
         case Failed(OutcomeUnknown() as error):
             async with run.step() as session:
                 await sending.unknown(session, message_id=message_id, why=f"No clear answer came: {error.message}.")
@@ -66,6 +73,21 @@ async def send(run: Run, message_id: UUID) -> None:
             await _handle_failure(run, intent, result)
         case Postponed():
             await _retry_later(run, intent, result)
+
+
+async def _send_or_find(run: Run, adapter: Replies, c: Credentials, intent: Intent) -> SendReceipt | None:
+    """Send a reply, unless an earlier attempt has sent it and the server would not drop the repeat.
+
+    None where the reply is not there, and may still appear.
+    """
+    if intent.attempted_at is not None and isinstance(adapter, FindsReplies) and not await adapter.drops_repeats(c):
+        candidates = await adapter.find_replies(c, intent.to, intent.text, intent.lookup_since)
+        may_resend = intent.may_resend(run.now)
+        async with run.step() as session:
+            receipt = await sending.resolve(session, intent=intent, candidates=candidates, may_resend=may_resend)
+        if receipt is not None or not may_resend:
+            return receipt
+    return await adapter.reply(c, intent.to, intent.text, str(intent.message_id))
 
 
 @job(RECONCILE)
@@ -84,6 +106,9 @@ def _failure_detail(failure: Failed, *, maybe_sent: bool) -> str:
     if isinstance(error, AuthExpired):
         advice = "." if maybe_sent else ", then send the answer anew."
         return f"The platform refuses the token. Reconnect the community{advice}"
+    if isinstance(error, TokenMissing):
+        advice = "." if maybe_sent else ", then send the answer anew."
+        return f"No token was given with which to answer here. Reconnect the community with one{advice}"
     if isinstance(error, MissingPermission):
         scopes = f" ({', '.join(error.scopes)})" if error.scopes else ""
         return f"The token may not answer here{scopes}. Reconnect the community with that permission."

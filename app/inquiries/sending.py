@@ -5,8 +5,10 @@ attempt that provably sent nothing goes back to queued.
 
 Where a worker died between the platform's answer and our commit, the message is still `sending`, and
 may have been sent. To a platform that drops repeats it is sent again with the same key, as long as the
-platform keeps keys. To any other it is not: the outcome is unknown, and polling searches the thread
-for the reply. Where it is not found, a person has to check.
+platform keeps keys. Where that depends on the server (`FindsReplies`), and this one may not drop it, the
+reply is first looked up there, and sent again only where it is still absent `RESEND_AFTER` the attempt.
+To any other platform it is not sent again: the outcome is unknown, and polling searches the thread for
+the reply. Where it is not found, a person has to check.
 
 A failed repeat (platform unavailable, rate limit, refused token) says nothing about the attempt before
 it. So only the platform's confirmation, a poll that finds the reply, or a person settles it: a message
@@ -39,6 +41,9 @@ from app.platforms.contract import MessageKind, RemotePerson, SendReceipt
 RECONCILE_TIMEOUT: Final = timedelta(hours=1)
 """How long polling may take to find a reply whose outcome is unknown."""
 
+RESEND_AFTER: Final = timedelta(minutes=5)
+"""How long after an attempt a reply may still appear on a server that shows it late: later it was not accepted."""
+
 _WORKER_DIED: Final = "A worker ended while it was sending this answer."
 _TOO_OLD: Final = "It could not be sent within a day. Send it anew if it still holds."
 
@@ -55,6 +60,18 @@ class Intent:
     """None: nothing was sent before. Else the outcome of an earlier attempt is unknown, and until this
     instant the platform drops a repeat of it.
     """
+    attempted_at: datetime | None = None
+    """When that attempt began; None: nothing was sent before."""
+
+    @property
+    def lookup_since(self) -> datetime:
+        """The earliest time that the platform may have given to what that attempt sent."""
+        assert self.attempted_at is not None, "only called for a repeat"
+        return self.attempted_at - intake.CLOCK_SKEW
+
+    def may_resend(self, at: datetime) -> bool:
+        """Whether a reply that is still absent was not accepted."""
+        return self.attempted_at is None or at >= self.attempted_at + RESEND_AFTER
 
 
 async def record_intent(session: AsyncSession, *, message_id: UUID) -> Intent | None:
@@ -90,7 +107,33 @@ async def record_intent(session: AsyncSession, *, message_id: UUID) -> Intent | 
         author=RemotePerson(answered.author_id or "", answered.author_name),
         post_id=inquiry.post_id,
     )
-    return Intent(message.id, message.community_id, to, message.text, repeat_safe_until)
+    attempted_at = None if repeat_safe_until is None else message.intended_at
+    return Intent(message.id, message.community_id, to, message.text, repeat_safe_until, attempted_at)
+
+
+async def resolve(
+    session: AsyncSession, *, intent: Intent, candidates: Sequence[SendReceipt], may_resend: bool
+) -> SendReceipt | None:
+    """The one of these replies on the platform that an earlier attempt sent; None where it sent none.
+
+    Those that the platform has confirmed for other messages are not counted. Where none is left and it
+    `may_resend`, the intent is renewed: another attempt begins now.
+    """
+    message, _ = await _locked(session, intent.message_id)
+    confirmed = await session.scalars(
+        select(Message.external_id).where(
+            in_workspace(Message, workspace_of(session)),
+            Message.community_id == message.community_id,
+            Message.external_id.in_([one.external_id for one in candidates]),
+            Message.delivery.is_not(None),
+            Message.id != message.id,
+        )
+    )
+    others = set(confirmed)
+    receipt = next((one for one in candidates if one.external_id not in others), None)
+    if receipt is None and may_resend:
+        message.intended_at = now(session)
+    return receipt
 
 
 async def _repeat_safe_until(session: AsyncSession, message: Message) -> datetime | None:
@@ -170,7 +213,7 @@ async def requeue(session: AsyncSession, *, intent: Intent, why: str) -> None:
     if intent.repeat_safe_until is None:
         message.delivery, message.delivery_detail, message.intended_at = ReplyDelivery.QUEUED.value, why, None
     elif not await _found_by_polling(session, message, inquiry):
-        message.delivery_detail = f"{_WORKER_DIED} The platform is asked again, and drops what it has already. {why}"
+        message.delivery_detail = f"{_WORKER_DIED} It is not sent twice: the attempt is repeated safely. {why}"
 
 
 async def failed(session: AsyncSession, *, intent: Intent, why: str) -> None:

@@ -4,6 +4,7 @@ A library's idea of "global" changes between its versions, so the refused networ
 Source: the IANA special-purpose address registries for IPv4 and IPv6.
 """
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -42,6 +43,8 @@ _V6 = tuple(
         ("3fff::/20", "documentation"),
     )
 )
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
+"""The last label of a host that is an IPv4 address in some notation (url.spec.whatwg.org, "ends in a number")."""
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _6TO4 = IPv6Network("2002::/16")
@@ -53,6 +56,19 @@ def literal(host: str) -> Address | None:
         return ip_address(host)
     except ValueError:
         return None
+
+
+def host_refusal(host: str) -> str | None:
+    """Why a URL's host may not be connected to, as far as it shows without resolving it; None where it may.
+
+    A host that ends in a number is an IPv4 address for browsers and resolvers, whose notations differ (`127.1`,
+    `0x7f.1`, `2130706433`, `127.000.000.001`): only four decimal numbers without leading zeros are accepted.
+    """
+    name = host.removeprefix("[").removesuffix("]")
+    if (address := literal(name)) is not None:
+        return refusal(address)
+    last_label = name.removesuffix(".").rpartition(".")[2]
+    return "a number, but no IPv4 address" if _NUMBER.fullmatch(last_label) is not None else None
 
 
 def refusal(address: Address | str) -> str | None:

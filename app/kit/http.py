@@ -38,7 +38,7 @@ import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from app.kit.addresses import literal, refusal
+from app.kit.addresses import host_refusal, refusal
 
 Client = httpx.AsyncClient
 Request = httpx.Request
@@ -287,10 +287,8 @@ class _CheckedResolver(AbstractResolver):
 def _check_literal(url: URL, allowed: frozenset[str]) -> None:
     """Check a host that is an IP address: aiohttp calls no resolver for one."""
     host = url.raw_host or ""
-    if (address := literal(host)) is None:
-        return
     bracketed = f"[{host}]" if ":" in host else host
-    reason = refusal(address)
+    reason = host_refusal(host)
     if reason is not None and f"{bracketed}:{url.port}".lower() not in allowed:
         raise AddressRefused(f"{host} is not a public address ({reason})")
 

@@ -1,6 +1,6 @@
 """Durable jobs: rows in PostgreSQL; arq only notifies the workers that one is due (the *doorbell*).
 
-A change and the job that follows from it are rows of one transaction. After the commit the job's id is
+A change and its follow-up job are rows of one transaction. After the commit the job's id is
 sent to arq (a *ring*), best effort; the sweeper finds the jobs that are due and rings again. Redis may lose
 its data at any moment: a job is then late, never lost. Attempts, schedule, backoff and dead letters are in
 PostgreSQL.

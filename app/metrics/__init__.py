@@ -1,1 +1,1 @@
-"""What was counted, when: snapshots kept for ever, and their daily rollups."""
+"""Counters of posts and communities: snapshots, kept for ever, and their daily rollups."""

@@ -21,7 +21,7 @@ STATUS_PRIORITY: Final = (
     MetricStatus.PENDING,
     MetricStatus.UNSUPPORTED,
 )
-"""Which status a community gets where its posts differ: first what a person can fix."""
+"""The status of a community whose posts differ, highest priority first: what a person can fix."""
 LATEST_POSTS: Final = 200
 """How many posts, those polled last, are searched for the time a counter was last read."""
 

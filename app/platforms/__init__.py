@@ -13,6 +13,7 @@ NOT_ADAPTERS: Final = frozenset(
         "addresses",
         "capabilities",
         "contract",
+        "dates",
         "errors",
         "guards",
         "markup",

@@ -143,10 +143,24 @@ class Replies(Protocol):
     """Messages can be answered through the API."""
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Reply to a customer. With the same `key` the reply may be sent again for `Spec.replies_dedup_window`.
+        """Reply to a customer. With the same `key` the reply may be sent again for `Spec.replies_dedup_window`, except
+        where `FindsReplies` says otherwise of the server.
 
         Raises `OutcomeUnknown` when the request may have been accepted.
         """
+        ...
+
+
+@runtime_checkable
+class FindsReplies(Protocol):
+    """Whether a repeated reply is dropped depends on the community's server, where a sent reply can be looked up."""
+
+    async def drops_repeats(self, c: Credentials) -> bool:
+        """Whether this server surely drops a reply that is repeated with the same key."""
+        ...
+
+    async def find_replies(self, c: Credentials, to: ReplyTo, text: str, since: datetime) -> tuple[SendReceipt, ...]:
+        """The community's own replies with this text to this message, sent after `since`, oldest first."""
         ...
 
 

@@ -26,6 +26,7 @@ from app.platforms.errors import (
     PlatformError,
     Rejected,
     Throttled,
+    TokenMissing,
     Transient,
     Unreadable,
     Unsupported,
@@ -64,6 +65,7 @@ __all__ = [
     "TextUnit",
     "Throttled",
     "Token",
+    "TokenMissing",
     "Transient",
     "Unreadable",
     "Unsupported",
@@ -127,6 +129,8 @@ class CommunitySnapshot:
     """Followers, subscribers or members; None where the platform hides it."""
     aliases: frozenset[str] = frozenset()
     """Other ids by which events name the community (the discussion group of a Telegram channel)."""
+    base_url: str | None = None
+    """The API's address, where it turned out to be another one than `Address.base_url`: used from then on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,8 @@ class RemoteMessage:
     deleted: bool = False
     written_by_id: str | None = None
     """Of a community's own message: the platform's account of the person who wrote it in the community's name."""
+    dated_by_author: bool = False
+    """`sent_at` is what the author's server claims, and the platform has no date of its own: the caller bounds it."""
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
 

@@ -4,6 +4,7 @@
     ├── Throttled           too many calls: when to try again, and what the limit is counted for
     ├── AuthExpired         the token is no longer valid: a person must reconnect
     ├── MissingPermission   the token is valid but may not do this: names the scopes
+    │   └── TokenMissing    no token was given, and the platform, or this server, wants one
     ├── Rejected            the platform refused the content; a person can correct it
     ├── Gone                what was requested does not exist (any more)
     ├── Unsupported         the server does not have this function at all
@@ -96,6 +97,12 @@ class MissingPermission(PlatformError):
     def __init__(self, message: str, *, scopes: tuple[str, ...] = (), platform_code: str | None = None) -> None:
         super().__init__(message, platform_code=platform_code)
         self.scopes = scopes
+
+
+class TokenMissing(MissingPermission):
+    """The platform, or this server of it, wants a token, and none was given. Raised for adapters' `AuthExpired`."""
+
+    code = "token-missing"
 
 
 class Rejected(PlatformError):

@@ -1,8 +1,11 @@
-"""HTML as plain text."""
+"""HTML as plain text, and texts without what platforms add to them."""
 
 import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from typing import Final
+
+_MENTIONS: Final = re.compile(r"^(?:\s*(?:@\S+|\[(?:id|club|public)\d+\|[^\]]*\])[,:]?(?:\s+|$))+")
 
 
 class _Text(HTMLParser):
@@ -42,3 +45,8 @@ def plain_text(html: str) -> str:
     reader.close()
     lines = "".join(reader.parts).split("\n")
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip(" ") for line in lines)).strip()
+
+
+def comparable(text: str) -> str:
+    """A text without leading mentions, which platforms add to replies, and with white space normalised."""
+    return " ".join(_MENTIONS.sub("", text).split())

@@ -24,6 +24,7 @@ CAPABILITIES: Final = {
     "stream": capabilities.Streams,
     "publish": capabilities.Publishes,
     "reply": capabilities.Replies,
+    "find_replies": capabilities.FindsReplies,
     "refresh": capabilities.Refreshes,
     "inspect": capabilities.Inspects,
     "usage": capabilities.ReportsUsage,
@@ -83,6 +84,9 @@ class Capabilities(BaseModel):
     stream: bool = Field(description="Read events as one stream.")
     publish: bool = Field(description="Publish posts; see `publishing`.")
     reply: bool = Field(description="Reply to customers; see `replying`.")
+    find_replies: bool = Field(
+        description="Look up a reply that may have been sent, on servers that would not drop its repeat."
+    )
     refresh: bool = Field(description="Renew tokens without a person; see `tokens`.")
     inspect: bool = Field(description="Read a token's permissions and expiry.")
     usage: bool = Field(description="Read from responses how much of a rate limit is used.")

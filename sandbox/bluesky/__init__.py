@@ -1,4 +1,4 @@
-"""Bluesky's XRPC, as far as a back office reads and writes it: one server for all its hosts.
+"""The part of Bluesky's XRPC that a back office uses: one server in place of all hosts.
 
 Two accounts. Unlike Bluesky it keeps posts alone, and refers to nothing outside; nobody reposts for an
 account, and quotations are counted, not written.
@@ -10,6 +10,7 @@ from sandbox.bluesky import ids, tokens
 from sandbox.bluesky.api import routes
 from sandbox.bluesky.call import fault, token_of
 from sandbox.bluesky.repos import Repos
+from sandbox.bluesky.servers import CONDITIONS
 from sandbox.entities import Activity, Profile
 from sandbox.network import WireFormat
 
@@ -28,6 +29,7 @@ WIRE_FORMAT: Final = WireFormat(
     tokens={"community": (tokens.CHAT,), "refresh": (tokens.CHAT,), "password": (tokens.CHAT,)},
     token=tokens.token,
     prefixes=("/xrpc/",),
+    variants=CONDITIONS,
     routes=routes,
     address=lambda _, c: f"https://bsky.app/profile/{ids.handle(c)}",
     limits={"calls": 3000, "seconds": 300, "writes": 5000, "uploads": 1000, "sessions": 30},

@@ -1,4 +1,4 @@
-"""XRPC: every method at its path, and what all calls have in common."""
+"""XRPC: the routes of all methods, and what their calls have in common."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_JSON: Final = 150 << 10
 
 
 def routes(network: Network) -> list[Route]:
-    """Everything the platform answers, at its own paths."""
+    """The platform's routes."""
     session_store = sessions.Sessions()
     queries: dict[str, Handler] = {
         "app.bsky.actor.getProfile": reads.profile,

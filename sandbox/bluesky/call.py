@@ -1,4 +1,4 @@
-"""One XRPC call, understood as far as all calls are alike, and how one is refused."""
+"""One XRPC call: parameters, token and limits, and the errors that refuse it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATUSES: Final = {
     "PayloadTooLarge": 413, "RateLimitExceeded": 429, "InternalServerError": 500, "MethodNotImplemented": 501,
     "UpstreamFailure": 502, "NotEnoughResources": 503,
 }  # fmt: skip
-"""Of errors whose status is not 400."""
+"""The HTTP status of errors, where it is not 400."""
 MESSAGES: Final = {
     "ExpiredToken": "Token has expired", "InvalidToken": "Token could not be verified",
     "AuthMissing": "Authentication Required", "AuthenticationRequired": "Authentication Required",
@@ -37,14 +37,14 @@ MESSAGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How a caller stands within a limit of so many seconds."""
+    """A caller's state within a rate limit."""
 
     quota: Quota
     seconds: int
 
 
 class XrpcError(Exception):
-    """An answer that is an error; `limit` is the one that was met."""
+    """An error response; `limit` is the rate limit that was exceeded."""
 
     def __init__(self, name: str, message: str | None = None, limit: Limit | None = None) -> None:
         self.name = name
@@ -57,7 +57,7 @@ class XrpcError(Exception):
 
 
 def fault(code: int | str) -> Response:
-    """An error by its name; its words are the usual ones."""
+    """The error of this name, with its usual message."""
     if not str(code).isascii() or not str(code).isalpha():
         raise ValueError(f"{code} is no name of an error")
     return XrpcError(str(code)).response()
@@ -80,20 +80,20 @@ class Call:
     grant: Grant | None
     views: ViewRenderer
     limit: Limit
-    """The one that is nearest to its end."""
+    """The rate limit with the fewest calls left."""
 
     @property
     def repos(self) -> Repos:
         return self.network.extra_state(Repos)
 
     def own(self) -> Community:
-        """The community whose access token it is."""
+        """The community of the access token."""
         if self.grant is None:
             raise XrpcError("AuthMissing")
         return self.network.world.communities[self.grant.community]
 
     def text(self, name: str) -> str:
-        """A parameter of the query that is needed."""
+        """A required query parameter."""
         values = self.query.get(name)
         if not values or not values[-1]:
             raise XrpcError("InvalidRequest", f'Error: Params must have the property "{name}"')
@@ -123,14 +123,14 @@ class Call:
         return int(value)
 
     def field(self, name: str) -> str:
-        """A text of the body that is needed."""
+        """A required string of the body."""
         value = self.fields.get(name)
         if not isinstance(value, str) or not value:
             raise XrpcError("InvalidRequest", f'Error: Input must have the property "{name}"')
         return value
 
     def post(self, uri: str) -> tuple[Community, Entry] | None:
-        """The post of a URI, if it stands."""
+        """The existing post of a URI."""
         parts = ids.parse_uri(uri)
         if parts is None:
             raise XrpcError("InvalidRequest", "Error: uri must be a valid at-uri")
@@ -145,7 +145,7 @@ class Call:
         return None
 
     def charge(self, name: str, subject: str, seconds: int, cost: int = 1) -> None:
-        """Count against a limit of an account."""
+        """Count the call against an account's limit."""
         allowed = self.network.limits[f"bluesky_{name}"]
         usage = Limit(self.network.counter.window(f"bluesky/{name}/{subject}", allowed, seconds, cost=cost), seconds)
         if usage.quota.refused:
@@ -158,9 +158,9 @@ Handler: TypeAlias = Callable[[Call], Json]
 
 
 def headers(network: Network, request: Request, limit: Limit) -> dict[str, str]:
-    """What a PDS tells of its limits, by the clock of its `Date`.
+    """A PDS's rate-limit headers, by the clock of its `Date`.
 
-    In production that is the server's; where nothing stands between us and the caller it is the world's.
+    Served by a socket, that is the real clock; called in process, the world's.
     """
     served = TRANSPORT in request.scope.get("extensions", {})
     now = network.real() if served else network.world.now / 1000

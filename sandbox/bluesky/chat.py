@@ -1,4 +1,4 @@
-"""chat.bsky.convo.*: direct messages, reached through the account's server by a header."""
+"""chat.bsky.convo.*: direct messages, proxied by the account's server (a header)."""
 
 from itertools import islice
 
@@ -6,6 +6,7 @@ import regex
 
 from sandbox.bluesky import ids, tokens
 from sandbox.bluesky.call import Call, XrpcError
+from sandbox.bluesky.servers import Conditions
 from sandbox.bluesky.wire_models import Json
 from sandbox.entities import Community, Dialog
 
@@ -15,7 +16,7 @@ BYTES = 10_000
 
 
 def convos(call: Call) -> Json:
-    """Newest first, below the rev that is the cursor."""
+    """Conversations, newest first; the cursor is the rev below which the page begins."""
     c, limit, below = _allowed(call), call.number("limit", 50, 1, 100), call.optional("cursor")
     dialogs = (dialog for dialog in reversed(c.dialogs.values()) if dialog.messages)
     older = (one for one in dialogs if below is None or _rev(one) < below)
@@ -25,7 +26,7 @@ def convos(call: Call) -> Json:
 
 
 def messages(call: Call) -> Json:
-    """Of one conversation, newest first, below the message that is the cursor."""
+    """One conversation's messages, newest first; the cursor is the message below which the page begins."""
     c = _allowed(call)
     dialog = _dialog(call, c, call.text("convoId"))
     limit, below = call.number("limit", 50, 1, 100), call.optional("cursor")
@@ -36,7 +37,7 @@ def messages(call: Call) -> Json:
 
 
 def send(call: Call) -> Json:
-    """Every call sends: the chat knows no keys."""
+    """Send a message. There are no idempotency keys: a repeat sends again."""
     c = _allowed(call)
     dialog = _dialog(call, c, call.field("convoId"))
     message = call.fields.get("message")
@@ -57,6 +58,8 @@ def _allowed(call: Call) -> Community:
         raise XrpcError("InvalidToken", "Bad token method")
     if call.request.headers.get("atproto-proxy") != SERVICE:
         raise XrpcError("InvalidRequest", f"No service configured for {call.method}")
+    if not call.network.variant(Conditions).chat:
+        raise XrpcError("UpstreamFailure")
     return c
 
 

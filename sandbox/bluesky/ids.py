@@ -1,4 +1,4 @@
-"""Names in the AT protocol, made out of the world's numbers and back again."""
+"""Identifiers of the AT protocol, converted from the world's numbers and back."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ RECORD_KEY: Final = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._:~-]{1,512}")
 
 
 def tid(number: int) -> str:
-    """A number of 64 bits, whose texts are ordered as the numbers are."""
+    """A 64-bit number as a TID, which sorts as text as the number does."""
     return "".join(_SORTABLE[(number >> shift) & 31] for shift in range(60, -1, -5))
 
 
@@ -33,13 +33,13 @@ def parse_tid(text: str) -> int | None:
 
 
 def rkey(entry_id: int) -> str:
-    """A snowflake, milliseconds and a counter, as a TID: microseconds and a clock's number."""
+    """A snowflake (milliseconds and a counter) as a TID (microseconds and a clock id)."""
     at, count = entry_id >> 16, entry_id & 0xFFFF
     return tid((at * 1000 + (count >> 10)) << 10 | count & 0x3FF)
 
 
 def entry_id(rkey: str) -> int | None:
-    """The snowflake of a TID; None for one that was not made of any."""
+    """The snowflake of a TID; None for one that was not made from any."""
     number = parse_tid(rkey)
     if number is None:
         return None
@@ -48,7 +48,7 @@ def entry_id(rkey: str) -> int | None:
 
 
 def did(number: int) -> str:
-    """Of a person, or of a community by its profile's number, which are far apart."""
+    """The DID of a person, or of a community by its profile's number; the two ranges do not overlap."""
     raw = number.to_bytes(8, "big")
     return "did:plc:" + base64.b32encode(hashlib.sha256(raw).digest()[:7] + raw).decode().lower()
 
@@ -78,6 +78,6 @@ def uri(owner: str, collection: str, rkey: str) -> str:
 
 
 def parse_uri(text: str) -> tuple[str, str, str] | None:
-    """Owner, collection and key of a URI; None for what is none."""
+    """Owner, collection and key of an at-URI; None for anything else."""
     match = _URI.fullmatch(text)
     return None if match is None else (match[1], match[2], match[3])

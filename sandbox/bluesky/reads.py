@@ -1,4 +1,4 @@
-"""app.bsky.*: what the public view of the network shows."""
+"""app.bsky.*: what the AppView returns."""
 
 from collections.abc import Iterator
 from heapq import merge
@@ -6,27 +6,35 @@ from itertools import islice
 
 from sandbox import instants
 from sandbox.bluesky.call import Call, XrpcError
+from sandbox.bluesky.servers import Conditions
 from sandbox.bluesky.wire_models import Json, milliseconds
 from sandbox.entities import Community, Entry, Notice
 from sandbox.people import Person
 
 AT_ONCE = 25
-"""Posts or profiles of one call."""
+"""Most posts or profiles of one call."""
 
 
 def profile(call: Call) -> Json:
-    return call.views.detailed(_actor(call, call.text("actor")))
+    actor = _actor(call, call.text("actor"))
+    if _is_suspended(call, actor):
+        raise XrpcError("AccountTakedown", "Account has been suspended")
+    return call.views.detailed(actor)
 
 
 def profiles(call: Call) -> Json:
     actors = (call.views.actor(one) for one in call.several("actors", AT_ONCE))
-    return {"profiles": [call.views.detailed(one) for one in actors if one is not None]}
+    return {
+        "profiles": [call.views.detailed(one) for one in actors if one is not None and not _is_suspended(call, one)]
+    }
 
 
 def author_feed(call: Call) -> Json:
-    """Newest first, below the moment that is the cursor; what shares that moment with it is passed over, as there."""
+    """An account's posts, newest first, before the cursor's instant; posts of that instant are skipped, as there."""
     actor, limit = _actor(call, call.text("actor")), call.number("limit", 50, 1, 100)
     below = _cursor_time(call)
+    if _is_suspended(call, actor):
+        raise XrpcError("InvalidRequest", "Profile not found")
     if not isinstance(actor, Community):
         return {"feed": []}
     entries = [actor.wall[one] for one in _filtered(actor, call.optional("filter") or "posts_with_replies")]
@@ -37,7 +45,10 @@ def author_feed(call: Call) -> Json:
 
 
 def posts(call: Call) -> Json:
-    matches = (call.post(uri) for uri in dict.fromkeys(call.several("uris", AT_ONCE)))
+    """Up to 25 posts. One of a suspended account fails the whole call (bluesky-social/atproto#4341)."""
+    matches = [call.post(uri) for uri in dict.fromkeys(call.several("uris", AT_ONCE))]
+    if any(one is not None and _is_suspended(call, one[0]) for one in matches):
+        raise XrpcError("InternalServerError")
     return {"posts": [call.views.post(*one) for one in matches if one is not None]}
 
 
@@ -45,13 +56,13 @@ def post_thread(call: Call) -> Json:
     depth, height = call.number("depth", 6, 0, 1000), call.number("parentHeight", 80, 0, 1000)
     uri = call.text("uri")
     match = call.post(uri)
-    if match is None:
+    if match is None or _is_suspended(call, match[0]):
         raise XrpcError("NotFound", f"Post not found: {uri}")
     return {"thread": call.views.thread(*match, depth, height)}
 
 
 def notifications(call: Call) -> Json:
-    """Newest first, below the moment that is the cursor."""
+    """Notifications, newest first, before the cursor's instant."""
     c, limit, below = call.own(), call.number("limit", 50, 1, 100), _cursor_time(call)
     reasons = set(call.query.get("reasons", []))
 
@@ -66,6 +77,10 @@ def notifications(call: Call) -> Json:
     page = list(islice(visible(), limit))
     rendered = [call.views.notification(c, one, reason) for one, reason in page]
     return {"notifications": rendered, **({"cursor": instants.text(page[-1][0].at)} if page else {})}
+
+
+def _is_suspended(call: Call, actor: Community | Person) -> bool:
+    return isinstance(actor, Community) and actor.key in call.network.variant(Conditions).suspended
 
 
 def _actor(call: Call, text: str) -> Community | Person:

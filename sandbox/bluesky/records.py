@@ -1,4 +1,4 @@
-"""com.atproto.repo.*: records and blobs in the account's repository. Posts are all that is kept of it."""
+"""com.atproto.repo.*: records and blobs of the account's repository. Only posts are stored."""
 
 import orjson
 import regex
@@ -18,7 +18,7 @@ HOUR_SECONDS = 3600
 
 
 def create(call: Call) -> Json:
-    """A new record. Under a key that is taken a server fails, as they do."""
+    """Create a record. A key that exists is a server error, as in a PDS."""
     c = _write(call, points=3)
     rkey = call.fields.get("rkey")
     if rkey is None:
@@ -29,7 +29,7 @@ def create(call: Call) -> Json:
 
 
 def put(call: Call) -> Json:
-    """A new record or a new text of one. With `swapRecord: null` only a new one; the same one changes nothing."""
+    """Create or replace a record; with `swapRecord: null` only create. The same record changes nothing."""
     c = _write(call, points=2)
     rkey, record = _key(call.field("rkey")), _record(call, c)
     entry = _existing(call, c, rkey)
@@ -45,7 +45,7 @@ def put(call: Call) -> Json:
 
 
 def delete(call: Call) -> Json:
-    """That a record is not there; whether it was does not matter."""
+    """Delete a record; succeeds where there is none."""
     c = _write(call, points=1)
     entry = _existing(call, c, _key(call.field("rkey")))
     if entry is not None:
@@ -77,7 +77,7 @@ def upload(call: Call) -> Json:
     return {"blob": {"$type": "blob", "ref": {"$link": cid}, "mimeType": kind, "size": len(call.body)}}
 
 
-# ── what a record must be ─────────────────────────────────────────────────────────────────────────
+# ── validation ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def _write(call: Call, points: int) -> Community:
@@ -118,7 +118,7 @@ def _record(call: Call, c: Community) -> Json:
 
 
 def _nested(value: object, *names: str) -> object:
-    """A part of a part of a record."""
+    """A nested value of a record."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     if value is None:
@@ -132,7 +132,7 @@ def _invalid(why: str) -> XrpcError:
 
 
 def _pictures(c: Community, record: Json) -> list[str]:
-    """The ids of a record's pictures, each of which must have been uploaded."""
+    """The ids of a record's pictures, all of which must have been uploaded."""
     images = _nested(record, "embed", "images") if "embed" in record else []
     if not isinstance(images, list) or len(images) > PICTURES:
         raise _invalid(f"/embed/images must not have more than {PICTURES} elements")
@@ -150,7 +150,7 @@ def _pictures(c: Community, record: Json) -> list[str]:
 
 
 def _create(call: Call, c: Community, rkey: str) -> Json:
-    """Let what was written happen: a post, or an answer to whatever it refers to."""
+    """Apply a record to the world: a post, or a reply to what it refers to."""
     record = _record(call, c)
     fields = Fields(text=str(record["text"]), detail={"rkey": rkey, "record": record})
     if pictures := _pictures(c, record):

@@ -1,4 +1,4 @@
-"""Records that were written through the API, under the keys that their authors chose."""
+"""Records written through the API, under the keys of their authors."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -12,14 +12,14 @@ Json = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A record as it was sent."""
+    """A record as sent."""
 
     rkey: str
     value: Json
 
 
 class Repos:
-    """What the world does not keep of the communities' own posts."""
+    """What the world does not store of the communities' own posts."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -28,11 +28,11 @@ class Repos:
         world.listeners.append(self._follow)
 
     def written(self, c: Community, entry_id: int) -> Written | None:
-        """The record of an entry; None where nobody sent one."""
+        """The record of an entry; None for one that was not written through the API."""
         return self._written.get((c.key, entry_id))
 
     def find(self, c: Community, rkey: str) -> int | None:
-        """The entry of a record that was sent and still stands."""
+        """The entry of a record that was written and still exists."""
         entry_id = self._ids.get((c.key, rkey))
         return None if entry_id is None or self._world.entry(c, entry_id) is None else entry_id
 

@@ -1,4 +1,4 @@
-"""com.atproto.server.*: sessions, opened with an app password and kept up by refresh tokens."""
+"""com.atproto.server.*: sessions, created with an app password and renewed by refresh tokens."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sandbox.instants import HOUR
 from sandbox.network import bearer
 
 GRACE = 2 * HOUR
-"""So long a refresh token is still taken after it was used; it brings the same next one."""
+"""How long a used refresh token is still accepted; it returns the same successor."""
 FIVE_MINUTES = 300
 
 
 class Sessions:
-    """Remembers which refresh token followed which, for as long as the process lives."""
+    """The successor of each used refresh token, in memory only."""
 
     def __init__(self) -> None:
         self._followed: dict[str, tuple[int, str]] = {}
@@ -33,7 +33,7 @@ class Sessions:
         return self._opened(call, actor, grant.scopes, self._next(call, actor, grant.scopes))
 
     def refresh(self, call: Call) -> Json:
-        """Two new tokens for a refresh token, which is good once, and for a while after that."""
+        """Two new tokens for a refresh token, which is valid once, and for `GRACE` after that."""
         text = tokens.without_expiry(bearer(call.request))
         if not text:
             raise XrpcError("AuthMissing")
@@ -79,7 +79,7 @@ def resolve_handle(call: Call) -> Json:
 
 
 def require_valid(grant: Grant | None) -> None:
-    """An access token that may not be used (any more) is refused, whatever is asked."""
+    """Refuse an access token that is invalid, expired or lacks the method's scope."""
     if grant is None or grant.kind != "community":
         raise XrpcError("InvalidToken", "Bad token scope" if grant is not None else None)
     if grant.state != "good":

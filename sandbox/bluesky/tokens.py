@@ -1,4 +1,4 @@
-"""Tokens in the form of JWTs. What signs them, nobody can verify; here it is the token itself."""
+"""Tokens in the form of JWTs. Callers cannot verify the signature; here it is the token itself."""
 
 import base64
 from typing import Final
@@ -10,7 +10,7 @@ from sandbox.entities import Profile
 from sandbox.grants import Kind
 
 CHAT: Final = "chat"
-"""The right of an app password to read direct messages."""
+"""The scope of an app password that may read direct messages."""
 ACCESS_SECONDS: Final = 7200
 REFRESH_SECONDS: Final = 90 * 24 * 3600
 
@@ -20,7 +20,7 @@ _REFRESH: Final = "com.atproto.refresh"
 
 
 def token(profile: Profile, kind: Kind, digest: str) -> str:
-    """A token's text; what it says of itself has no end."""
+    """A token as a JWT without expiry."""
     if kind == "password":
         word = base64.b32encode(bytes.fromhex(digest)[:10]).decode().lower()
         return "-".join(word[start : start + 4] for start in range(0, 16, 4))
@@ -28,14 +28,14 @@ def token(profile: Profile, kind: Kind, digest: str) -> str:
 
 
 def with_expiry(text: str, scopes: frozenset[str], now: int, seconds: int) -> str:
-    """The same token, saying how long it is good and what for. `now` is in milliseconds."""
+    """The same token with its expiry and scope. `now` is in milliseconds."""
     claims, signature = _read(text)
     scope = _REFRESH if claims["scope"] == _REFRESH else _PRIVILEGED if CHAT in scopes else _PLAIN
     return _jwt(scope, str(claims["sub"]), {"iat": now // 1000, "exp": now // 1000 + seconds}, signature)
 
 
 def without_expiry(text: str) -> str:
-    """The text under which a token is known; unchanged where it is none of ours."""
+    """The token without expiry, under which it is stored; unchanged where it is not one of ours."""
     try:
         claims, signature = _read(text)
         scope = _REFRESH if claims["scope"] == _REFRESH else _PRIVILEGED

@@ -28,7 +28,7 @@ COLLECTIONS: Final = {
 
 
 class ViewRenderer:
-    """Renders views for one caller; `viewer` tells whether it is somebody."""
+    """Renders views for one caller; `viewer`: whether it is authenticated."""
 
     def __init__(self, network: Network, *, viewer: bool) -> None:
         self._world = network.world
@@ -39,7 +39,7 @@ class ViewRenderer:
     # ── actors ────────────────────────────────────────────────────────────────────────────────
 
     def actor(self, text: str) -> Community | Person | None:
-        """Whoever has this DID or handle."""
+        """The account with this DID or handle."""
         number = ids.parse_did(text)
         if number is None:
             return self._named(text.lower())
@@ -108,11 +108,15 @@ class ViewRenderer:
         return {"uri": self.uri(c, entry), "cid": ids.cid(record)}
 
     def record(self, c: Community, entry: Entry) -> Json:
-        """What its author wrote. The world keeps a customer's words alone; they speak to us by our handle."""
+        """The record. The world stores a customer's text only; a mention of our handle is put in front."""
         written = self._repos.written(c, entry.id)
         if written is not None:
             return written.value
-        record: Json = {"$type": ids.POST, "createdAt": instants.text(entry.at), "langs": [c.profile.language]}
+        record: Json = {
+            "$type": ids.POST,
+            "createdAt": entry.claimed or instants.text(entry.at),
+            "langs": [c.profile.language],
+        }
         text, above = entry.text, self.above(c, entry)
         if entry.person is not None and entry.kind == "mention" and above is None:
             name = f"@{ids.handle(c)}"
@@ -127,16 +131,15 @@ class ViewRenderer:
         return {**record, "text": text}
 
     def above(self, c: Community, entry: Entry) -> Entry | None:
-        """What it answers; one that was deleted is still referred to as long as anything answers it."""
+        """The parent; a deleted one is referred to as long as it has replies."""
         above = entry.parent if entry.parent is not None else entry.post
         return None if above is None else c.wall.get(above)
 
     def sort_at(self, c: Community, entry: Entry) -> int:
-        """Its place in feeds: when it was indexed or, if that is earlier, when it claims to have been written."""
+        """`sortAt`: the earlier of `indexedAt` and `createdAt`."""
         written = self._repos.written(c, entry.id)
-        if written is None:
-            return entry.at
-        return min(entry.at, milliseconds(str(written.value["createdAt"])) or entry.at)
+        claimed = entry.claimed if written is None else str(written.value["createdAt"])
+        return min(entry.at, (milliseconds(claimed) if claimed else None) or entry.at)
 
     def post(self, c: Community, entry: Entry) -> Json:
         embed = self._embed(c, entry)
@@ -166,7 +169,7 @@ class ViewRenderer:
         return {"$type": "app.bsky.embed.images#view", "images": images}
 
     def _pictures(self, c: Community, entry: Entry) -> list[tuple[str, str]]:
-        """Each picture's blob, and what it shows."""
+        """Each picture's blob and alternative text."""
         written = self._repos.written(c, entry.id)
         embed = {} if written is None else written.value.get("embed", {})
         images = embed.get("images", []) if isinstance(embed, dict) else []
@@ -175,13 +178,13 @@ class ViewRenderer:
         return list(zip(blobs, alts, strict=True))
 
     def answers(self, c: Community, entry: Entry) -> list[Entry]:
-        """The direct answers that stand, newest first."""
+        """The existing direct replies, newest first."""
         replies = (c.wall.get(reply) for reply in reversed(entry.replies))
         return [reply for reply in replies if reply is not None and not reply.deleted]
 
     def thread(self, c: Community, entry: Entry, depth: int, height: int) -> Json:
-        """A post, up to `depth` levels of its answers, and up to `height` posts above. What stands below a
-        deleted answer is not shown, as there."""
+        """A post with up to `depth` levels of replies and up to `height` ancestors. Replies below a
+        deleted one are left out, as in Bluesky."""
         rendered: Json = {"$type": f"{_FEED}#threadViewPost", "post": self.post(c, entry)}
         above = self.above(c, entry)
         if height and above is not None:
@@ -196,7 +199,7 @@ class ViewRenderer:
     # ── notifications ─────────────────────────────────────────────────────────────────────────
 
     def reason(self, c: Community, notice: Notice) -> str | None:
-        """Why somebody is told; None where what it is about is gone, or no post."""
+        """The notification's reason; None where its subject is gone, or is no post."""
         entry = None if notice.entry is None else c.wall.get(notice.entry)
         if notice.type != "mention":
             exists = notice.person in c.followers if notice.type == "follow" else entry is not None
@@ -251,7 +254,7 @@ class ViewRenderer:
 
 
 def milliseconds(text: str) -> int | None:
-    """An instant as a record may have it, which need not be good."""
+    """A record's instant in milliseconds; records may hold invalid ones."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -1,9 +1,10 @@
-"""Mastodon's REST API, version 4.4, as far as a back office reads and writes it."""
+"""The part of Mastodon's REST API (4.4) that a back office uses."""
 
 from typing import Final
 
 from sandbox.entities import Activity, Profile
 from sandbox.mastodon.api import routes
+from sandbox.mastodon.servers import SERVERS
 from sandbox.network import WireFormat
 
 _ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message", "mention", "share"})
@@ -22,7 +23,8 @@ WIRE_FORMAT: Final = WireFormat(
     profiles=PROFILES,
     tokens={"community": ("read", "write")},
     token=lambda profile, kind, digest: digest[:43],
-    prefixes=("/api/v1/", "/api/v2/", "/@"),
+    prefixes=("/api/v1/", "/api/v2/", "/@", "/nodeinfo/", "/.well-known/"),
+    variants=SERVERS,
     routes=routes,
     address=lambda network, c: f"{network.base_url}/@{c.key}",
     limits={

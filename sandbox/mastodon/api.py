@@ -1,4 +1,4 @@
-"""The endpoints, their errors and their paging, as a Mastodon 4.4 server gives them."""
+"""The endpoints, their errors and their paging, as Mastodon 4.4 has them, or another `servers.Server`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from sandbox.ledger import Fields
 from sandbox.limits import Quota
 from sandbox.mastodon import instance, media
 from sandbox.mastodon.call import MISSING, Call, Handler, RefusedError
+from sandbox.mastodon.servers import OPEN, Server
 from sandbox.mastodon.wire_models import EntityRenderer, Json, visibility
 from sandbox.network import BadParameterError, Network, Params, bearer, json_response
 from sandbox.people import Person
 
 _OWN: Final = {"/api/v2/media": "media", "/api/v1/statuses": "statuses"}
-"""What is limited besides by the limit of all calls, when it is written."""
+"""Writes that have a rate limit in addition to that of all calls."""
 _SECONDS: Final = {"calls": "seconds", "media": "media_seconds", "statuses": "statuses_seconds"}
 STATUSES_AT_ONCE: Final = 20
 """`GET /api/v1/statuses?id[]=` takes no more; DEFAULT_STATUSES_LIMIT in Mastodon's base_controller.rb."""
 
 
 def routes(network: Network) -> list[Route]:
-    """Everything the platform answers, at its own paths."""
+    """The platform's routes."""
     table: tuple[tuple[str, str, Handler], ...] = (
         ("GET", "/api/v1/instance", instance_v1),
         ("GET", "/api/v2/instance", instance_v2),
@@ -51,6 +52,9 @@ def routes(network: Network) -> list[Route]:
         ("GET", "/api/v1/statuses/{id}/context", context),
         ("GET", "/api/v1/notifications", notifications),
         ("GET", "/api/v1/conversations", conversations),
+        ("GET", "/.well-known/nodeinfo", nodeinfo_links),
+        ("GET", "/nodeinfo/2.0", nodeinfo),
+        ("GET", "/.well-known/webfinger", webfinger),
         ("GET", "/@{acct}", page),
         ("GET", "/@{acct}/{id}", page),
     )
@@ -85,7 +89,7 @@ def _endpoint(network: Network, handler: Handler) -> Callable[[Request], Awaitab
 
 
 def _quota(network: Network, request: Request, caller: str) -> Quota:
-    """Of the limits that a call is counted against, the one it is nearest to."""
+    """Of the rate limits of a call, the one with the fewest calls left."""
     names = ["calls", *(name for path, name in _OWN.items() if (request.method, request.url.path) == ("POST", path))]
     limits = network.limits
     quotas = [
@@ -100,14 +104,19 @@ def _quota(network: Network, request: Request, caller: str) -> Quota:
 def _authorized(
     network: Network, request: Request, parameters: Params | None, grant: Grant | None, quota: Quota
 ) -> Call:
-    """The call, if it may be made. An unknown token is as good as none, as there."""
+    """The call, if it is allowed. An unknown token counts as none, as in Mastodon."""
     if quota.refused:
         raise RefusedError(429, "Throttled")
     if parameters is None:
         raise RefusedError(400, "Error reading the request's parameters")
+    server, path = network.variant(Server), request.url.path
+    if path in server.lacks:
+        raise RefusedError(404, "Not Found")
     if grant is not None and grant.state != "good":
         raise RefusedError(401, f"The access token {'was revoked' if grant.state == 'revoked' else 'expired'}")
-    return Call(network, request, parameters, grant, EntityRenderer(network))
+    if grant is None and server.no_token is not None and path.startswith("/api/") and path not in OPEN:
+        raise RefusedError(*server.no_token)
+    return Call(network, request, parameters, grant, EntityRenderer(network), server)
 
 
 # ── server and accounts ───────────────────────────────────────────────────────────────────────
@@ -116,18 +125,35 @@ def _authorized(
 def instance_v1(call: Call) -> Response:
     communities = call.network.communities("mastodon")
     statuses_count = sum(len(c.authored) for c in communities)
-    return json_response(instance.v1(call.network.base_url, sum(len(c.followers) for c in communities), statuses_count))
+    users = sum(len(c.followers) for c in communities)
+    return json_response(instance.v1(call.server, call.network.base_url, users, statuses_count))
 
 
 def instance_v2(call: Call) -> Response:
     users = sum(len(c.followers) for c in call.network.communities("mastodon"))
-    return json_response(instance.v2(call.network.base_url, users))
+    return json_response(instance.v2(call.server, call.network.base_url, users))
+
+
+def nodeinfo_links(call: Call) -> Response:
+    return json_response(instance.nodeinfo_links(call.network.base_url))
+
+
+def nodeinfo(call: Call) -> Response:
+    users = sum(len(c.followers) for c in call.network.communities("mastodon"))
+    return json_response(instance.nodeinfo(call.server, users))
+
+
+def webfinger(call: Call) -> Response:
+    match = call.entities.named(call.params.get("resource").removeprefix("acct:"))
+    if match is None:
+        raise RefusedError(*MISSING)
+    return json_response(instance.webfinger(call.params.get("resource"), str(call.entities.account(match)["uri"])))
 
 
 def application(call: Call) -> Response:
-    """The application's scopes, which here are the token's."""
+    """The application, with the token's scopes."""
     if call.grant is None:
-        raise RefusedError(401, "The access token is invalid")
+        raise RefusedError(*call.server.bad_token)
     scopes = sorted(call.grant.scopes)
     uri = "urn:ietf:wg:oauth:2.0:oob"
     return json_response({
@@ -165,13 +191,13 @@ def account_statuses(call: Call) -> Response:
         written = (entry.id for entry in c.wall.values() if entry.person == actor.number and not entry.deleted)
         ids = [] if call.params.flag("exclude_replies") else sorted(written)
     is_own = call.grant is not None and call.grant.community == c.key
-    entries = [c.wall[one] for one in _page(ids, call.params, limit)]
+    entries = [c.wall[one] for one in _page(ids, call.params, limit) if call.is_listed(c.wall[one].at)]
     visible = [call.entities.status(c, one) for one in entries if is_own or visibility(one) != "private"]
     return json_response(visible, headers=_links(call, [one.id for one in entries], limit))
 
 
 def _page(ids: list[int], params: Params, limit: int) -> list[int]:
-    """Newest first, out of ids in rising order: below `max_id`; with `min_id` those just above it."""
+    """A page of ascending ids, newest first: below `max_id`, or with `min_id` those next above it."""
     high = params.integer("max_id")
     end = len(ids) if high is None else bisect_left(ids, high)
     low = params.integer("min_id")
@@ -209,6 +235,8 @@ def status(call: Call) -> Response:
 
 
 def statuses(call: Call) -> Response:
+    if not call.server.batch:
+        raise RefusedError(405, "Method Not Allowed")
     requested = list(dict.fromkeys(call.params.all("id")))
     if len(requested) > STATUSES_AT_ONCE:
         raise RefusedError(422, "Mastodon::ValidationError")
@@ -217,26 +245,29 @@ def statuses(call: Call) -> Response:
         try:
             rendered.append(call.entities.status(*call.status(int(one))))
         except (RefusedError, ValueError):
-            continue  # what is not there, or not for this caller, is simply not in the list
+            continue  # absent or not visible to this caller: left out
     return json_response(rendered)
 
 
 def context(call: Call) -> Response:
     c, entry = call.status(call.path_id())
-    entities = call.entities
-    most = 4096 if call.grant is not None else 60
+    entities, server = call.entities, call.server
+    most = server.descendants if call.grant is not None else 60
+    ancestors = entities.ancestors(c, entry)
+    descendants = entities.descendants(c, entry, most)
     return json_response(
         {
-            "ancestors": [entities.status(c, one) for one in entities.ancestors(c, entry)],
-            "descendants": [entities.status(c, one) for one in entities.descendants(c, entry, most)],
+            "ancestors": [entities.status(c, one) for one in ancestors[-(server.ancestors or len(ancestors)) :]],
+            "descendants": [entities.status(c, one) for one in descendants if call.is_listed(one.at)],
         }
     )
 
 
 def publish(call: Call) -> Response:
-    """Write a post, an answer or a direct message. The same Idempotency-Key within an hour writes once."""
+    """Create a post, reply or direct message. A repeated Idempotency-Key within an hour creates nothing."""
     c = call.community("write:statuses")
     world, key = call.network.world, call.request.headers.get("idempotency-key", "")
+    key = key if call.server.idempotency else ""
     name = f"{call.grant.name if call.grant else ''}:{key}"
     previous = world.keys.get(name) if key else None
     if previous is not None and world.now - instants.parse(previous["at"]) < HOUR:
@@ -262,7 +293,7 @@ def publish(call: Call) -> Response:
 
 
 def _addressed(call: Call, fields: Fields, requested: str) -> str:
-    """Find out what is written to whom, and which event that is."""
+    """Determine the recipients of a status, and the event it is."""
     above = None
     if (reply_to := call.params.integer("in_reply_to_id")) is not None:
         try:
@@ -271,7 +302,7 @@ def _addressed(call: Call, fields: Fields, requested: str) -> str:
             raise RefusedError(404, "The post you are trying to reply to does not appear to exist.") from None
     if requested == "direct":
         addressees = [actor for actor in call.entities.mentioned(fields["text"]) if isinstance(actor, Person)]
-        # Who is not named does not get the message, whatever it answers: it is then a note to oneself.
+        # Only mentioned accounts receive a direct message, whatever it replies to: without any it is a note to oneself.
         fields.update({"via": "message", "person": addressees[0].number if addressees else 0})
         if above is not None and above.kind == "message":
             fields["parent"] = str(above.id)
@@ -313,6 +344,8 @@ def notifications(call: Call) -> Response:
         for one in notices:
             if (high is not None and one.id >= high) or one.id <= max(since or 0, low or 0):
                 continue
+            if not call.is_listed(one.at):
+                continue
             if (kinds and one.type not in kinds) or one.type in without:
                 continue
             if not include_filtered and call.entities.filtered(c, one):
@@ -329,7 +362,7 @@ def notifications(call: Call) -> Response:
 
 
 def conversations(call: Call) -> Response:
-    """Newest first; pages are bounded by the ids of the last statuses."""
+    """Conversations, newest first; paged by the ids of their last statuses."""
     c = call.community("read:statuses")
     limit = call.limit(20, 40)
     by_last = {dialog.messages[-1]: dialog for dialog in c.dialogs.values() if dialog.person}
@@ -339,7 +372,7 @@ def conversations(call: Call) -> Response:
 
 
 def page(call: Call) -> Response:
-    """What a person sees who follows a link: bare, but there."""
+    """A minimal HTML page for the status's URL."""
     community = call.entities.named(str(call.request.path_params["acct"]))
     if not isinstance(community, Community):
         return HTMLResponse("<!doctype html><title>Not found</title><p>There is nobody here.", 404)

@@ -1,4 +1,4 @@
-"""One call, understood as far as all calls are alike."""
+"""One call: parameters, token, and what is visible to it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from starlette.responses import Response
 
 from sandbox.entities import Community, Entry
 from sandbox.grants import Grant
+from sandbox.mastodon.servers import Server
 from sandbox.mastodon.wire_models import EntityRenderer, visibility
 from sandbox.network import Network, Params
 from sandbox.people import Person
 
 
 class RefusedError(Exception):
-    """An answer that is an error."""
+    """An error response."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(error)
@@ -30,21 +31,26 @@ MISSING: Final = (404, "Record not found")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call, understood as far as all calls are alike."""
+    """A call of an endpoint."""
 
     network: Network
     request: Request
     params: Params
     grant: Grant | None
     entities: EntityRenderer
+    server: Server
 
     def community(self, scope: str) -> Community:
         """The community whose token it is; 401 without one, 403 without the scope."""
         if self.grant is None:
-            raise RefusedError(401, "The access token is invalid")
+            raise RefusedError(*self.server.bad_token)
         if scope not in self.grant.scopes and scope.partition(":")[0] not in self.grant.scopes:
-            raise RefusedError(403, "This action is outside the authorized scopes")
+            raise RefusedError(*self.server.bad_scope)
         return self.network.world.communities[self.grant.community]
+
+    def is_listed(self, at: int) -> bool:
+        """Whether the server has processed what was written at this instant."""
+        return at <= self.network.world.now - self.server.delay
 
     def limit(self, default: int, most: int) -> int:
         return max(min(self.params.integer("limit", default) or default, most), 1)

@@ -1,8 +1,9 @@
-"""What the server says of itself. Source: docs.joinmastodon.org/entities/Instance and V1_Instance."""
+"""The description of the server. Source: docs.joinmastodon.org/entities/Instance and V1_Instance."""
 
 from typing import Final
 
-VERSION: Final = "4.4.3"
+from sandbox.mastodon.servers import Server
+
 TEXT_LIMIT: Final = 500
 PICTURES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
 PICTURE_BYTES: Final = 16_777_216
@@ -26,12 +27,12 @@ _STATUSES: Final = {"max_characters": TEXT_LIMIT, "max_media_attachments": 4, "c
 _ABOUT: Final = "A small social network for trying things out."
 
 
-def v2(base_url: str, users: int) -> dict[str, object]:
+def v2(server: Server, base_url: str, users: int) -> dict[str, object]:
     return {
         "domain": base_url.partition("://")[2],
         "title": "Sandbox",
-        "version": VERSION,
-        "source_url": "https://github.com/mastodon/mastodon",
+        "version": server.version,
+        "source_url": server.source,
         "description": _ABOUT,
         "usage": {"users": {"active_month": users}},
         "thumbnail": {"url": f"{base_url}/thumbnail.png"},
@@ -53,14 +54,14 @@ def v2(base_url: str, users: int) -> dict[str, object]:
     }
 
 
-def v1(base_url: str, users: int, statuses: int) -> dict[str, object]:
+def v1(server: Server, base_url: str, users: int, statuses: int) -> dict[str, object]:
     return {
         "uri": base_url.partition("://")[2],
         "title": "Sandbox",
         "short_description": _ABOUT,
         "description": _ABOUT,
         "email": "nobody@sandbox.example",
-        "version": VERSION,
+        "version": server.version,
         "urls": {"streaming_api": base_url.replace("http", "ws", 1)},
         "stats": {"user_count": users, "status_count": statuses, "domain_count": 1},
         "thumbnail": f"{base_url}/thumbnail.png",
@@ -76,4 +77,31 @@ def v1(base_url: str, users: int, statuses: int) -> dict[str, object]:
         },
         "contact_account": None,
         "rules": [],
+    }
+
+
+def nodeinfo_links(base_url: str) -> dict[str, object]:
+    schema = "http://nodeinfo.diaspora.software/ns/schema/2.0"
+    return {"links": [{"rel": schema, "href": f"{base_url}/nodeinfo/2.0"}]}
+
+
+def nodeinfo(server: Server, users: int) -> dict[str, object]:
+    """Source: nodeinfo.diaspora.software, version 2.0."""
+    return {
+        "version": "2.0",
+        "software": {"name": server.software, "version": server.version},
+        "protocols": ["activitypub"],
+        "services": {"outbound": [], "inbound": []},
+        "usage": {"users": {"total": users}},
+        "openRegistrations": False,
+        "metadata": {},
+    }
+
+
+def webfinger(subject: str, account_url: str) -> dict[str, object]:
+    """Source: RFC 7033."""
+    return {
+        "subject": subject,
+        "aliases": [account_url],
+        "links": [{"rel": "self", "type": "application/activity+json", "href": account_url}],
     }

@@ -1,4 +1,4 @@
-"""Pictures: uploaded, described, shown. They are ready at once."""
+"""Pictures: upload, description, attachment. They are processed at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_PICTURES: Final = 4
 
 
 async def params(request: Request) -> Params:
-    """A call's parameters; of a file its type and size alone."""
+    """A call's parameters; of a file only its type and size."""
     kind = request.headers.get("content-type", "")
     if request.url.path != PATH or not kind.startswith("multipart/form-data"):
         return await network.params(request)
@@ -59,7 +59,7 @@ def show(call: Call) -> Response:
 
 
 def attached(call: Call, c: Community) -> list[str]:
-    """The pictures that a status is to show."""
+    """The pictures of a new status."""
     media_ids = [wire_models.media_of(c, one) for one in call.params.all("media_ids")]
     if len(media_ids) > MAX_PICTURES:
         raise RefusedError(422, "Validation failed: Cannot attach more than 4 files")

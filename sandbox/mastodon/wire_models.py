@@ -17,6 +17,8 @@ _PEOPLE: Final = 109_400_000_000_000_000
 """Account ids of persons start here."""
 _MEDIA: Final = 115_000_000_000_000_000
 """Ids of pictures start here."""
+ELSEWHERE: Final = "elsewhere.example"
+"""The server of people whose server has dated what they wrote."""
 _TOKENS: Final = re.compile(r"(https?://[^\s<]+)|(?<!\w)@([A-Za-z0-9_]+)(@[\w.:-]+)?|(?<!\w)#(\w+)")
 
 
@@ -42,9 +44,9 @@ class EntityRenderer:
         return self.person(number) if number // PEOPLE_PER_COMMUNITY in self._by_number else None
 
     def named(self, acct: str) -> Community | Person | None:
-        """The account of that name, with or without this server's own host."""
+        """The account of this name, with or without this server's host."""
         name, _, host = acct.removeprefix("@").partition("@")
-        if host and host != self.host:
+        if host and host not in {self.host, ELSEWHERE}:
             return None
         community = self._network.world.communities.get(name.lower())
         if community is not None and community.profile.platform == "mastodon":
@@ -118,13 +120,13 @@ class EntityRenderer:
     def status(self, c: Community, entry: Entry) -> Json:
         author = self._author(c, entry)
         username = author.key if isinstance(author, Community) else author.username
-        # A customer always speaks to the community by name; the world keeps their words alone.
+        # A customer's text always mentions the community; the world stores the rest of it.
         text = entry.text if entry.person is None else f"@{c.key} {entry.text}"
         content, mentions, tags = self._content(text)
         above = self._above(c, entry)
         return {
             "id": str(entry.id),
-            "created_at": instants.text(entry.at),
+            "created_at": entry.claimed or instants.text(entry.at),
             "in_reply_to_id": None if above is None else str(above.id),
             "in_reply_to_account_id": None if above is None else self.account(self._author(c, above))["id"],
             "sensitive": False,
@@ -141,7 +143,7 @@ class EntityRenderer:
             "content": content,
             "reblog": None,
             "application": None if entry.person is not None else {"name": "Web", "website": None},
-            "account": self.account(author),
+            "account": {**self.account(author), **({"acct": f"{username}@{ELSEWHERE}"} if entry.claimed else {})},
             "media_attachments": [self.media(c, c.media[one]) for one in entry.media if one in c.media],
             "mentions": mentions,
             "tags": tags,
@@ -162,7 +164,7 @@ class EntityRenderer:
         }  # fmt: skip
 
     def answers(self, c: Community, entry: Entry) -> list[Entry]:
-        """The direct answers that stand; a direct message's are counted by nobody."""
+        """The number of existing direct replies; always 0 for a direct message."""
         replies = (c.wall.get(reply) for reply in entry.replies)
         return [reply for reply in replies if reply is not None and not reply.deleted]
 
@@ -188,7 +190,7 @@ class EntityRenderer:
         return entries
 
     def mentioned(self, text: str) -> list[Community | Person]:
-        """Whom a text speaks to."""
+        """The accounts a text mentions."""
         accounts = (self.named(match[2] + (match[3] or "")) for match in _TOKENS.finditer(text) if match[2])
         return [account for account in accounts if account is not None]
 
@@ -227,7 +229,7 @@ class EntityRenderer:
     # ── lists ─────────────────────────────────────────────────────────────────────────────────
 
     def notice(self, c: Community, notice: Notice) -> Json | None:
-        """A notification; None where what it is about is gone."""
+        """A notification; None where its subject is gone."""
         rendered: Json = {
             "id": str(notice.id),
             "type": notice.type,
@@ -243,9 +245,9 @@ class EntityRenderer:
         return {**rendered, "status": self.status(c, entry)}
 
     def filtered(self, c: Community, notice: Notice) -> bool:
-        """What a new account's policy keeps out of the list: private words to which it has said nothing yet.
+        """Whether a new account's policy filters it out: a private mention that the account has not replied to.
 
-        Source: `filter_private_mentions` in Mastodon's `notification_policy.rb`; nobody is followed here.
+        Source: `filter_private_mentions` in Mastodon's `notification_policy.rb`; sandbox communities follow no account.
         """
         entry = None if notice.entry is None else c.mail.get(notice.entry)
         dialog = None if entry is None or entry.peer is None else c.dialogs.get(entry.peer)
@@ -264,12 +266,12 @@ class EntityRenderer:
 
 
 def media_id_of(c: Community, media: str) -> str:
-    """No two communities share an id."""
+    """The id of a picture; no two communities share one."""
     return str(_MEDIA + c.profile.number * 10**12 + int(media))
 
 
 def media_of(c: Community, media_id: str) -> str:
-    """The picture of the community's with that id; empty for what cannot be one."""
+    """The community's picture with this id; empty for an id that cannot be one."""
     number = int(media_id) - _MEDIA - c.profile.number * 10**12 if media_id.isdecimal() else 0
     return str(number) if number > 0 else ""
 

@@ -1,4 +1,4 @@
-"""Odnoklassniki's REST and Graph APIs, as far as a back office reads and writes them.
+"""The part of Odnoklassniki's REST and Graph APIs that a back office uses.
 
 There is no schema: the shapes follow apiok.ru, github.com/apiok/documentation and public clients, and
 `tests/sandbox/odnoklassniki_shapes.py` says of each where it was seen. Unlike there, a token's life is

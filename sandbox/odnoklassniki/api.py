@@ -1,4 +1,4 @@
-"""`/fb.do`, where every REST method is called, `/oauth/token.do`, uploads and the Graph API."""
+"""The routes: `/fb.do` for all REST methods, `/oauth/token.do`, uploads and the Graph API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox.odnoklassniki.errors import OkError, refusal
 
 METHODS: Final[Methods] = {**groups.METHODS, **discussions.METHODS, **photos.METHODS}
 LIFE: Final = 1800
-"""Seconds that a token from the token endpoint lives."""
+"""Lifetime of a token from the token endpoint, in seconds."""
 
 
 def routes(network: Network) -> list[Route]:
@@ -44,7 +44,7 @@ def routes(network: Network) -> list[Route]:
 
 
 async def renew(network: Network, request: Request) -> Response:
-    """A new access token of half an hour for a refresh token, which stays good."""
+    """A new access token of half an hour for a refresh token, which stays valid."""
     network.tick()
     try:
         form = await params(request)

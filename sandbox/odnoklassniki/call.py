@@ -1,4 +1,4 @@
-"""Who calls: the application, its signature, and one call of a REST method."""
+"""One call of a REST method: application, signature, token and parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNSIGNED: Final = frozenset({"access_token", "session_key", "sig"})
 
 
 def application(network: Network) -> dict[str, str]:
-    """The application whose users all administrators are."""
+    """The application that all administrators use."""
     digest = hashlib.sha256(f"{network.world.seed}:odnoklassniki:application".encode()).hexdigest().upper()
     return {
         "application_id": "512000000015",
@@ -31,7 +31,7 @@ def connection(network: Network, _: Community) -> dict[str, object]:
 
 
 def signature(sent: Iterable[tuple[str, str]], secret: str) -> str:
-    """MD5 of all `name=value` in the order of names, session parameters left out, and of the secret."""
+    """MD5 of all `name=value`, sorted by name and without session parameters, followed by the secret."""
     signed = sorted((name, value) for name, value in sent if name not in UNSIGNED)
     return _md5("".join(f"{name}={value}" for name, value in signed) + secret)
 
@@ -41,7 +41,7 @@ def _md5(text: str) -> str:
 
 
 def authenticate(network: Network, parameters: Params) -> Grant:
-    """Whose call a REST call is; the error OK gives otherwise."""
+    """The grant of a REST call; raises the error OK would return."""
     app, token = application(network), parameters.get("access_token")
     if parameters.get("application_key") != app["application_key"]:
         raise OkError(101)
@@ -53,7 +53,7 @@ def authenticate(network: Network, parameters: Params) -> Grant:
 
 
 def valid_grant(network: Network, token: str, kind: str) -> Grant:
-    """The rights of a token of this kind, its call counted."""
+    """The grant of a token of this kind; counts the call."""
     grant = network.grants.find(token, "odnoklassniki")
     if grant is None or grant.kind != kind or grant.state == "revoked":
         raise OkError(103)
@@ -66,7 +66,7 @@ def valid_grant(network: Network, token: str, kind: str) -> Grant:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A REST call whose signature and token have been checked."""
+    """A REST call with a valid signature and token."""
 
     network: Network
     params: Params
@@ -74,7 +74,7 @@ class Call:
 
     @property
     def own(self) -> Community:
-        """The group that the token's owner is an administrator of."""
+        """The group that the token's owner administers."""
         return self.network.world.communities[self.grant.community]
 
     def required(self, name: str) -> str:
@@ -94,7 +94,7 @@ class Call:
             raise OkError(10, f"requires {right}")
 
     def group(self, name: str = "gid") -> Community:
-        """The group named by a parameter; 160 if there is none, 50 if it is another's."""
+        """The group named by a parameter; error 160 if there is none, 50 if it is another one."""
         c = self.find_group(self.required(name))
         if c is None:
             raise OkError(160)
@@ -107,7 +107,7 @@ class Call:
         return next((c for c in groups if c.profile.external_id == group_id), None)
 
     def topic(self, topic_id: str) -> tuple[Community, Entry] | None:
-        """A topic that stands, of any group."""
+        """An existing topic, of any group."""
         for c in self.network.communities("odnoklassniki"):
             entry = self.network.world.entry(c, int(topic_id)) if topic_id.isdecimal() else None
             if entry is not None and entry.kind == "post":
@@ -115,7 +115,7 @@ class Call:
         return None
 
     def fields(self, bean: str, supported: Iterable[str]) -> None:
-        """OK refuses a call that asks for a field which there is not."""
+        """The requested fields; as in OK, an unknown one is an error."""
         for name in self.params.get("fields").split(","):
             own = name.strip().upper().rpartition(".")[2]
             if own and own != "*" and own not in supported:
@@ -123,12 +123,12 @@ class Call:
 
 
 def anchor(entry_id: int) -> str:
-    """Where a page ends: at an item, whatever else comes or goes."""
+    """The anchor of a page's last item; it stays valid when other items are added or deleted."""
     return base64.urlsafe_b64encode(f"-{entry_id}:-{entry_id}".encode()).decode()
 
 
 def anchor_entry_id(text: str) -> int:
-    """The item at which a page ended; `BadParameterError` for what is no anchor."""
+    """The entry id in an anchor; raises `BadParameterError` for anything else."""
     try:
         return -int(base64.urlsafe_b64decode(text.encode()).decode().partition(":")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""discussions.*: the comments below a topic."""
+"""discussions.*: the comments of a topic."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def comments(call: Call) -> object:
 
 
 def add(call: Call) -> object:
-    """A comment: the group's own with `as_admin`, else its administrator's. It answers the comment's id."""
+    """Add a comment, as the group with `as_admin`, else as its administrator; returns its id."""
     c, topic = _discussed(call, "entity")
     world, text = call.network.world, call.required("comment").strip()
     if c is not call.own:

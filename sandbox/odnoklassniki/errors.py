@@ -1,4 +1,4 @@
-"""Odnoklassniki's errors: HTTP 200, with a number and its name. Source: apiok.ru, "Errors"."""
+"""Odnoklassniki's errors: HTTP 200 with a code and a name. Source: apiok.ru, "Errors"."""
 
 from typing import Final
 
@@ -39,7 +39,7 @@ TEXTS: Final[dict[int, str]] = {
 
 
 class OkError(Exception):
-    """An answer that is an error; `detail` is appended to its text."""
+    """An error response; `detail` is appended to its message."""
 
     def __init__(self, code: int, detail: str = "") -> None:
         super().__init__(code)

@@ -1,4 +1,4 @@
-"""What a ledger record is to a group's hooks: customers' messages, unsigned, taken by a 200."""
+"""The webhook event of a ledger record: customers' messages, unsigned, acknowledged by a 200."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.odnoklassniki import ids, wire_models
 from sandbox.world import World
 
 SOURCES: Final = "127.0.0.0/8,::1/128"
-"""Whence the sandbox calls."""
+"""The addresses the sandbox calls from."""
 
 
 def _events(_: World, __: Subscription, c: Community, record: Record) -> Iterable[Delivery]:

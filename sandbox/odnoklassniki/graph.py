@@ -61,7 +61,7 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
 
 
 async def _body(request: Request) -> Json:
-    """The JSON of a POST, which has to call itself so."""
+    """The JSON body of a POST, whose Content-Type must say so."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise OkError(2001, "Content-Type must be application/json")
     try:
@@ -78,7 +78,7 @@ async def info(_: Network, c: Community, __: Request) -> Json:
 
 
 async def chats(__: Network, c: Community, request: Request) -> Json:
-    """The one that was written in last comes first. A marker tells where a page ends, by that time and its person."""
+    """Chats, the latest written to first. A marker holds the last chat's time and person."""
     count = _number(request, "count", _DEFAULT_PAGE, MAX_PAGE)
     positions = sorted(((c.mail[one.messages[-1]].at, one.person) for one in c.dialogs.values()), reverse=True)
     if marker := request.query_params.get("marker"):
@@ -106,7 +106,7 @@ async def chat(_: Network, c: Community, request: Request) -> Json:
 
 
 async def messages(_: Network, c: Community, request: Request) -> Json:
-    """Newest first: `from` is the later moment, `to` the earlier one."""
+    """A chat's messages, newest first: `from` is the later instant, `to` the earlier one."""
     peer, count = _peer(c, request), _number(request, "count", _DEFAULT_PAGE, MAX_PAGE)
     latest, earliest = _number(request, "from", 1 << 42, 1 << 43), _number(request, "to", 0, 1 << 43)
     entries = (c.mail[one] for one in reversed(c.dialogs[peer].messages))

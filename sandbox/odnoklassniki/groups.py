@@ -28,7 +28,7 @@ _TOPIC: Final = frozenset({
 
 
 def url_info(call: Call) -> object:
-    """What an address leads to; `UNKNOWN` for nothing."""
+    """What a URL refers to; `UNKNOWN` for nothing."""
     name = call.required("url").partition("ok.ru/")[2].strip("/").removeprefix("group/")
     for c in call.network.communities("odnoklassniki"):
         if name in (c.key, c.profile.external_id):
@@ -85,7 +85,7 @@ def stat_topic(call: Call) -> object:
 
 
 def topics(call: Call) -> object:
-    """Up to 100 topics; those that do not stand are left out."""
+    """Up to 100 topics; deleted ones are left out."""
     topic_ids = call.required("topic_ids").split(",")
     call.fields("MediaTopicBeanFields", _TOPIC)
     if len(topic_ids) > BATCH:
@@ -97,7 +97,7 @@ def topics(call: Call) -> object:
 
 
 def post(call: Call) -> object:
-    """A topic of the group; its photos by the tokens of their uploads."""
+    """Create a topic of the group; photos are given by their upload tokens."""
     if call.params.get("type") != "GROUP_THEME":
         raise BadParameterError("type: only GROUP_THEME is kept here")
     c = call.group()

@@ -1,4 +1,4 @@
-"""Odnoklassniki's ids, and the world's numbers they are made of, both ways."""
+"""Odnoklassniki's ids, converted from the world's numbers and back."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def person(number: int) -> str:
 
 
 def number(person_id: str) -> int | None:
-    """The person of an id, with or without `user:`; None for what is none."""
+    """The person of an id, with or without `user:`; None for anything else."""
     text = person_id.removeprefix("user:")
     return int(text) - _PEOPLE if text.isascii() and text.isdecimal() and int(text) > _PEOPLE else None
 
 
 def admin(c: Community) -> int:
-    """The person whose user token the community's is."""
+    """The person id of the community's administrator, whose user token it has."""
     return c.number_of(999_999)
 
 
@@ -28,7 +28,7 @@ def chat(c: Community, peer: int) -> str:
 
 
 def peer(c: Community, chat_id: str) -> int | None:
-    """With whom a chat is; None for another's, or none."""
+    """The person of a chat; None for another community's chat or an invalid id."""
     prefix = f"chat:C{c.profile.number:x}"
     text = chat_id.removeprefix(prefix)
     if not chat_id.startswith(prefix) or len(text) != 8 or any(one not in "0123456789abcdef" for one in text):

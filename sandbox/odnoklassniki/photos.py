@@ -1,4 +1,4 @@
-"""photosV2.*: where a picture is brought, and what became of it."""
+"""photosV2.*: upload URLs for pictures, and their uploads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def upload_url(call: Call) -> object:
 
 
 async def upload(network: Network, request: Request) -> Response:
-    """Pictures, one for each of `photoIds`, in their order."""
+    """Take pictures, one for each of `photoIds`, in that order."""
     network.tick()
     photo_ids = request.query_params.get("photoIds", "")
     c = network.world.communities.get(photo_ids.partition("-")[0])
@@ -56,7 +56,7 @@ async def upload(network: Network, request: Request) -> Response:
 
 
 def uploaded(network: Network, c: Community, token: str) -> str:
-    """The picture of a token; 121 for one that is none of the group's."""
+    """The picture of an upload token; error 121 for one that is not the group's."""
     media = token.partition(".")[0]
     if media not in c.media or not hmac.compare_digest(token.encode(), _token(network, c, media).encode()):
         raise OkError(121)

@@ -61,7 +61,7 @@ def stat(entry: Entry) -> Json:
 
 
 def comments(c: Community, post: Entry) -> list[Entry]:
-    """All that was written below a topic, oldest first; OK shows one list."""
+    """All comments of a topic as one list, oldest first."""
     entries: list[Entry] = []
     pending = list(post.replies)
     while pending:

@@ -1,7 +1,7 @@
-"""Telegram's Bot API 10.1, as far as a back office reads and writes it.
+"""The part of Telegram's Bot API 10.1 that a back office uses.
 
-Two channels with a discussion group and a bot each. Unlike Telegram it takes webhooks by plain http too,
-a bot writes into the group only to answer something, and the numbers of updates have gaps. Nobody edits.
+Two channels with a discussion group and a bot each. Unlike Telegram it accepts webhooks over plain http,
+bots write to the group only as replies, update ids have gaps, and nothing is edited.
 """
 
 from typing import Final

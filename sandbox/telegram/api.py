@@ -1,4 +1,4 @@
-"""`/bot<token>/<method>`: the Bot API's one door."""
+"""`/bot<token>/<method>`: the endpoint of all Bot API methods."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ADMINISTRATOR: Final = "administrator"
 POST: Final = "can_post_messages"
 READ_GROUP: Final = "can_read_all_group_messages"
 RIGHTS: Final = (ADMINISTRATOR, POST, READ_GROUP)
-"""What a bot's token may do: a bot without the first is in neither chat, one without the last hears no comments."""
+"""A bot's rights: without the first it is in neither chat, without the last it receives no comments."""
 
 MAX_TEXT: Final = 4096
 MAX_CAPTION: Final = 1024
@@ -49,7 +49,7 @@ def routes(network: Network) -> list[Route]:
 
 
 def _authorized(network: Network, token: str, method: str) -> Grant:
-    """The rights of a call that may be made."""
+    """The grant of an allowed call."""
     grant = network.grants.find(token, "telegram")
     if grant is None or grant.state != "good":
         raise RefusedError(401) if re.fullmatch(r"\d+:[\w-]{35}", token) else RefusedError(404)
@@ -64,7 +64,7 @@ def _authorized(network: Network, token: str, method: str) -> Grant:
 
 
 def _chat(call: Call) -> tuple[Community, ChatType]:
-    """The chat that `chat_id` names: a channel or group of anybody's, or somebody who could write to the bot."""
+    """The chat of `chat_id`: any channel or group, or a person who could write to the bot."""
     chat_id = call.text("chat_id")
     if not chat_id:
         raise RefusedError(400, "chat_id is empty")
@@ -144,7 +144,7 @@ def _kinds(call: Call) -> list[str] | None:
 
 
 def get_updates(call: Call) -> list[Json]:
-    """Those that wait; an `offset` confirms all before it."""
+    """Return the waiting updates; an `offset` confirms all before it."""
     c, updates = call.own, call.network.extra_state(Updates)
     if _subscription(call) is not None:
         raise RefusedError(
@@ -169,7 +169,7 @@ def _receivable(call: Call, updates: Iterable[Update]) -> Iterable[Update]:
 
 
 def set_webhook(call: Call) -> bool:
-    """Updates that wait go to the webhook, unless they are to be dropped."""
+    """Set the webhook; waiting updates are sent to it unless `drop_pending_updates`."""
     url, secret = call.text("url"), call.text("secret_token")
     if not url:
         return delete_webhook(call)
@@ -270,7 +270,7 @@ def _length(text: str) -> int:
 
 
 def _send(call: Call, text: str, photos: list[Picture]) -> list[Json]:
-    """Put a message where it belongs: a post, an answer to a comment, or an answer to a customer."""
+    """Apply a message to the world: a post, a reply to a comment, or a message to a customer."""
     c, chat_type = _chat(call)
     _require_access(call, c, chat_type)
     sizes = [_size(photo) for photo in photos]
@@ -304,7 +304,7 @@ def _require_access(call: Call, c: Community, chat_type: ChatType) -> None:
 
 
 def _answering(call: Call, c: Community, chat_type: ChatType) -> Fields:
-    """What the message answers."""
+    """The message this one replies to."""
     if chat_type == "channel":
         return Fields()
     said = call.structure("reply_parameters")
@@ -329,7 +329,7 @@ def _answering(call: Call, c: Community, chat_type: ChatType) -> Fields:
 
 
 def _count_request(call: Call, chat_type: ChatType, messages: int) -> None:
-    """About a message a second to a chat, 20 a minute to a group or channel."""
+    """Rate limits: about one message a second per chat, 20 a minute per group or channel."""
     network, chat = call.network, f"telegram/{call.grant.community}/{call.text('chat_id')}"
     if not network.counter.second(chat, network.limits["telegram_chat_rps"]):
         raise wait(1)
@@ -340,7 +340,7 @@ def _count_request(call: Call, chat_type: ChatType, messages: int) -> None:
 
 
 def _size(photo: Picture) -> dict[str, object]:
-    """Width and height; of a JPEG they are not looked up."""
+    """Width and height; not read from a JPEG."""
     if len(photo.content) > MAX_PHOTO_BYTES:
         raise RefusedError(413)
     if photo.content.startswith(b"\x89PNG\r\n\x1a\n") and len(photo.content) > 24:

@@ -1,4 +1,4 @@
-"""One call of the Bot API: its parameters and files, its token, and how it is refused."""
+"""One call of the Bot API: parameters, files and token, and the errors that refuse it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DESCRIPTIONS: Final = {
 
 
 class RefusedError(Exception):
-    """The call is refused with this code; `detail` comes after the code's own words."""
+    """An error response; `detail` is appended to the code's own message."""
 
     def __init__(self, code: int, detail: str = "", **parameters: int) -> None:
         super().__init__(detail)
@@ -47,7 +47,7 @@ def wait(seconds: int) -> RefusedError:
 
 
 def fault(code: int | str) -> Response:
-    """An error of Telegram's, by its code and, where that says too little, its words: `400 chat not found`."""
+    """The Telegram error of a code and, where several share it, a message: `400 chat not found`."""
     number, _, detail = str(code).partition(" ")
     if not number.isdecimal() or int(number) not in _DESCRIPTIONS:
         raise ValueError(f"Telegram has no error {code}")
@@ -61,7 +61,7 @@ def token_of(request: Request, _: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A file that came with the call."""
+    """A file of the call."""
 
     content: bytes = field(repr=False)
     media_type: str
@@ -69,7 +69,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call whose token is good."""
+    """A call with a valid token."""
 
     network: Network
     grant: Grant
@@ -78,7 +78,7 @@ class Call:
 
     @property
     def own(self) -> Community:
-        """The channel whose bot it is."""
+        """The bot's channel."""
         return self.network.world.communities[self.grant.community]
 
     def text(self, name: str) -> str:
@@ -97,7 +97,7 @@ class Call:
         return self.text(name).lower() in {"true", "1", "yes"}
 
     def structure(self, name: str) -> object:
-        """A list or object, which may come as JSON in a text; None where it is not there."""
+        """A list or object, possibly as a JSON string; None where it is absent."""
         value = self.fields.get(name)
         if not isinstance(value, str):
             return value

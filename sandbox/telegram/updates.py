@@ -1,4 +1,4 @@
-"""What a bot is told: each update once, by a webhook or to whoever asks, for 24 hours."""
+"""A bot's updates: each delivered once, by webhook or `getUpdates`, within 24 hours."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sandbox.world import World
 REACTION_COUNTS: Final = "message_reaction_count"
 KINDS: Final = ("message", "edited_message", "channel_post", "edited_channel_post", REACTION_COUNTS, "my_chat_member")
 DEFAULT_KINDS: Final = frozenset(KINDS) - {REACTION_COUNTS}
-"""What a bot is told that has not said what it wants."""
+"""The update types of a bot that has set none."""
 REACTION_DELAY: Final = 90 * SECOND
-"""So long are changes of a post's reactions gathered before they are told."""
+"""How long changes of a post's reactions are collected into one update."""
 MAX_PENDING: Final = 10_000
 
 
@@ -42,7 +42,7 @@ class Update:
 
 
 def updates_of(world: World, c: Community, record: Record) -> list[Update]:
-    """What a record, which has just been applied, is to the community's bot: its own doings are nothing."""
+    """The updates of a record that has just been applied; none for the bot's own actions."""
     events = _update_bodies(world, c, record)
     first = record["n"] * 2 * wire_models.PARTS
     return [
@@ -73,7 +73,7 @@ def _update_bodies(world: World, c: Community, record: Record) -> list[tuple[str
 
 
 class Updates:
-    """What waits for those who ask, bot by bot; while a webhook is set, nothing is added."""
+    """The updates waiting for `getUpdates`, by bot; none are added while a webhook is set."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -84,7 +84,7 @@ class Updates:
         world.listeners.append(self._follow)
 
     def unconfirmed(self, c: Community) -> Sequence[Update]:
-        """Those that nobody has confirmed and that are not older than a day, oldest first."""
+        """Unconfirmed updates not older than a day, oldest first."""
         queue = self._waiting.setdefault(c.key, deque(maxlen=MAX_PENDING))
         while queue and queue[0].at <= self._world.now - DAY:
             queue.popleft()
@@ -94,18 +94,18 @@ class Updates:
         return self._allowed_kinds.get(c.key, DEFAULT_KINDS)
 
     def confirm(self, c: Community, before: int) -> None:
-        """Forget the updates with smaller numbers."""
+        """Drop the updates with smaller ids."""
         if any(update.id < before for update in self.unconfirmed(c)):
             self._world.emit("telegram_read", c, "api", count=before)
 
     def allow(self, c: Community, kinds: Iterable[str]) -> None:
-        """From now on tell these kinds alone; none named: the usual ones."""
+        """Deliver only these update types from now on; for an empty list the default ones."""
         allowed = frozenset(kinds) & set(KINDS) or DEFAULT_KINDS
         if allowed != self.allowed_kinds(c):
             self._world.emit("telegram_wanted", c, "api", detail={"kinds": sorted(allowed)})
 
     def give_back(self, c: Community, deliveries: Iterable[Delivery]) -> None:
-        """What a webhook did not take waits again; a new process does not know of it."""
+        """Queue updates again that a webhook did not accept; in memory only."""
         for one in deliveries:
             whole = orjson.loads(one.body)
             body = whole[one.kind]

@@ -1,8 +1,8 @@
 """The Bot API's objects, rendered from the world. Source: Bot API 10.1.
 
-The world counts what stands on a wall; each of its numbers leaves room for the parts of an album. The
-discussion group counts for itself, so that no number of the channel's is one of the group's. Private
-messages have the world's own numbers.
+The world numbers what is on a wall; each number leaves room for the parts of an album. The
+discussion group has its own numbers, none of which is one of the channel's. Private
+messages have the world's numbers.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def group_id(c: Community) -> int:
 
 
 def entry_of(number: int) -> int:
-    """What of the world a message of the channel is."""
+    """The world's entry of a message of the channel."""
     return number // PARTS
 
 
 def entry_of_group(number: int) -> int:
-    """What of the world a message of the discussion group is."""
+    """The world's entry of a message of the discussion group."""
     return (number - _GROUP_NUMBERS) // PARTS
 
 
@@ -55,7 +55,7 @@ def _in_group(entry: Entry, part: int = 0) -> int:
 
 
 def parts(entry: Entry) -> range:
-    """Of how many messages something consists."""
+    """The number of messages that an entry consists of."""
     return range(max(len(entry.media), 1))
 
 
@@ -68,7 +68,7 @@ def group(c: Community) -> Json:
 
 
 def full(c: Community, chat: Json) -> Json:
-    """A chat with what `getChat` tells of any."""
+    """A chat with the fields of `getChat`."""
     gifts = ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription", "gifts_from_channels")
     return {
         **chat,
@@ -96,7 +96,7 @@ def private(c: Community, number: int) -> Json:
 
 
 def _content(c: Community, entry: Entry, part: int) -> Json:
-    """Text, or a picture; the words of an album stand at its first part."""
+    """Text or picture; an album's text is at its first part."""
     if not entry.media:
         return {"text": entry.text}
     picture: Media | None = c.media.get(entry.media[part])
@@ -126,7 +126,7 @@ def post(c: Community, entry: Entry, part: int = 0) -> Json:
 
 
 def forward(c: Community, entry: Entry, part: int = 0) -> Json:
-    """A post as the discussion group shows it."""
+    """A post as forwarded to the discussion group."""
     number, at = _in_channel(entry, part), entry.at // 1000
     return {
         "message_id": _in_group(entry, part),
@@ -141,7 +141,7 @@ def forward(c: Community, entry: Entry, part: int = 0) -> Json:
 
 
 def comment(c: Community, entry: Entry, born: int) -> Json:
-    """A comment with what it answers, which comes without what that answers in turn."""
+    """A comment with the message it replies to, which itself has no `reply_to_message`."""
     root_post = None if entry.post is None else c.wall.get(entry.post)
     above = None if entry.parent is None else c.wall.get(entry.parent)
     rendered = {**_group_message(c, entry, born), **_content(c, entry, 0)}
@@ -156,7 +156,7 @@ def comment(c: Community, entry: Entry, born: int) -> Json:
 
 
 def _group_message(c: Community, entry: Entry, born: int) -> Json:
-    """Since the world is born, the community answers through its bot; before, as the channel."""
+    """A group message; the community's own are the bot's, or the channel's before the world's birth."""
     rendered: Json = {"message_id": _in_group(entry), "chat": group(c), "date": entry.at // 1000}
     if entry.person is not None:
         return {**rendered, "from": user(c, entry.person)}
@@ -182,7 +182,7 @@ def _private_message(c: Community, entry: Entry) -> Json:
 
 
 def reactions(c: Community, entry: Entry, at: int) -> Json:
-    """How often each reaction stands at a post."""
+    """The number of each reaction of a post."""
     return {
         "chat": channel(c),
         "message_id": _in_channel(entry),

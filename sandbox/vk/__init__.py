@@ -1,4 +1,4 @@
-"""VK API 5.199 and its Callback API, as far as a back office reads and writes them."""
+"""The part of VK API 5.199 and its Callback API that a back office uses."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""`/method/{name}`: VK's one door. Every answer is HTTP 200; what went wrong is a number inside."""
+"""`/method/{name}`: the endpoint of all VK methods. Every response is HTTP 200; errors are numbers in its body."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ METHODS: Final[dict[str, tuple[tuple[Kind, ...], dict[Kind, str], Method]]] = {
     "groups.deleteCallbackServer": (_BOTH, {"user": "groups", "community": "manage"}, groups.delete_server),
     "groups.setCallbackSettings": (_BOTH, {"user": "groups", "community": "manage"}, groups.server_settings),
 }
-"""Which tokens may call a method (`access_token_type` of the schema), the right it takes, and what it does."""
+"""By method: the tokens that may call it (the schema's `access_token_type`), its scope, its handler."""
 
 
 def routes(network: Network) -> list[Route]:
@@ -90,7 +90,7 @@ def _request_params(name: str, parameters: Params | None) -> list[tuple[str, str
 
 
 def _authorized(network: Network, name: str, parameters: Params, token: str) -> Grant:
-    """The rights of a call that may be made; the error VK gives otherwise, in VK's order."""
+    """The token's scopes; raises the error VK would return, checked in VK's order."""
     if not parameters.get("v"):
         raise VkError(8)
     if name not in METHODS and name != several.NAME:
@@ -109,7 +109,7 @@ def _authorized(network: Network, name: str, parameters: Params, token: str) -> 
 
 
 def _dispatch(name: str, call: Call) -> object:
-    """What a method answers to a token that may call it."""
+    """The method's response; raises the error of a token that may not call it."""
     grant, network = call.grant, call.network
     if name not in METHODS:
         raise VkError(3)

@@ -1,4 +1,4 @@
-"""One call of a VK method: its parameters, its token and what that may reach."""
+"""One call of a VK method: its parameters, its token and what that token may access."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.vk.errors import VkError
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call whose token is good and may call the method."""
+    """A call with a valid token that may call the method."""
 
     network: Network
     params: Params
@@ -23,7 +23,7 @@ class Call:
 
     @property
     def own(self) -> Community:
-        """The community the token belongs to."""
+        """The token's community."""
         return self.network.world.communities[self.grant.community]
 
     def fields(self) -> list[str]:
@@ -36,11 +36,11 @@ class Call:
         return value
 
     def between(self, name: str, default: int, low: int, high: int) -> int:
-        """A number kept within its bounds, as VK does."""
+        """An integer parameter, clamped to its bounds as VK does."""
         return max(min(self.params.integer(name, default) or 0, high), low)
 
     def community(self, name: str | int) -> Community | None:
-        """A community by its id, `club1`, or name in addresses."""
+        """A community by id, `club1` or screen name."""
         text = str(name).lower()
         for prefix in ("club", "public", "event"):
             text = text.removeprefix(prefix) if text.removeprefix(prefix).isdecimal() else text
@@ -63,20 +63,20 @@ class Call:
         return c
 
     def own_community(self, group_id: int | None) -> Community:
-        """The token's own community; 203 for another one's id."""
+        """The token's own community; error 203 for another one's id."""
         if group_id is not None and group_id != wire_models.group_id(self.own):
             raise VkError(203 if self.community(group_id) else 125)
         return self.own
 
     def post(self, c: Community, post_id: int, otherwise: int) -> Entry:
-        """A post that stands; the error `otherwise` if there is none."""
+        """An existing post; raises the error `otherwise` if there is none."""
         entry = self.network.world.entry(c, post_id)
         if entry is None or entry.kind != "post":
             raise VkError(otherwise)
         return entry
 
     def repeated(self, field: str) -> tuple[str, str | None]:
-        """The name under which an idempotent effect is kept, and the id it made earlier."""
+        """The key under which an idempotent effect is stored, and the id it created earlier, if any."""
         value = self.params.get(field)
         if not value or value == "0":
             return "", None

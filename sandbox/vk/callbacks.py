@@ -1,7 +1,7 @@
-"""The Callback API: how VK confirms an address, and what a ledger record is to its subscribers.
+"""The Callback API: how VK confirms a URL, and which event each ledger record becomes.
 
-A server first has to answer `confirmation` with the community's code. Then it gets every event and answers `ok`;
-a repeated one has the same `event_id`.
+A server first has to answer `confirmation` with the community's code. Then it receives every event and answers
+`ok`; a repeated one has the same `event_id`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ UNSENT_EVENTS: Final = frozenset({
     "user_block", "user_unblock", "video_comment_delete", "video_comment_edit", "video_comment_new",
     "video_comment_restore", "video_new", "wall_repost", "wall_schedule_post_delete", "wall_schedule_post_new",
 })  # fmt: skip
-"""What VK has besides, and nobody does here."""
+"""Events that VK has and the sandbox never sends."""
 
 
 def _confirmation(world: World, server: Subscription, c: Community) -> Delivery:
@@ -68,7 +68,7 @@ def _delivery(
 
 
 def _event(record: Record, c: Community) -> tuple[str, Json] | None:
-    """The event a record is to the platform's subscribers."""
+    """The event that subscribers receive for a ledger record."""
     kind = record["type"]
     if kind == "post":
         return "wall_post_new", wire_models.post(c, c.wall[int(record["id"])])

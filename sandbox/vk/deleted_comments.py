@@ -1,4 +1,4 @@
-"""Deleted comments, which VK can bring back."""
+"""Deleted comments, which VK can restore."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sandbox.world import World
 MAX_COMMENTS: Final = 5000
 
 CommentRef = tuple[str, int]
-"""A community and a comment of it."""
+"""A community's key and the id of one of its comments."""
 
 
 class DeletedComments:
-    """What customers' comments were, so far as they may still be wanted."""
+    """Customers' deleted comments, kept for as long as they can be restored."""
 
     def __init__(self, world: World) -> None:
         self._written: OrderedDict[CommentRef, Fields] = OrderedDict()

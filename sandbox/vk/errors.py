@@ -1,4 +1,4 @@
-"""VK's errors: always HTTP 200, with a number. Source: errors.json of the schema."""
+"""VK's errors: HTTP 200 with an error code. Source: errors.json of the schema."""
 
 from typing import Final
 
@@ -38,7 +38,7 @@ TEXTS: Final[dict[int, str]] = {
 
 
 class VkError(Exception):
-    """An answer that is an error; `detail` is appended to its text."""
+    """An error response; `detail` is appended to its message."""
 
     def __init__(self, code: int, detail: str = "") -> None:
         super().__init__(code)
@@ -47,7 +47,7 @@ class VkError(Exception):
 
 
 def body(code: int, detail: str = "", parameters: list[tuple[str, str]] | None = None) -> dict[str, object]:
-    """The whole answer; `parameters` are the caller's, from which tokens are left out."""
+    """The response body; `parameters` are the request's, without tokens."""
     error: dict[str, object] = {
         "inner_type": "base_error",
         "error_code": code,

@@ -1,4 +1,4 @@
-"""groups.*, users.get, utils.*: who is who, and where events go."""
+"""groups.*, users.get, utils.*: profiles, and the Callback API's servers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def users(call: Call) -> object:
 
 
 def resolve(call: Call) -> object:
-    """What a name in an address is; an empty object if nothing (as the schema says; some see `[]`)."""
+    """What a screen name refers to; an empty object for nothing (as in the schema; `[]` has been seen too)."""
     name = call.params.get("screen_name")
     if not name:
         raise VkError(100, "screen_name is undefined")
@@ -100,7 +100,7 @@ def _server(call: Call, server: Subscription) -> dict[str, object]:
 
 
 def edit_server(call: Call) -> object:
-    """A server that is set anew is asked for the confirmation again."""
+    """Change a server, which then has to confirm its URL again."""
     c, old = _callback_server(call)
     url, secret = call.params.get("url"), call.params.get("secret_key")
     if not url.startswith(("http://", "https://")):
@@ -117,7 +117,7 @@ def callback_settings(call: Call) -> object:
 
 
 def _callback_server(call: Call) -> tuple[Community, Subscription]:
-    """The server that is meant."""
+    """The server of `server_id`."""
     c, server_id = call.own_community(call.required("group_id")), call.required("server_id")
     server = next((one for one in call.network.hooks.of(c) if one.id == server_id), None)
     if server is None:
@@ -133,7 +133,7 @@ def delete_server(call: Call) -> object:
 
 
 def server_settings(call: Call) -> object:
-    """Which events are sent: those given as 1; the others stay as they are."""
+    """Enable the events passed as 1; those not passed stay as they are."""
     c = call.own_community(call.required("group_id"))
     enabled = {name: call.params.flag(name) for name, _ in call.params.pairs() if "_" in name}
     if not call.network.hooks.choose(c, call.required("server_id"), enabled):

@@ -15,7 +15,7 @@ TEXT_LIMIT = 9000
 
 
 def conversations(call: Call) -> object:
-    """Newest first, as the community sees them."""
+    """The community's conversations, newest first."""
     c = call.own_community(call.params.integer("group_id"))
     kept: list[Dialog] = [dialog for dialog in c.dialogs.values() if dialog.messages]
     unread = [dialog for dialog in kept if dialog.unread]
@@ -79,7 +79,7 @@ def by_id(call: Call) -> object:
 
 
 def send(call: Call) -> object:
-    """Answer somebody who has written before; the same `random_id` sends once."""
+    """Send a message to a customer who has written before; a repeated `random_id` sends nothing again."""
     c, world = call.own_community(call.params.integer("group_id")), call.network.world
     if "random_id" not in call.params:
         raise VkError(100, "random_id is a required parameter")

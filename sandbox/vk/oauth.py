@@ -1,4 +1,4 @@
-"""VK ID: a fresh user token for a refresh token, which is good for one time and known beside its device alone."""
+"""VK ID: a new user token for a refresh token, which is valid once and only with its device's id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.vk import wire_models
 PATH: Final = "/oauth2/auth"
 HOUR: Final = 3600
 MARK: Final = "vkid.personal_info"
-"""A scope that tokens of VK ID have; they may not post."""
+"""A scope that marks tokens of VK ID, which may not post."""
 RIGHTS: Final = ("wall", "photos", "groups", "stats")
 
 
@@ -28,7 +28,7 @@ def connection(network: Network, _: Community) -> dict[str, object]:
 
 
 def token(profile: Profile, kind: str, digest: str) -> str:
-    """A refresh token comes with the device that it was given to."""
+    """Exchange a refresh token, which is sent with the id of its device."""
     if kind != "refresh":
         return f"vk1.a.{digest}"
     device = hashlib.sha256(f"{profile.key}:device".encode()).hexdigest()[:24]

@@ -1,4 +1,4 @@
-"""photos.*: how a picture comes to the wall. It is brought to an address, then saved, then attached to a post."""
+"""photos.*: a picture is uploaded to a URL, then saved, then attached to a post."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATH: Final = "/upload.php"
 TYPES: Final = frozenset({"image/jpeg", "image/png", "image/gif"})
 MAX_BYTES: Final = 50 << 20
 MAX_ATTACHMENTS: Final = 10
-"""Attachments of one post."""
+"""Most attachments of one post."""
 
 
 def upload_server(call: Call) -> object:
@@ -37,7 +37,7 @@ def upload_server(call: Call) -> object:
 
 
 async def upload(network: Network, request: Request) -> Response:
-    """The answer says what there is to be saved, or what is wrong, and has no envelope."""
+    """Take an upload; the response has no envelope, and has what to save or the error."""
     group = request.query_params.get("gid", "")
     if not hmac.compare_digest(request.query_params.get("hash", "").encode(), _seal(network, group).encode()):
         return json_response({"error": "ERR_UPLOAD_BAD_HASH: the address is not good", "bwact": "do_add"})
@@ -50,7 +50,7 @@ async def upload(network: Network, request: Request) -> Response:
 
 
 def save(call: Call) -> object:
-    """From here on it is a photo of the administrator's, which is for the wall."""
+    """Save an uploaded picture as the administrator's photo, to be attached to a post."""
     c = call.own_community(call.params.integer("group_id"))
     photo = call.params.get("photo")
     if not photo:
@@ -67,7 +67,7 @@ def save(call: Call) -> object:
 
 
 def attached(call: Call, c: Community) -> list[str]:
-    """The pictures that a post is to show; 100 for one that is not there, or is not for this caller."""
+    """A post's pictures; error 100 for one that does not exist or that this caller may not use."""
     names = [one for one in call.params.get("attachments").split(",") if one]
     if len(names) > MAX_ATTACHMENTS:
         raise VkError(100, "attachments: too many")
@@ -78,7 +78,7 @@ def _attached(call: Call, c: Community, name: str) -> str:
     owner, photo_id, key = [*name.removeprefix("photo").split("_"), "", ""][:3]
     media = str(int(photo_id) - wire_models.FIRST_PHOTO) if photo_id.isdecimal() else ""
     exists = name.startswith("photo") and owner == str(wire_models.admin_id(c)) and media in c.media
-    # Its owner needs no key; the community's token is not its owner.
+    # Its owner needs no access key; the community's token is not the owner.
     if not exists or ((key or call.grant.kind == "community") and key != _key(call.network, c, media)):
         raise VkError(100, f"attachments: {name} is not there")
     return media

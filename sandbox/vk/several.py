@@ -21,7 +21,7 @@ _BETWEEN: Final = re.compile(r"\s*\)\s*(,|$)")
 
 
 def execute(call: Call, dispatch: Callable[[str, Call], object]) -> dict[str, object]:
-    """The whole answer. A call that fails answers `false`; why stands apart, in their order."""
+    """The response: `false` for a call that failed, with the errors apart, in the order of the calls."""
     calls = list(_calls(call.params.get("code")))
     if len(calls) > MAX_CALLS:
         raise VkError(13, "too many api calls")

@@ -31,7 +31,7 @@ def get(call: Call) -> object:
 
 
 def get_by_id(call: Call) -> object:
-    """Up to 100 posts, `owner_id_post_id` each, in their order; what does not stand is left out."""
+    """Up to 100 posts (`owner_id_post_id`), in the order requested; deleted ones are left out."""
     requested = [one for one in call.params.get("posts").split(",") if one]
     if not requested:
         raise VkError(100, "posts is undefined")
@@ -50,7 +50,7 @@ def get_by_id(call: Call) -> object:
 
 
 def get_comments(call: Call) -> object:
-    """The comments of one level: under a post, or with `comment_id` those of one thread."""
+    """Comments of one level: of a post, or with `comment_id` of one thread."""
     c = call.wall()
     post = call.post(c, call.required("post_id"), 212)
     need_likes = call.params.flag("need_likes")
@@ -154,7 +154,7 @@ def post(call: Call) -> object:
         raise VkError(100, "message or attachments are required")
     if "publish_date" in call.params:
         raise VkError(100, "publish_date: postponed posts are not kept here")
-    # Posts of the world's own have a category; those that came through the API have none.
+    # Simulated posts have a category; those created through the API have none.
     recent = (c.wall[one] for one in c.posts[-POSTS_A_DAY * 4 :])
     if sum(one.at > world.now - DAY and not one.category for one in recent) >= POSTS_A_DAY:
         raise VkError(214)
@@ -185,7 +185,7 @@ def delete_comment(call: Call) -> object:
 
 
 def restore_comment(call: Call) -> object:
-    """Bring a customer's comment back that was deleted."""
+    """Restore a customer's deleted comment."""
     c, world, comment_id = call.wall(), call.network.world, call.required("comment_id")
     if c is not call.own:
         raise VkError(211)
@@ -208,7 +208,7 @@ def likes_list(call: Call) -> object:
 
 
 def post_reach(call: Call) -> object:
-    """The administrator's figures: so many different people have seen each post."""
+    """The number of different people who have seen each post; for administrators."""
     c = call.wall()
     if c is not call.own:
         raise VkError(15)

@@ -11,7 +11,7 @@ Json = dict[str, object]
 
 WALL_ALBUM = -14
 FIRST_PHOTO = 456_239_000
-"""A picture's id is so much more as a photo's."""
+"""Added to a picture's id to make a photo's."""
 
 
 def group_id(c: Community) -> int:
@@ -19,12 +19,12 @@ def group_id(c: Community) -> int:
 
 
 def admin_id(c: Community) -> int:
-    """The user whose user token the community's is."""
+    """The user id of the community's administrator, whose user token it has."""
     return c.number_of(999_999)
 
 
 def group(c: Community, fields: Iterable[str] = ()) -> Json:
-    """A community; `members_count` and `description` only if asked for, as there."""
+    """A community; `members_count` and `description` only if requested, as in VK."""
     picture = f"https://vk.com/images/community_{{}}.png?{group_id(c)}"
     rendered: Json = {
         "id": group_id(c),
@@ -53,7 +53,7 @@ def user(c: Community, number: int) -> Json:
 
 
 def people(c: Community, ids: Iterable[int]) -> Json:
-    """The `profiles` and `groups` of an extended answer, for authors as `from_id` gives them."""
+    """The `profiles` and `groups` of an extended response, for these `from_id`s."""
     author_ids = dict.fromkeys(ids)
     user_ids = [one for one in author_ids if one // PEOPLE_PER_COMMUNITY == c.profile.number]
     return {"profiles": [user(c, one) for one in user_ids], "groups": [group(c)]}
@@ -68,7 +68,7 @@ def likes(entry: Entry) -> Json:
 
 
 def photo(c: Community, media: Media) -> Json:
-    """A photo of the administrator's, who uploads for the wall."""
+    """A photo, owned by the administrator who uploaded it."""
     photo_id = FIRST_PHOTO + int(media.id)
     url = f"https://sun9-1.userapi.com/{photo_id}.{media.type.rpartition('/')[2]}"
     return {
@@ -103,7 +103,7 @@ def post(c: Community, entry: Entry) -> Json:
 
 
 def comment(c: Community, entry: Entry, *, need_likes: bool = False) -> Json:
-    """A comment; one that was deleted but has answers is a gap that says so."""
+    """A comment; one that was deleted but has replies is a placeholder with `deleted`."""
     root_comment = root(c, entry)
     rendered: Json = {
         "id": entry.id,
@@ -127,14 +127,14 @@ def comment(c: Community, entry: Entry, *, need_likes: bool = False) -> Json:
 
 
 def root(c: Community, entry: Entry) -> Entry:
-    """The comment at the head of the thread; VK's threads are one level deep."""
+    """The thread's first comment; VK's threads are one level deep."""
     while entry.parent is not None and (above := c.wall.get(entry.parent)) is not None:
         entry = above
     return entry
 
 
 def thread(c: Community, root_comment: Entry) -> list[Entry]:
-    """The answers below a comment, at any depth, oldest first."""
+    """The replies to a comment, at any depth, oldest first."""
     replies: list[Entry] = []
     pending = list(root_comment.replies)
     while pending:

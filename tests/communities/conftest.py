@@ -197,7 +197,12 @@ async def project_id(agency: Agency) -> str:
 @pytest.fixture
 async def community(agency: Agency, project_id: str, world: World) -> dict[str, Any]:
     """A community of the platform `fake`, connected but not polled yet."""
-    body = {"project_id": project_id, "platform": "fake", "address": "https://fake.test/name"}
+    body = {
+        "project_id": project_id,
+        "platform": "fake",
+        "address": "https://fake.test/name",
+        "credentials": {"user": "first-token"},
+    }
     made: dict[str, Any] = await agency.post("/v1/communities", body)
     return made
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.kit.addresses import literal, refusal
+from app.kit.addresses import host_refusal, literal, refusal
 
 REFUSED = [
     "0.0.0.0",
@@ -104,3 +104,21 @@ def test_what_is_allowed_of_ipv6_is_global_by_the_library_too(number: int) -> No
 def test_a_name_is_not_an_address() -> None:
     assert literal("mastodon.social") is None
     assert refusal("mastodon.social") is not None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.000.000.001", "127.1", "0177.0.0.1", "0x7f.0.0.1", "0x7f000001", "2130706433", "1.2.3.4.5", "127.0.0.1.",
+        "008.8.8.8", "mastodon.example.1", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.7", "0x", "256.256.256.256",
+    ],
+)  # fmt: skip
+def test_a_host_that_is_a_number_in_any_notation_is_refused(host: str) -> None:
+    assert host_refusal(host) is not None
+
+
+@pytest.mark.parametrize(
+    "host", ["8.8.8.8", "[2606:4700::1]", "mastodon.social", "1.example", "xn--bcher-kva.example", "0xcafe.example"]
+)
+def test_names_and_public_addresses_are_not_refused(host: str) -> None:
+    assert host_refusal(host) is None

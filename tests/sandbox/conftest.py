@@ -1,4 +1,4 @@
-"""A sandbox whose real clock the test holds, reached over HTTP without a socket."""
+"""A sandbox with a manual real clock, called over HTTP without a socket."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ START = 1_795_413_600.0
 
 
 class ManualClock:
-    """A clock that is moved by hand; real seconds since 1970."""
+    """A clock that the test moves; real seconds since 1970."""
 
     def __init__(self) -> None:
         self.at = START
@@ -29,7 +29,7 @@ class ManualClock:
 
 
 class SandboxClient:
-    """Somebody who calls the sandbox's wire formats."""
+    """A client of the sandbox's wire formats."""
 
     def __init__(self, sandbox: Sandbox, manual_clock: ManualClock, http: httpx.AsyncClient) -> None:
         self.sandbox, self.manual_clock, self.http = sandbox, manual_clock, http
@@ -44,7 +44,7 @@ class SandboxClient:
         return {"Authorization": f"Bearer {self.token(community, 'community')}"}
 
     async def vk(self, method: str, kind: str = "user", community: str = "velo_dvor", **fields: Any) -> Any:
-        """A VK method's whole answer."""
+        """A VK method's response."""
         sent = {"v": "5.199", "access_token": self.token(community, kind)}
         answer = await self.http.post(
             f"/method/{method}", data={**sent, **{name: str(value) for name, value in fields.items()}}
@@ -53,7 +53,7 @@ class SandboxClient:
         return answer.json()
 
     async def act(self, community: str, act: str, **fields: object) -> Record:
-        """Let somebody do something now."""
+        """Make a simulated person act now."""
         answer = await self.http.post(f"/_sandbox/communities/{community}", json={"act": act, **fields})
         assert answer.status_code == 201, answer.text
         record: Record = answer.json()
@@ -64,14 +64,14 @@ class SandboxClient:
 
 
 def lift_rate_limits(sandbox: Sandbox) -> None:
-    """No test of something else shall meet a rate limit."""
+    """Raise all rate limits, for tests of something else."""
     limits = sandbox.network.limits
     limits.update({name: 1_000_000 for name in limits if not name.endswith("seconds")})
 
 
 @asynccontextmanager
 async def running_server(app: ASGIApp) -> AsyncIterator[str]:
-    """Something that a sandbox can call, on a free port; its URL."""
+    """Run an application that a sandbox can call, on a free port; its URL."""
     started = asyncio.Event()
 
     class Server(uvicorn.Server):
@@ -94,13 +94,13 @@ def manual_clock() -> ManualClock:
 
 @pytest.fixture(scope="session")
 def platforms() -> tuple[str, ...]:
-    """Whose communities there are. Tests about another platform have a fixture of this name in their file."""
+    """The platforms with communities. Tests of another platform override this fixture."""
     return ("mastodon", "vk")
 
 
 @pytest.fixture(scope="session")
 def speed() -> float:
-    """How fast the world lives; 0: not at all, though limits and tokens know how time goes by."""
+    """The world's speed; at 0 nothing happens by itself, though limits and tokens follow the real clock."""
     return 1.0
 
 

@@ -1,4 +1,4 @@
-"""An example platform for tests alone; it declares everything that a platform folder of the sandbox can."""
+"""An example platform for tests; it declares everything that a platform folder can."""
 
 import hashlib
 import hmac
@@ -25,7 +25,7 @@ PROFILE: Final = Profile(
 
 
 class CounterView:
-    """Keeps the posts that came through the API, which the world does not."""
+    """Stores the posts created through the API, which the world does not."""
 
     def __init__(self, world: World) -> None:
         self.posts: list[str] = []
@@ -38,7 +38,7 @@ class CounterView:
 
 def routes(network: Network) -> list[Route]:
     async def refresh(request: Request) -> Response:
-        """Two new tokens for a refresh token, which is good once."""
+        """Two new tokens for a refresh token, which is valid once."""
         network.tick()
         token = str(request.path_params["token"])
         grant = network.grants.find(token, "example")
@@ -52,7 +52,7 @@ def routes(network: Network) -> list[Route]:
         })  # fmt: skip
 
     async def post(request: Request) -> Response:
-        """A post with an image; the same `key` posts once."""
+        """Create a post with an image; a repeated `key` creates nothing."""
         network.tick()
         token, query = str(request.path_params["token"]), await params(request)
         grant = network.grants.find(token, "example")

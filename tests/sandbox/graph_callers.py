@@ -1,4 +1,4 @@
-"""Whoever calls Graph."""
+"""Callers of Graph."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ PAGE, ACCOUNT = "cornercafe", "corner.cafe"
 
 
 class Someone:
-    """Whoever has a community's token."""
+    """A caller with a community's token."""
 
     def __init__(self, client: SandboxClient, community: str, kind: str = "community") -> None:
         self.client, self.world = client, client.world
@@ -40,7 +40,7 @@ class Someone:
         return await self.client.act(self.c.key, act, **fields)
 
     def post_id(self, number: str | int) -> str:
-        """What Meta calls a post of the world's."""
+        """Meta's id of a post of the world."""
         return (
             ids.post(self.c, int(number))
             if self.c.profile.platform == "facebook"
@@ -48,7 +48,7 @@ class Someone:
         )
 
     def number(self, post_id: str) -> str:
-        """What the world calls a post of Meta's."""
+        """The world's number of a post of Meta."""
         entry_id = ids.read(post_id.rpartition("_")[2], [self.c])
         assert entry_id is not None
         return str(entry_id[2])

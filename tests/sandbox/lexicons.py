@@ -1,4 +1,4 @@
-"""Bluesky's lexicons, as far as it takes to hold calls and answers against them."""
+"""Bluesky's lexicons, as far as needed to validate calls and responses."""
 
 import json
 import re
@@ -45,19 +45,19 @@ def _lexicons() -> dict[str, Json]:
 
 
 def methods() -> set[str]:
-    """All that can be called."""
+    """The names of all methods."""
     return {name for name, defs in _lexicons().items() if defs.get("main", {}).get("type") in ("query", "procedure")}
 
 
 def definition(ref: str, home: str) -> tuple[Json, str]:
-    """What a reference means, and the lexicon in which its own references are looked up."""
+    """The definition of a reference, and the lexicon that resolves its own references."""
     name, _, part = ref.partition("#")
     name = name or home
     return _lexicons()[name][part or "main"], name
 
 
 def problems(method: str, part: Literal["parameters", "input", "output"], value: Json) -> list[str]:
-    """What in a call's query or body, or in its answer, is not as the lexicon has it."""
+    """The lexicon's violations in a call's query or body, or in its response."""
     main = _lexicons()[method]["main"]
     schema = main.get(part) if part == "parameters" else main.get(part, {}).get("schema")
     if schema is None:
@@ -66,7 +66,7 @@ def problems(method: str, part: Literal["parameters", "input", "output"], value:
 
 
 def record_problems(value: Json) -> list[str]:
-    """What in a record is not as the lexicon of its `$type` has it."""
+    """The violations in a record of the lexicon of its `$type`."""
     return list(_record(value, "record"))
 
 
@@ -113,7 +113,7 @@ def _swapped(ref: str, value: Json, home: str) -> tuple[Json, Json, str]:
 
 
 def _union(schema: Json, value: Json, home: str, at: str) -> Iterator[str]:
-    """One of several, told by `$type`; another one only where the union is open, and that is never ours."""
+    """One of several, selected by `$type`; an unlisted one is a violation even in an open union."""
     named = value.get("$type") if isinstance(value, dict) else None
     refs_by_id = {_full(ref, home): ref for ref in schema["refs"]}
     if named not in refs_by_id:

@@ -1,4 +1,4 @@
-"""The platforms' own schemas, made usable. Where there are none, tests skip."""
+"""The platforms' own schemas as JSON Schema. Without them, tests skip."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Json = Any
 
 
 def _lifted(schema: Json) -> Json:
-    """`"required": true` on a property, moved to its parent's list of required names."""
+    """The schema with `"required": true` of a property moved to its parent's list."""
     if isinstance(schema, list):
         return [_lifted(one) for one in schema]
     if not isinstance(schema, dict):
@@ -38,7 +38,7 @@ def _vk() -> tuple[Registry[Json], dict[str, Json]]:
     for path in sorted(data("vk/schema").glob("*/*.json")):
         content = json.loads(path.read_text())
         if "groups_group" in content.get("definitions", {}):
-            # It forbids further properties, and is then extended with `allOf`: nothing could ever satisfy both.
+            # It forbids further properties and is extended with `allOf`: nothing could satisfy both.
             del content["definitions"]["groups_group"]["additionalProperties"]
         registry = registry.with_resource(path.as_uri(), Resource.from_contents(_lifted(content), DRAFT4))
         if path.name == "methods.json":
@@ -52,7 +52,7 @@ def vk_validator(file: str, definition: str) -> Draft4Validator:
 
 
 def vk_problems(method: str, answer: Json, response: str = "response") -> tuple[list[str], list[str]]:
-    """(errors, warnings) of a method's answer: wrong types, and properties that are missing."""
+    """(errors, warnings) of a method's response: wrong types, and missing properties."""
     if "error" in answer:
         return _sorted(vk_validator("base/objects.json", "base_error").iter_errors(answer["error"]))
     registry, methods = _vk()

@@ -1,4 +1,4 @@
-"""Bluesky's habits that its lexicons do not tell."""
+"""Bluesky's behaviour that its lexicons do not describe."""
 
 import base64
 import json
@@ -25,13 +25,13 @@ def platforms() -> tuple[str, ...]:
 
 
 def scope(token: str) -> object:
-    """What a session may do, as its token tells."""
+    """The scope in a session's access token."""
     claims = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["scope"]
 
 
 class Account:
-    """Whoever has the password of an account."""
+    """A caller with an account's password."""
 
     def __init__(self, client: SandboxClient, community: str = "windowseat") -> None:
         self.client = client

@@ -1,4 +1,4 @@
-"""Every Bluesky answer of a lively world, against the lexicons: nothing wrong, nothing missing."""
+"""Every Bluesky response of an active world is valid by the lexicons, and complete."""
 
 from typing import Any
 

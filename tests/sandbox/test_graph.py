@@ -1,4 +1,4 @@
-"""Graph's habits that its specifications do not tell."""
+"""Graph's behaviour that its specifications do not describe."""
 
 import json
 from dataclasses import replace
@@ -80,7 +80,7 @@ async def test_an_edge_without_anything_is_left_out_of_its_node(page: Someone) -
 
 
 async def _read_all(someone: Someone, path: str, **params: Any) -> list[Any]:
-    """All items, by the addresses that each page names."""
+    """All items, following each page's `next`."""
     page = await someone.get(path, **params)
     items = list(page["data"])
     while (url := page.get("paging", {}).get("next")) is not None:
@@ -109,7 +109,7 @@ async def test_the_next_address_has_the_token_and_what_was_asked(page: Someone) 
 
 
 async def test_a_cursor_stays_where_it_was(page: Someone) -> None:
-    """Whatever appears or vanishes around it."""
+    """Whatever is added or deleted around it."""
     first = await page.get("me/posts", limit=3)
     rest = [ids.post(page.c, one) for one in page.c.posts[-4::-1]]
     await page.act("delete_post", id=str(page.c.posts[-3]))
@@ -226,7 +226,7 @@ async def test_answers_outlive_what_they_answer(page: Someone) -> None:
 
 
 async def test_several_ids_in_one_call_are_refused_as_a_servers_error(page: Someone) -> None:
-    """Since v26.0, whatever the version: `500`, of which no repeat comes better."""
+    """Since v26.0, in every version: `500`, also when repeated."""
     assert await page.refused("GET", "", 500, ids=page.post_id(page.c.posts[0])) == (100, None)
 
 
@@ -265,7 +265,7 @@ async def test_a_post_may_be_another_method(page: Someone) -> None:
 # ── insights ──────────────────────────────────────────────────────────────────────────────────────
 
 METRICS = {"veloklub.nord": "post_media_view,post_total_media_view_unique", "lingua.school": "views,reach"}
-"""What calm communities are asked for."""
+"""The metrics requested by default."""
 
 
 async def _insights(someone: Someone, post: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Meta's hooks: an address is confirmed by its challenge, events are signed, and some come together."""
+"""Meta's webhooks: a URL is confirmed by its challenge, events are signed, and some are batched."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
 
 
 class Listener:
-    """Our address, as Meta calls it."""
+    """Our webhook endpoint."""
 
     def __init__(self, secret: str, word: str) -> None:
         self.secret, self.word, self.refuse = secret, word, 0
@@ -56,7 +56,7 @@ class Listener:
                 await self._more.wait()
 
     def values(self, field: str) -> list[Any]:
-        """What was told of a field, in order; of messages, those."""
+        """The received values of a field, in order; for `messages` the messages."""
         values: list[Any] = []
         for one in self.received:
             for entry in one["entry"]:
@@ -67,7 +67,7 @@ class Listener:
 
 @pytest.fixture
 async def client(manual_clock: ManualClock) -> AsyncIterator[SandboxClient]:
-    """A world that stands still, and calls back."""
+    """A stopped world that sends webhooks."""
     sandbox = build(seed=7, real=manual_clock, tick=None, speed=0, platforms=["facebook", "instagram"])
     lift_rate_limits(sandbox)
     sandbox.callbacks.retry = 0.01
@@ -79,7 +79,7 @@ async def client(manual_clock: ManualClock) -> AsyncIterator[SandboxClient]:
 
 
 async def _confirmed(client: SandboxClient, listener: Listener, key: str, url: str) -> None:
-    """The dashboard names our address."""
+    """Configure our URL, as in Meta's dashboard."""
     response = await client.http.post("/_sandbox/callbacks", json={"community": key, "url": url})
     assert response.json()["secret"] == app_secret(client.world)
     await listener.until(lambda: listener.challenged == 1)
@@ -87,7 +87,7 @@ async def _confirmed(client: SandboxClient, listener: Listener, key: str, url: s
 
 
 async def _subscribe(client: SandboxClient, key: str) -> None:
-    """Meta has taken our answer to its challenge."""
+    """Subscribe; Meta has accepted our response to its challenge."""
     (one,) = client.sandbox.callbacks.of(client.world.communities[key])
     for _ in range(500):
         if one.status == "ok":
@@ -196,7 +196,7 @@ async def test_comments_and_mentions_of_an_account(client: SandboxClient, listen
 
 
 async def test_the_application_and_the_page_have_to_agree(client: SandboxClient, listener: Listener) -> None:
-    """The application names an address and what it wants to hear; each Page says what it gives."""
+    """The application configures a URL and fields; each Page subscribes fields of its own."""
     page, app = Someone(client, PAGE), Someone(client, PAGE)
     app.token = f"{ids.APP}|{app_secret(client.world)}"
     listener.word = "open sesame"

@@ -1,4 +1,4 @@
-"""Every answer that Graph gives here, against Meta's own lists of fields, edges and types."""
+"""Every Graph response of the sandbox is valid by Meta's lists of fields, edges and types."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -22,15 +22,15 @@ SPECS: Mapping[str, tuple[str, ...]] = {
     "child": ("IGMedia",), "tagged": ("IGMedia",), "ig_comment": ("IGComment",),
     "account": ("IGUser", "IGUserForIGOnlyAPI"), "container": ("ShadowIGMediaBuilder",),
 }  # fmt: skip
-"""Which specification a kind of node has; that of a message is not published."""
+"""The specification of each kind of node; that of a message is not published."""
 RECORDED = {"tasks"}
-"""Comes with `/me/accounts`, as the recordings show; no specification has it."""
+"""Part of `/me/accounts` in the recordings; in no specification."""
 
 BELOW = {
     "posts": "PagePost", "feed": "PagePost", "published_posts": "PagePost", "comments": "Comment", "accounts": "Page",
     "media": "IGMedia", "tags": "IGMedia", "children": "IGMedia", "replies": "IGComment",
 }  # fmt: skip
-"""What stands at the end of an edge."""
+"""The kind of node of each edge."""
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,14 @@ def _data() -> None:
 
 @cache
 def fields_of(name: str) -> dict[str, str]:
-    """The fields of a specification with their types; its edges, which lead to lists, are `edge`."""
+    """The fields of a specification with their types; the type of an edge is `edge`."""
     spec = json.loads(data(f"meta/api_specs/{name}.json").read_text())
     edges = {(api.get("endpoint") or "").strip("/"): "edge" for api in spec["apis"] if api["method"] == "GET"}
     return edges | {one["name"]: one["type"] for one in spec["fields"]}
 
 
 def problems(node: Mapping[str, Any], specs: tuple[str, ...], where: str = "") -> list[str]:
-    """Fields that no specification has, and values of a wrong type."""
+    """Fields that are in no specification, and values of a wrong type."""
     types = {name: type_ for spec in specs for name, type_ in fields_of(spec).items()}
     findings: list[str] = []
     for name, value in node.items():
@@ -101,7 +101,7 @@ def test_the_check_finds_what_is_wrong(node: dict[str, Any], said: list[str]) ->
 
 
 async def _made(client: SandboxClient) -> AsyncIterator[tuple[str, str, str, str]]:
-    """One node of each kind: the kind, its id, and the community and kind of the token that sees it."""
+    """One node of each kind: its kind, id, and the community and kind of the token that may read it."""
     page, account = (client.world.communities[key] for key in ("cornercafe", "corner.cafe"))
     for kind in ("page", "user"):
         yield kind, "me", "cornercafe", "community" if kind == "page" else "user"
@@ -177,7 +177,7 @@ async def test_the_pages_of_a_person_and_the_application(client: SandboxClient) 
 
 
 async def test_a_message_is_as_recorded(client: SandboxClient) -> None:
-    """There is no specification: the recordings say which fields it has."""
+    """Without a specification, its fields are those of the recordings."""
     recorded = json.loads(
         data("meta/python-facebook/testdata/facebook/apidata/messages/messages_info.json").read_text()
     )
@@ -218,7 +218,7 @@ async def test_insights_are_as_specified(
 
 
 async def test_edges_are_those_of_the_specifications(client: SandboxClient) -> None:
-    """`feed`, `posts` and the others can be read, and made by POST, where Meta's lists have them."""
+    """Edges can be read, and created by POST, exactly where Meta's lists have them."""
     for kind, specs in SPECS.items():
         for method, names in (("GET", GRAPH.kinds[kind].edges), ("POST", GRAPH.kinds[kind].changes)):
             metric_names = {

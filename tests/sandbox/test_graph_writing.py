@@ -1,4 +1,4 @@
-"""Graph's tokens and limits, and what is written there."""
+"""Graph's tokens, limits and writes."""
 
 import hashlib
 import hmac
@@ -113,7 +113,7 @@ async def test_a_persons_token_is_made_longer(client: SandboxClient) -> None:
 
 
 async def test_instagrams_own_login(client: SandboxClient, account: Someone) -> None:
-    """Its tokens renew themselves, and `me` is the account, with an id that nobody else knows."""
+    """Its tokens renew themselves, and `me` is the account, with an id used nowhere else."""
     own = Someone(client, ACCOUNT, "user")
     answer = await _door(client, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
     assert answer["expires_in"] == 60 * DAY
@@ -271,7 +271,7 @@ async def test_a_photo_is_a_post_by_itself(page: Someone) -> None:
 
 
 async def test_nothing_is_known_again(page: Someone, account: Someone) -> None:
-    """The same, sent twice, is there twice."""
+    """The same message sent twice exists twice: there are no idempotency keys."""
     before = len(page.c.posts)
     first, second = [(await page.post("me/feed", message="Again and again"))["id"] for _ in range(2)]
     assert first != second
@@ -403,7 +403,7 @@ async def test_messages_are_answered_within_a_day(client: SandboxClient, key: st
     assert await someone.refused("POST", "me/messages", recipient=to, message=too_long) == (100, None)
     nobody = json.dumps({"id": ids.person(someone.c, someone.c.number_of(999_998))})
     assert await someone.refused("POST", "me/messages", recipient=nobody, message='{"text": "?"}') == (100, 2018001)
-    await client.http.post("/_sandbox/clock", json={"advance": DAY + 600})  # who is answered may yet say thanks
+    await client.http.post("/_sandbox/clock", json={"advance": DAY + 600})  # a customer may still thank for the reply
     assert await someone.refused("POST", "me/messages", recipient=to, message='{"text": "?"}') == (10, subcode)
     human = {"messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
     await someone.post("me/messages", recipient=to, message='{"text": "Late"}', **human)

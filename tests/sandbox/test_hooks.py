@@ -1,4 +1,4 @@
-"""Hooks of any platform: confirmation, signature, repetition, and events that get lost."""
+"""Webhooks of any platform: confirmation, signature, repeats and lost events."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ from tests.sandbox.example_platform import WIRE_FORMAT
 
 
 class Listener:
-    """Somebody who is called by the example platform."""
+    """An endpoint that the example platform calls."""
 
     def __init__(self, secret: str) -> None:
         self.secret, self.refuse = secret, 0
@@ -53,7 +53,7 @@ class Listener:
 
 @pytest.fixture
 async def stall(manual_clock: ManualClock) -> AsyncIterator[SandboxClient]:
-    """A sandbox with the example platform alone, at speed 0; it sends events once its hooks are started."""
+    """A sandbox with only the example platform, at speed 0; it sends events once its webhooks are started."""
     sandbox = build(seed=7, real=manual_clock, tick=None, speed=0, wire_formats=[WIRE_FORMAT])
     sandbox.callbacks.retry = 0.01
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url="http://sandbox.test") as http:

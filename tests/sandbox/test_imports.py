@@ -1,4 +1,4 @@
-"""The sandbox's modules import each other in one direction, those for type checking and in functions included."""
+"""The sandbox's imports have no circles, those for type checking and in functions included."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -11,7 +11,7 @@ SANDBOX = ROOT / "sandbox"
 
 
 def _imported() -> dict[str, set[str]]:
-    """By module: those of the sandbox that stand anywhere in its source as imported."""
+    """By module: the sandbox's modules that it imports, anywhere in its source."""
     paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SANDBOX.rglob("*.py")}
     modules = {name.removesuffix(".__init__"): path for name, path in paths.items()}
     imports_by_file: dict[str, set[str]] = {}
@@ -26,7 +26,7 @@ def _imported() -> dict[str, set[str]]:
                     for alias in node.names
                 }
         imports_by_file[name] = (named & modules.keys()) - {name}
-    # `discover_wire_formats` imports all folders by their names.
+    # `discover_wire_formats` imports all folders by name.
     imports_by_file["sandbox.wire_formats"] |= {
         name for name, path in modules.items() if path.parent != SANDBOX and path.stem == "__init__"
     }

@@ -1,4 +1,4 @@
-"""Mastodon's habits that its schema does not tell."""
+"""Mastodon's behaviour that its schema does not describe."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every Mastodon answer of a lively world, against the OpenAPI: nothing wrong, nothing missing."""
+"""Every Mastodon response of an active world is valid by the OpenAPI, and complete."""
 
 from typing import Any
 

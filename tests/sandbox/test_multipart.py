@@ -1,4 +1,4 @@
-"""What httpx sends as a form is read back."""
+"""A form encoded by httpx is decoded again."""
 
 import httpx
 import pytest

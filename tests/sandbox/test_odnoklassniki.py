@@ -1,4 +1,4 @@
-"""Odnoklassniki's habits, and every answer of the sandbox against what is written down of it."""
+"""Odnoklassniki's behaviour; every response of the sandbox matches the documented shapes."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ def platforms() -> tuple[str, ...]:
 
 
 class Ok:
-    """Somebody who calls Odnoklassniki, and looks at the form of what is answered."""
+    """A client of Odnoklassniki that checks the shape of each response."""
 
     def __init__(self, client: SandboxClient, app: dict[str, str]) -> None:
         self.client, self.app, self.http = client, app, client.http

@@ -1,4 +1,4 @@
-"""The sandbox as its own process: how it starts and ends, what can go wrong, whom it calls."""
+"""The sandbox as a process: start, end, errors and webhooks."""
 
 import asyncio
 import subprocess
@@ -192,7 +192,7 @@ def test_help_and_a_foreign_ledger(tmp_path: Path) -> None:
 
 
 class Receiver:
-    """A callback server that answers as it is told."""
+    """A callback server with configurable responses."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -229,7 +229,7 @@ async def receiver(client: SandboxClient) -> AsyncIterator[tuple[Receiver, str]]
 
 
 async def _status(client: SandboxClient, expected_status: str) -> None:
-    """Wait until the callback server is seen in that state."""
+    """Wait until the platform reports this state of the callback server."""
     for _ in range(500):
         communities = (await client.http.get("/_sandbox/communities")).json()
         if [one["callback"]["servers"][0]["status"] for one in communities if one["key"] == "velo_dvor"] == [

@@ -1,4 +1,4 @@
-"""The oracle: what the ledger adds up to is what the wire says, at any instant, whatever happened."""
+"""Counts computed from the ledger equal those of the wire formats, at any instant, whatever happened."""
 
 from random import Random
 from typing import Any
@@ -48,7 +48,7 @@ async def _vk(client: SandboxClient, c: Community) -> tuple[int, dict[str, recou
 
 
 async def _meddle(client: SandboxClient, rng: Random) -> None:
-    """Something from outside: through the control API, or through a platform's own."""
+    """Do something from outside, through the control API or a platform's."""
     key = rng.choice(list(PLATFORMS))
     c = client.world.communities[key]
     post = str(rng.choice(c.posts[-10:]))
@@ -96,7 +96,7 @@ async def test_what_the_ledger_adds_up_to_is_what_the_wire_says(client: SandboxC
 
 
 async def test_the_past_can_be_recounted(client: SandboxClient) -> None:
-    """Figures seen at an instant are what the ledger says of it much later."""
+    """Counts read at an instant equal those that the ledger yields for it much later."""
     c = client.world.communities["velo_dvor"]
     client.manual_clock.at += 600
     seen = await _vk(client, c)
@@ -127,7 +127,7 @@ async def test_what_customers_wrote_and_what_was_answered(client: SandboxClient)
 
 
 async def test_something_is_always_going_on(client: SandboxClient) -> None:
-    """In five minutes at speed 1 a watcher sees followers, reactions, views, comments and messages."""
+    """Within five minutes at speed 1, followers, reactions, views, comments and messages appear."""
     client.manual_clock.at = START + 300
     client.sandbox.network.tick()
     since = instants.text(client.world.born)

@@ -1,4 +1,4 @@
-"""Telegram's habits that its description of types does not tell."""
+"""Telegram's behaviour that its description of types does not describe."""
 
 import asyncio
 import json
@@ -141,7 +141,7 @@ async def test_a_bot_is_not_told_what_it_writes(client: SandboxClient) -> None:
 
 
 class Hook:
-    """Somebody who takes updates, or not."""
+    """A webhook that accepts updates, or not."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -339,7 +339,7 @@ async def test_a_bot_hears_what_its_rights_let_it(client: SandboxClient) -> None
 
 
 async def test_what_waits_survives_a_restart(ledger_path: Path) -> None:
-    """Updates and what was confirmed are folded from the ledger."""
+    """Updates and confirmations are restored from the ledger."""
     manual_clock = ManualClock()
     pages: list[Any] = []
     for _ in range(2):

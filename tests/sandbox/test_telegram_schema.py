@@ -1,4 +1,4 @@
-"""Every answer and every update of a lively channel, against Telegram's own description of the Bot API."""
+"""Every response and update of an active channel is valid by Telegram's description of the Bot API."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ def platforms() -> tuple[str, ...]:
 
 
 async def ask(client: SandboxClient, method: str, files: Any = None, **sent: Any) -> Any:
-    """A method's whole answer; its parameters are Telegram's."""
+    """A method's response; the parameters are Telegram's."""
     assert sent.keys() | (files or {}).keys() <= fields(method).keys() | {"a", "b"}
     token = client.token("coffee_daily", "community")
     url = f"/bot{token}/{method}"
@@ -38,7 +38,7 @@ async def ask(client: SandboxClient, method: str, files: Any = None, **sent: Any
 
 
 async def calls(client: SandboxClient) -> AsyncIterator[tuple[str, Any]]:
-    """Every method, with what it answers, in all its shapes."""
+    """Calls of every method, with the type of its response, in all variants."""
     c = client.world.communities["coffee_daily"]
     comment = await client.act("coffee_daily", "comment", text="Until when?")
     message = await client.act("coffee_daily", "message", text="Hello?")
@@ -86,7 +86,7 @@ async def test_every_method_answers_as_telegram_says(client: SandboxClient) -> N
 
 
 async def test_an_album_and_history_are_told_as_telegram_says(client: SandboxClient) -> None:
-    """What this channel did before the story begins, and what its administrator does by hand."""
+    """What the channel posted before the world's birth, and what its administrator posts by hand."""
     c = client.world.communities["coffee_daily"]
     media = [client.world.emit("media", c, "control", kind="image/png", count=67)["id"] for _ in range(3)]
     client.world.emit("post", c, "control", text="Spring", media=media)

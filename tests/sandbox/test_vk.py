@@ -1,4 +1,4 @@
-"""VK's habits that its schema does not tell."""
+"""VK's behaviour that its schema does not describe."""
 
 import json
 from typing import Any
@@ -198,7 +198,7 @@ async def test_five_thousand_walls_a_day(client: SandboxClient) -> None:
 
 
 async def _photo(client: SandboxClient) -> str:
-    """A picture on its way to a post: its name as an attachment."""
+    """Upload and save a picture; its name as an attachment."""
     where = (await client.vk("photos.getWallUploadServer", group_id=GROUP))["response"]["upload_url"]
     uploaded = (await client.http.post(where, files={"photo": ("dot.png", PIXEL, "image/png")})).json()
     (saved,) = (await client.vk("photos.saveWallPhoto", group_id=GROUP, **uploaded))["response"]

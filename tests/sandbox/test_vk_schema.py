@@ -1,4 +1,4 @@
-"""Every VK answer of a lively world, against VK's own schema: no wrong type, and nothing missing."""
+"""Every VK response of an active world is valid by VK's schema, and complete."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ GROUP = 220000004
 
 
 async def _uploaded(client: SandboxClient) -> dict[str, Any]:
-    """What the answer to an upload gives on."""
+    """The fields of an upload's response."""
     where = await client.vk("photos.getWallUploadServer", "user", group_id=GROUP)
     picture = ("dot.png", PIXEL, "image/png")
     uploaded: dict[str, Any] = (
@@ -24,7 +24,7 @@ async def _uploaded(client: SandboxClient) -> dict[str, Any]:
 
 
 async def _calls(client: SandboxClient) -> list[tuple[str, str, dict[str, Any], str]]:
-    """Each method with its token, its parameters, and which of its responses it is."""
+    """Each method with its token, parameters, and the name of its response."""
     c = client.world.communities["velo_dvor"]
     comment = await client.act("velo_dvor", "comment", text="Вы открыты?")
     below = await client.act("velo_dvor", "comment", text="И мне скажите", post=comment["post"], parent=comment["id"])
@@ -124,7 +124,7 @@ async def test_errors_answer_as_the_schema_says(client: SandboxClient) -> None:
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_tokens_may_do_what_the_schema_says(method: str) -> None:
-    """wall.post alone is wider here: VK lets a community token post text, its schema does not say so."""
+    """Except wall.post: VK lets a community token post text, which its schema does not say."""
     if method == "wall.post":
         assert "user" in vk_tokens(method)
         return

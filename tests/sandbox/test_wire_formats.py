@@ -1,4 +1,4 @@
-"""A platform is a folder: it is found, it cannot take another's place, and the past is replayed with it."""
+"""A platform is a folder: discovered, refused where it collides with another, and part of the replay."""
 
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -26,7 +26,7 @@ from tests.sandbox.example_platform import HOUR, PROFILE, WIRE_FORMAT, CounterVi
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that counts as one of the sandbox's."""
+    """A folder that is discovered as one of the sandbox's."""
     monkeypatch.setattr(sandbox, "__path__", [*sandbox.__path__, str(tmp_path)])
     discover_wire_formats.cache_clear()
     (tmp_path / "example").mkdir()
@@ -204,7 +204,7 @@ def test_an_unknown_platform_is_refused(manual_clock: ManualClock) -> None:
 
 
 def test_points_are_counted_in_windows_that_begin_where_they_are_told(manual_clock: ManualClock) -> None:
-    """A day of points that begins at eight in the morning, UTC; it is six."""
+    """A limit by day whose day begins at 08:00 UTC; it is 06:00."""
     counter, day = Counter(manual_clock), {"seconds": 86_400, "start": 8 * HOUR}
     assert (counter.window("app", 100, cost=60, **day).remaining, counter.window("app", 100, **day).remaining) == (
         40,

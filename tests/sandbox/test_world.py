@@ -1,4 +1,4 @@
-"""The same seed, birth and effects are the same world; a restart takes it up again."""
+"""The same seed, birth and effects make the same world; a restart continues it."""
 
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.sandbox.conftest import ManualClock
 
 BORN = 1_795_413_600_000
 TWO = ("mastodon", "vk")
-"""Whose communities are enough where it matters that they live, not how many there are."""
+"""Two platforms suffice where the number of communities does not matter."""
 
 
 @cache
@@ -48,7 +48,7 @@ def test_nothing_happens_out_of_order() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Old posts are forgotten, with all that hangs on them, and so are old conversations."""
+    """Old posts are dropped with everything below them, and so are old conversations."""
     monkeypatch.setattr(worlds, "MAX_POSTS", 70)
     monkeypatch.setattr(worlds, "MAX_DIALOGS", 20)
     monkeypatch.setattr(worlds, "MAX_DIALOG", 3)
@@ -101,7 +101,7 @@ async def test_a_restart_takes_the_world_up_again(ledger_path: Path, manual_cloc
     again.network.tick()
     again.network.world.ledger.close()
 
-    # What came after the restart is what would have come without it.
+    # The events after the restart are those that would have followed without it.
     manual_clock.at -= 4350
     straight_path = ledger_path.with_name("straight.jsonl")
     straight = build(seed=7, real=manual_clock, ledger=straight_path, tick=None, platforms=TWO)

@@ -1,4 +1,4 @@
-"""YouTube's habits that its discovery document does not tell."""
+"""YouTube's behaviour that its discovery document does not describe."""
 
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,7 @@ async def test_only_a_comment_of_the_first_level_is_answered(client: SandboxClie
 
 
 async def test_what_happened_survives_a_restart(manual_clock: ManualClock, ledger_path: Path) -> None:
-    """Hidden sizes, answers that went with their comment, and tokens that were fetched."""
+    """Hidden counts, replies deleted with their comment, and issued tokens."""
     token = ""
     for again in (False, True):
         sandbox = build(seed=7, real=manual_clock, tick=None, ledger=ledger_path, platforms=["youtube"])
@@ -277,7 +277,7 @@ async def test_what_happened_survives_a_restart(manual_clock: ManualClock, ledge
 
 
 async def test_rules_meet_keys_and_tokens(client: SandboxClient) -> None:
-    """Faults know a call by its key as well."""
+    """A fault can be limited to an API key as well as to a token."""
     rule = {"platform": "youtube", "token": "beanlab/app/0", "effect": {"type": "status", "status": 503}}
     assert (await client.http.post("/_sandbox/faults", json=rule)).status_code == 201
     assert (await ask(client, "channels", part="id", id="x")).status_code == 503

@@ -1,4 +1,4 @@
-"""Every YouTube answer of a lively world, against Google's own discovery document."""
+"""Every YouTube response of an active world is valid by Google's discovery document."""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ def platforms() -> tuple[str, ...]:
 
 
 def _strict(schema: Any) -> Any:
-    """As JSON Schema: nothing that the document does not name, and formats as patterns."""
+    """The document as JSON Schema: no unlisted properties, formats as patterns."""
     if "$ref" in schema:
         return {"$ref": f"#/$defs/{schema['$ref']}"}
     kept = {name: schema[name] for name in ("type", "enum") if name in schema}
@@ -54,7 +54,7 @@ def _definitions() -> Any:
 
 
 def problems(name: str, answer: object) -> list[str]:
-    """What of an answer is not as the schema of that name says."""
+    """The violations in a response of the schema of that name."""
     validator = Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": _definitions()})
     return [f"{'/'.join(map(str, one.absolute_path))}: {one.message[:200]}" for one in validator.iter_errors(answer)]
 

@@ -20,6 +20,7 @@ from app.platforms.contract import (
     MissingPermission,
     PlatformError,
     Rejected,
+    TokenMissing,
     Transient,
     Unsupported,
 )
@@ -35,10 +36,11 @@ LATE: Final = timedelta(minutes=10)
 _ADVICE: Final = {
     AuthExpired: "The platform refuses the token. Reconnect the community with a new one.",
     MissingPermission: "The token may not do all that is needed. Reconnect with the missing permissions.",
+    TokenMissing: "Reconnect the community with credentials.",
     Gone: "The platform does not know this community (any more). Check its address.",
     Unsupported: "Nothing is wrong with the community, and nothing has to be done.",
 }
-_BY_SEVERITY: Final = (AuthExpired.code, MissingPermission.code, Gone.code, Rejected.code)
+_BY_SEVERITY: Final = (AuthExpired.code, TokenMissing.code, MissingPermission.code, Gone.code, Rejected.code)
 
 
 class Part(StrEnum):

@@ -158,6 +158,7 @@ class Poll(ConversationReads):
                 community.external_id = snapshot.external_id
                 community.title, community.url = snapshot.title, snapshot.url
                 community.aliases = sorted(snapshot.aliases)
+                community.base_url = snapshot.base_url or community.base_url
                 community.size_seen_at = began
                 await session.flush()
                 await publish(session, SizeMeasured(self.ref, at, snapshot.size))
@@ -166,7 +167,12 @@ class Poll(ConversationReads):
                     await publish(session, CommunityConnected(ref.community_id, ref.project_id, ref.platform))
         except IntegrityError:
             raise Rejected("This community is connected already, under another spelling of its address.") from None
-        credentials = replace(self.client.credentials, external_id=snapshot.external_id, aliases=snapshot.aliases)
+        credentials = replace(
+            self.client.credentials,
+            external_id=snapshot.external_id,
+            aliases=snapshot.aliases,
+            base_url=snapshot.base_url or self.client.credentials.base_url,
+        )
         self.client = replace(self.client, credentials=credentials)
 
     async def tokens(self) -> None:

@@ -55,6 +55,7 @@ from app.platforms.contract import (
     Spec,
     TextUnit,
     Token,
+    Unsupported,
 )
 
 PAGE: Final = 100
@@ -218,7 +219,7 @@ class Bluesky:
                 messages, more = messages.after_list(listed.convos, listed.cursor, own_id, since)
         except MissingPermission:
             more = False
-        except (Gone, Rejected):  # the account cannot see this conversation (any more), or has no chat at all
+        except (Gone, Rejected, Unsupported):  # the account cannot see this conversation (any more), or has no chat
             more = bool(messages.pending)
             messages = messages.history_done()
         except PlatformError as error:

@@ -54,7 +54,8 @@ NAMES: Final[Mapping[str, ErrorMeaning]] = {
     "UpstreamTimeout": ErrorMeaning.UNAVAILABLE,
     "NotEnoughResources": ErrorMeaning.UNAVAILABLE,
     "InternalServerError": ErrorMeaning.UNAVAILABLE,
-    "MethodNotImplemented": ErrorMeaning.REJECTED,
+    "MethodNotImplemented": ErrorMeaning.UNSUPPORTED,
+    "XRPCNotSupported": ErrorMeaning.UNSUPPORTED,
 }
 MESSAGES: Final = {
     "AuthFactorTokenRequired": "this password opens nothing without a code by email: use an app password"

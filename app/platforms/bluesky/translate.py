@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qs
 
-from app.platforms import wire
-from app.platforms.addresses import on_site
+from app.platforms import dates, wire
+from app.platforms.addresses import ascii_host, on_site
 from app.platforms.bluesky.paginators import PendingConversation
 from app.platforms.bluesky.records import NAME
 from app.platforms.bluesky.wire_models import (
@@ -52,6 +52,8 @@ SERVER: Final = re.compile(rf"(?:{NAME})(?::\d{{1,5}})?")
 def address(text: str) -> Address | None:
     """An account, and its server if that is not Bluesky's; None for a text that is no address."""
     actor, server = _split(text.strip())
+    if not (actor + server).isascii():
+        actor, server = ascii_host(actor) or "", ascii_host(server) or ""
     if HANDLE.fullmatch(actor) is not None:
         actor = actor.lower()
     elif DID.fullmatch(actor) is None:
@@ -209,7 +211,7 @@ def _remote_message(
         kind=kind,
         author=person(item.author, own_id),
         text=item.record.text,
-        sent_at=moment(item.record, item.indexed_at),
+        sent_at=dates.sent(wire.iso_date(item.record.created_at), item.indexed_at),
         url=url(item.uri),
         post_id=post_id,
         in_reply_to=None if reply is None else reply.parent.uri,

@@ -1,8 +1,8 @@
 """Mastodon, and the servers that speak its API (GoToSocial, Takahe, Pleroma, Pixelfed, Friendica, Sharkey).
 
-Public accounts are read without a token. With the account's own token (`read write`), mentions and direct statuses
-are read from the notifications, and replies and posts can be sent. A token does not expire (unless an administrator
-has configured it), and there is no refresh token.
+A handle's domain need not be its server's (`webfinger`). Public accounts are read without a token. With the account's
+own token (`read write`), mentions and direct statuses are read from the notifications, and replies and posts can be
+sent. A token does not expire (unless an administrator has configured it), and there is no refresh token.
 
 Since 4.3 a server filters private mentions by accounts that the account does not follow out of the notifications.
 Customers are such accounts, so these are requested too (`include_filtered`).
@@ -16,45 +16,49 @@ public, share batches; the posts of an account with a token are read with that t
 
 Responses report the rate limits; those to writes report the limit on this kind of write alone. Servers may allow
 more than 500 characters; a text is checked before any request, so the limit here is 500. GoToSocial and Takahe
-ignore idempotency keys, so a repeat there appears twice; a `Spec` cannot distinguish servers.
+ignore idempotency keys, so a repeated post appears twice there, and a reply is looked up before it is repeated
+(`drops_repeats`, by the server's software).
 
 Sources: docs.joinmastodon.org, the OpenAPI of abraham/mastodon-openapi, Mastodon's source, mastodon_mock 0.6.1.
 Unverified: that ids are ordered by time on every such server, as they are on Mastodon.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 import httpx
 
-from app.platforms import guards, outgoing, wire
+from app.platforms import dates, guards, markup, outgoing, wire
 from app.platforms.capabilities import OutgoingPost, Picture, PostRef, ReplyTo, TokenState, Usage
 from app.platforms.contract import (
-    CALLS,
-    COST,
     Address,
+    AuthExpired,
     CommunitySnapshot,
-    Cost,
     Credentials,
     Gone,
     LimitScope,
+    Malformed,
     MessageKind,
     Metric,
+    MissingPermission,
     OutcomeUnknown,
     Page,
     PlatformError,
     PostMetrics,
     Publishing,
     RateLimit,
+    Rejected,
     RemoteMessage,
     RemotePost,
     SendReceipt,
     Spec,
     Token,
     Transient,
+    Unsupported,
 )
-from app.platforms.mastodon import limits, lists, translate
+from app.platforms.mastodon import calls, limits, lists, servers, translate, webfinger
 from app.platforms.mastodon.addresses import HINT, canonical, split
 from app.platforms.mastodon.errors import from_response
 from app.platforms.mastodon.lists import Unparsed
@@ -65,19 +69,22 @@ from app.platforms.mastodon.wire_models import (
     COUNTED,
     CREATED,
     MEDIA,
+    MENTIONS,
     STATUS,
+    Account,
     Counted,
     Mention,
     Other,
+    OwnStatus,
     Status,
 )
 
 PAGE = 40
 MENTIONS_PAGE = 20
 """Each mention that is an answer costs one more request, for the statuses above it."""
+MAX_CONTEXTS: Final = 20
+"""How many more requests are made for the root of one thread."""
 
-WRITING: Final = "statuses"
-UPLOADING: Final = "media"
 DEDUP_WINDOW: Final = timedelta(minutes=50)
 """Keys are stored for an hour; less some minutes for requests that are under way."""
 NO_BATCH_STATUSES: Final = frozenset({400, 404, 405, 501})
@@ -96,8 +103,8 @@ class Mastodon:
         rate_limits=(
             RateLimit(300, 300, LimitScope.TOKEN),
             RateLimit(300, 300, LimitScope.ADDRESS),
-            RateLimit(30, 1800, LimitScope.TOKEN, UPLOADING),
-            RateLimit(300, 10_800, LimitScope.TOKEN, WRITING),
+            RateLimit(30, 1800, LimitScope.TOKEN, calls.UPLOADING),
+            RateLimit(300, 10_800, LimitScope.TOKEN, calls.WRITING),
         ),
         metrics_batch=20,
         text_limit=500,
@@ -125,12 +132,18 @@ class Mastodon:
         return Address(canonical=spelling, base_url=base)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
+        """The account; looked up by its name at first, on the server that webfinger names where it is another one."""
+        server = None
         if c.external_id is not None:
-            response = await self._get(c, f"accounts/{c.external_id}")
+            account = wire.parse(ACCOUNT, await self._get(c, f"accounts/{c.external_id}"))
         else:
-            _, name, _ = split(c.address)
-            response = await self._get(c, "accounts/lookup", {"acct": name})
-        account = wire.parse(ACCOUNT, response)
+            try:
+                account = await self._find_by_name(c)
+            except (Gone, Malformed, MissingPermission, Rejected, Unsupported):
+                server = await webfinger.server(self._http, c, self.classify)
+                if server is None:
+                    raise
+                account = await self._find_by_name(replace(c, base_url=server))
         if account.suspended:
             raise Gone("the account is suspended")
         return CommunitySnapshot(
@@ -138,7 +151,12 @@ class Mastodon:
             title=account.display_name or account.username,
             url=account.url or c.address,
             size=account.size,
+            base_url=server,
         )
+
+    async def _find_by_name(self, c: Credentials) -> Account:
+        _, name, _ = split(c.address)
+        return wire.parse(ACCOUNT, await self._get(c, "accounts/lookup", {"acct": name}))
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         paginator = wire.load(IdPaginator, cursor) or IdPaginator()
@@ -149,7 +167,7 @@ class Mastodon:
         posts = tuple(
             translate.post(s)
             for s in statuses
-            if isinstance(s, Status)
+            if isinstance(s, OwnStatus)
             and s.reblog is None
             and s.in_reply_to_id is None
             and s.visibility != "direct"
@@ -166,7 +184,7 @@ class Mastodon:
         guards.check_batch(ids, self.spec)
         if not ids:
             return ()
-        request = self._request(c, "GET", "statuses", {"id[]": list(ids)})
+        request = calls.request(self._http, c, "GET", "statuses", {"id[]": list(ids)})
         response = await wire.read(self._http, request, self._classify_unless_no_batch)
         if response.status_code == httpx.codes.OK:
             statuses = lists.parse_list(response, lists.COUNTED, lists.COUNTED_LENIENT)
@@ -184,40 +202,66 @@ class Mastodon:
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """All answers below a post in one page; without a token the server returns the first 60 alone."""
-        context = lists.parse_context(await self._get(c, f"statuses/{post_id}/context"))
-        by_id = {s.id: s for s in context.descendants}
-        items = tuple(
-            translate.comment(s, translate.ancestry(s, by_id), post_id, guards.community_id(c))
-            for s in context.descendants
-            if s.visibility != "direct" and (since is None or s.created_at >= since)
-        )
-        return Page(items, "{}", more=False)
+        """All answers below a post in one page; without a token the server returns the first 60 alone.
+
+        Those of other servers are dated by these, which is no reason to leave one out as too old.
+        """
+        response = await self._get(c, f"statuses/{post_id}/context")
+        context, now = lists.parse_context(response), wire.response_date(response)
+        by_id, own_id = {s.id: s for s in context.descendants}, guards.community_id(c)
+        items: list[RemoteMessage] = []
+        for s in context.descendants:
+            remote = s.account.is_remote
+            claimed = s.created_at or now
+            if s.visibility == "direct" or claimed is None or not (since is None or remote or claimed >= since):
+                continue
+            thread_id = translate.comment_thread(translate.ancestry(s, by_id), own_id)
+            items.append(
+                translate.message(
+                    s, MessageKind.COMMENT, thread_id, own_id, post_id, sent_at=claimed, dated_by_author=remote
+                )
+            )
+        return Page(tuple(items), "{}", more=False)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Statuses that mention the account; direct ones are messages. The account's own replies to messages are
-        read as soon as the customer writes again.
+        """Statuses that mention or quote the account; direct ones are messages. The account's own replies to messages
+        are read as soon as the customer writes again.
+
+        A status is sent when its author's server says so, if the notification's date, which is the account's own
+        server's, confirms it.
         """
         if Token.COMMUNITY not in c.tokens:
             return Page((), cursor, more=False)
-        paginator = wire.load(IdPaginator, cursor) or IdPaginator()
-        query = {"limit": str(MENTIONS_PAGE), "types[]": "mention", "include_filtered": "true", **paginator.query()}
+        own_id, paginator = guards.community_id(c), wire.load(IdPaginator, cursor) or IdPaginator()
+        query: calls.Query = {
+            "limit": str(MENTIONS_PAGE),
+            "types[]": list(MENTIONS),
+            "include_filtered": "true",
+            **paginator.query(),
+        }
         response = await self._get(c, "notifications", query)
         notices = lists.parse_list(response, lists.NOTICES, lists.NOTICES_LENIENT)
-        statuses = [n.status for n in notices if isinstance(n, Mention) and n.status is not None]
         paginator, more = paginator.after([n.id for n in notices], reached_since=_reaches(notices, since))
         items: list[RemoteMessage] = []
-        for status in statuses:
-            if (since is None or status.created_at >= since) and status.account.id != guards.community_id(c):
-                items += await self._with_own_replies(c, status)
+        undated = 0
+        for notice in notices:
+            if not isinstance(notice, Mention) or notice.status is None:
+                continue
+            status, recorded = notice.status, notice.created_at or wire.response_date(response)
+            sent_at = status.created_at if recorded is None else dates.sent(status.created_at, recorded)
+            undated += sent_at is None
+            if sent_at is not None and (since is None or sent_at >= since) and status.account.id != own_id:
+                items += await self._with_own_replies(c, status, sent_at)
+        if undated:
+            wire.left_out(undated, "neither a status nor its notification has a date")
         return Page(tuple(items), wire.dump(paginator), more)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply below the message, with its visibility, mentioning its author, who is notified by that.
 
-        Mastodon drops a repeat with the same `key` for an hour; GoToSocial and Takahe ignore it.
+        Mastodon drops a repeat with the same `key` for an hour; see `drops_repeats` about other servers.
         """
         target = wire.parse(STATUS, await self._get(c, f"statuses/{to.external_id}"))
         form = {
@@ -227,6 +271,36 @@ class Mastodon:
         }
         return await self._post_status(c, form, key)
 
+    async def drops_repeats(self, c: Credentials) -> bool:
+        """By the software that the server reports; False where it reports none, or one that is not known to."""
+        try:
+            links = wire.parse(servers.LINKS, await self._get_open(c, servers.LINKS_PATH))
+            path = servers.document_path(links, c.base_url)
+            if path is None:
+                return False
+            return wire.parse(servers.NODE_INFO, await self._get_open(c, path)).software.drops_repeats
+        except (AuthExpired, Gone, Malformed, MissingPermission, Rejected, Unsupported):
+            return False
+
+    async def find_replies(self, c: Credentials, to: ReplyTo, text: str, since: datetime) -> tuple[SendReceipt, ...]:
+        """Among the statuses below the message, and the account's own latest ones: either list may be cut off."""
+        own_id = guards.community_id(c)
+        below = lists.parse_context(await self._get(c, f"statuses/{to.external_id}/context")).descendants
+        response = await self._get(c, f"accounts/{own_id}/statuses", {"limit": str(PAGE), "exclude_reblogs": "true"})
+        latest = lists.parse_list(response, lists.STATUSES, lists.STATUSES_LENIENT)
+        statuses = {one.id: one for one in (*below, *latest) if isinstance(one, Status)}
+        matches = [
+            one
+            for one in statuses.values()
+            if one.account.id == own_id
+            and one.in_reply_to_id == to.external_id
+            and one.created_at is not None
+            and one.created_at >= since
+            and markup.comparable(translate.text(one)) == markup.comparable(text)
+        ]
+        receipts = [SendReceipt(one.id, one.created_at, one.url) for one in matches]
+        return tuple(sorted(receipts, key=lambda receipt: receipt.sent_at or since))
+
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         """Publish a public status, whatever the account's default visibility is."""
         outgoing.check(draft, self.spec)
@@ -234,10 +308,17 @@ class Mastodon:
         return await self._post_status(c, {"status": draft.text, "visibility": "public", "media_ids[]": media}, key)
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
-        """The scopes of the application, where the server reports them (since 4.3): the token has no others."""
+        """The scopes of the application, where the server reports them (since 4.3): the token has no others.
+
+        Of a server that reports nothing of applications (GoToSocial, Takahe), only that it accepts the token.
+        """
         if Token.COMMUNITY not in c.tokens:
             return {}
-        application = wire.parse(APPLICATION, await self._get(c, "apps/verify_credentials"))
+        try:
+            application = wire.parse(APPLICATION, await self._get(c, "apps/verify_credentials"))
+        except Unsupported:
+            wire.parse(ACCOUNT, await self._get(c, "accounts/verify_credentials"))
+            return {Token.COMMUNITY: TokenState()}
         granted = SCOPES if application.scopes is None else application.scopes
         missing = tuple(scope for scope in SCOPES if scope not in granted and scope.partition(":")[0] not in granted)
         return {Token.COMMUNITY: TokenState(missing)}
@@ -263,27 +344,52 @@ class Mastodon:
         except Gone:
             return translate.gone(post_id)
 
-    async def _with_own_replies(self, c: Credentials, status: Status) -> list[RemoteMessage]:
+    async def _with_own_replies(self, c: Credentials, status: Status, sent_at: datetime) -> list[RemoteMessage]:
         """A status that mentions the account; if it is direct, after the account's own replies above it."""
         ancestors: list[Status] = []
         if status.in_reply_to_id is not None:
             try:
-                ancestors = lists.parse_context(await self._get(c, f"statuses/{status.id}/context")).ancestors
+                ancestors = await self._ancestors(c, status, whole=status.visibility != "direct")
             except Gone:
                 return []
         own_id = guards.community_id(c)
         if status.visibility == "direct":
-            own_messages = [s for s in ancestors if s.account.id == own_id and s.visibility == "direct"]
-            return [translate.direct(s, status.account.id, own_id) for s in (*own_messages, status)]
+            own = [s for s in ancestors if s.account.id == own_id and s.visibility == "direct"]
+            replies = [translate.direct(s, status.account.id, own_id, sent_at=s.created_at or sent_at) for s in own]
+            return [*replies, translate.direct(status, status.account.id, own_id, sent_at=sent_at)]
         root = ancestors[0] if ancestors else status
         if root.account.id == own_id and root.in_reply_to_id is None and root is not status:
-            return [translate.comment(status, [status, *reversed(ancestors[1:])], root.id, own_id)]
-        return [translate.message(status, MessageKind.MENTION, f"mention:{root.id}:{status.account.id}", own_id)]
+            thread_id = translate.comment_thread([status, *reversed(ancestors[1:])], own_id)
+            return [translate.message(status, MessageKind.COMMENT, thread_id, own_id, root.id, sent_at=sent_at)]
+        thread_id = f"mention:{root.id}:{status.account.id}"
+        return [translate.message(status, MessageKind.MENTION, thread_id, own_id, sent_at=sent_at)]
+
+    async def _ancestors(self, c: Credentials, status: Status, *, whole: bool) -> list[Status]:
+        """The statuses above one, the highest first; up to the root where `whole`, else as many as come at once.
+
+        A server may return only the nearest ones (Takahe: ten), so that a thread's root would change with its depth.
+        """
+        response = await self._get(c, f"statuses/{status.id}/context")
+        ancestors = lists.parse_context(response).ancestors
+        for _ in range(MAX_CONTEXTS if whole and ancestors else 0):
+            if ancestors[0].in_reply_to_id is None:
+                break
+            try:
+                response = await self._get(c, f"statuses/{ancestors[0].id}/context")
+            except Gone:
+                break
+            above = lists.parse_context(response).ancestors
+            if not above or above[0].id in {s.id for s in ancestors}:
+                break
+            ancestors = [*above, *ancestors]
+        return ancestors
 
     async def _upload(self, c: Credentials, picture: Picture) -> str:
         """Upload a picture, and return its id once the server has processed it."""
         form = {"description": picture.alt}
-        request = self._request(c, "POST", "media", version="v2", data=form, file=picture.as_file(), limit=UPLOADING)
+        request = calls.request(
+            self._http, c, "POST", "media", version="v2", data=form, file=picture.as_file(), limit=calls.UPLOADING
+        )
         response = await wire.read(self._http, request, self._classify_repeatable)
         media = wire.parse(MEDIA, response)
         if response.status_code == httpx.codes.ACCEPTED:
@@ -300,39 +406,19 @@ class Mastodon:
         )
 
     async def _post_status(self, c: Credentials, form: Mapping[str, str | list[str]], key: str) -> SendReceipt:
-        request = self._request(c, "POST", "statuses", data=form, headers={"idempotency-key": key}, limit=WRITING)
+        request = calls.request(
+            self._http, c, "POST", "statuses", data=form, headers={"idempotency-key": key}, limit=calls.WRITING
+        )
         created = wire.parse_confirmation(CREATED, await wire.write(self._http, request, self.classify))
         return SendReceipt(external_id=created.id, sent_at=created.created_at, url=created.url)
 
-    async def _get(self, c: Credentials, path: str, query: Mapping[str, str] | None = None) -> httpx.Response:
-        return await wire.read(self._http, self._request(c, "GET", path, query), self.classify)
+    async def _get(
+        self, c: Credentials, path: str, query: Mapping[str, str | list[str]] | None = None
+    ) -> httpx.Response:
+        return await wire.read(self._http, calls.request(self._http, c, "GET", path, query), self.classify)
 
-    def _request(
-        self,
-        c: Credentials,
-        method: Literal["GET", "POST"],
-        path: str,
-        query: Mapping[str, str | list[str]] | None = None,
-        *,
-        version: str = "v1",
-        data: Mapping[str, str | list[str]] | None = None,
-        file: tuple[str, bytes, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        limit: str | None = None,
-    ) -> httpx.Request:
-        """`limit`: the rate limit against which it counts, besides that of all requests."""
-        token = c.tokens.get(Token.COMMUNITY)
-        units = {CALLS: 1} if limit is None else {CALLS: 1, limit: 1}
-        cost = Cost(token or "", Token.COMMUNITY if token else None, units, target=f"{c.external_id} {limit or ''}")
-        return self._http.build_request(
-            method,
-            f"{c.base_url.rstrip('/')}/api/{version}/{path}",
-            params=query,
-            data=data,
-            files=None if file is None else {"file": file},
-            headers={"accept": "application/json", **wire.bearer(token), **(headers or {})},
-            extensions={COST: cost},
-        )
+    async def _get_open(self, c: Credentials, path: str) -> httpx.Response:
+        return await wire.read(self._http, calls.open_request(self._http, c.base_url.rstrip("/") + path), self.classify)
 
 
 ADAPTER: Final = Mastodon

@@ -29,6 +29,7 @@ from app.platforms.contract import (
     Throttled,
     Token,
     Transient,
+    Unsupported,
 )
 from app.platforms.errors import ErrorMeaning
 from app.platforms.mastodon.limits import resets_at, scope_of
@@ -46,6 +47,18 @@ CODES: Final[Mapping[str, int]] = {
     "INTERNAL_ERROR": 500,
 }
 """The status that each code stands for; other codes are refusals."""
+OPTIONAL: Final = re.compile(r".*/api/v\d+/(apps/verify_credentials|notifications|statuses|media)")
+"""Endpoints without an id in their path: where a read of one is answered with 404, the server does not have it."""
+NO_SUCH_METHOD: Final = frozenset({httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_IMPLEMENTED})
+NEEDED_SCOPES: Final = (
+    ("POST", re.compile(r".*/api/v\d+/media"), "write:media"),
+    ("POST", re.compile(r".*/api/v\d+/statuses"), "write:statuses"),
+    ("GET", re.compile(r".*/api/v\d+/notifications"), "read:notifications"),
+    ("GET", re.compile(r".*/api/v\d+/(statuses.*|accounts/[^/]+/statuses)"), "read:statuses"),
+    ("GET", re.compile(r".*/api/v\d+/media/.+"), "write:media"),
+    ("GET", re.compile(r".*/api/v\d+/(accounts|apps)/.+"), "read:accounts"),
+)
+"""Method, path and scope of the requests that the adapter makes; the first that matches counts."""
 SCOPE: Final = re.compile(r"\b(?:read|write|follow|push|admin)(?::[a-z_]+)*\b")
 
 
@@ -77,6 +90,8 @@ def from_response(response: httpx.Response) -> PlatformError | None:
             scope=scope_of(request),
             platform_code=code,
         )
+    if _is_unsupported(response.status_code, request):
+        return Unsupported("the server does not have this function", platform_code=code)
     if status >= httpx.codes.INTERNAL_SERVER_ERROR:
         refused = body is not None and status == httpx.codes.SERVICE_UNAVAILABLE
         if request is not None and request.method == "POST" and not refused:
@@ -85,7 +100,7 @@ def from_response(response: httpx.Response) -> PlatformError | None:
     if status == httpx.codes.UNAUTHORIZED:
         return AuthExpired("the server does not accept the token", token=Token.COMMUNITY, platform_code=code)
     if status == httpx.codes.FORBIDDEN:
-        return MissingPermission("the server does not allow this", scopes=_scopes(body), platform_code=code)
+        return MissingPermission("the server does not allow this", scopes=_scopes(body, request), platform_code=code)
     if status in {httpx.codes.NOT_FOUND, httpx.codes.GONE}:
         return Gone("the server has no such account or status", platform_code=code)
     if status == httpx.codes.REQUEST_TIMEOUT:
@@ -114,11 +129,28 @@ def _status(response: httpx.Response, body: ErrorBody | None) -> int:
     return status
 
 
-def _scopes(body: ErrorBody | None) -> tuple[str, ...]:
+def _is_unsupported(status: int, request: httpx.Request | None) -> bool:
+    if status in NO_SUCH_METHOD:
+        return True
+    if request is None or request.method != "GET" or status != httpx.codes.NOT_FOUND:
+        return False
+    return OPTIONAL.fullmatch(request.url.path) is not None
+
+
+def _scopes(body: ErrorBody | None, request: httpx.Request | None) -> tuple[str, ...]:
+    """The scopes that a token lacks: those that Pleroma names, else the one that the request needs."""
     text = "" if body is None else body.text.lower()
-    if "insufficient permissions" in text:  # Pleroma names them
+    if "insufficient permissions" in text:
         return tuple(dict.fromkeys(SCOPE.findall(text)))
-    return ("read", "write") if "scope" in text else ()
+    return (needed_scope(request),) if "scope" in text and request is not None else ()
+
+
+def needed_scope(request: httpx.Request) -> str:
+    """The scope of a request; `read` or `write` for one that is not in `NEEDED_SCOPES`."""
+    for method, path, scope in NEEDED_SCOPES:
+        if request.method == method and path.fullmatch(request.url.path) is not None:
+            return scope
+    return "read" if request.method == "GET" else "write"
 
 
 def _error_body(response: httpx.Response) -> ErrorBody | None:

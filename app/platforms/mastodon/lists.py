@@ -1,8 +1,8 @@
 """Lists of which some items cannot be parsed.
 
-What a server has stored of another server's may be invalid: a status without a date, or whose author is gone
-(Pixelfed). Such an item is left out, so that the others can still be read. A response of which no item can be parsed
-is `Malformed`.
+What a server has stored of another server's may be invalid: a status whose author is gone (Pixelfed), or without a
+date in an account's own list. Such an item is left out, so that the others can still be read. A response of which no
+item can be parsed is `Malformed`.
 """
 
 from typing import Annotated, Final, TypeVar
@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.contract import Malformed
-from app.platforms.mastodon.wire_models import Context, Counted, Id, Notice, Status
+from app.platforms.mastodon.wire_models import Context, Counted, Id, Notice, OwnStatus, Status
 
 T = TypeVar("T")
 
@@ -24,6 +24,7 @@ class Unparsed(wire.Shape):
 
 
 Item = Annotated[Status | Unparsed, Field(union_mode="left_to_right")]
+OwnItem = Annotated[OwnStatus | Unparsed, Field(union_mode="left_to_right")]
 
 
 class LenientContext(wire.Shape):
@@ -31,8 +32,8 @@ class LenientContext(wire.Shape):
     descendants: list[Item | None]
 
 
-STATUSES: Final = TypeAdapter(list[Status])
-STATUSES_LENIENT: Final = TypeAdapter(list[Item | None])
+STATUSES: Final = TypeAdapter(list[OwnStatus])
+STATUSES_LENIENT: Final = TypeAdapter(list[OwnItem | None])
 COUNTED: Final = TypeAdapter(list[Counted])
 COUNTED_LENIENT: Final = TypeAdapter(list[Annotated[Counted | Unparsed, Field(union_mode="left_to_right")] | None])
 NOTICES: Final = TypeAdapter(list[Notice])

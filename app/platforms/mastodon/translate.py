@@ -1,6 +1,7 @@
 """Mastodon's wire models as the contract's types."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from app.platforms import markup
@@ -13,7 +14,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
-from app.platforms.mastodon.wire_models import Counted, Status
+from app.platforms.mastodon.wire_models import Counted, OwnStatus, Status
 
 
 def text(status: Status) -> str:
@@ -49,7 +50,7 @@ def gone(post_id: str) -> PostMetrics:
     return PostMetrics(post_id, {}, gone=True)
 
 
-def post(status: Status) -> RemotePost:
+def post(status: OwnStatus) -> RemotePost:
     """A status of the community's own."""
     return RemotePost(
         external_id=status.id,
@@ -62,7 +63,14 @@ def post(status: Status) -> RemotePost:
 
 
 def message(
-    status: Status, kind: MessageKind, thread_id: str, community_id: str, post_id: str | None = None
+    status: Status,
+    kind: MessageKind,
+    thread_id: str,
+    community_id: str,
+    post_id: str | None = None,
+    *,
+    sent_at: datetime,
+    dated_by_author: bool = False,
 ) -> RemoteMessage:
     """A status by any author, as part of a thread."""
     author = status.account
@@ -77,7 +85,8 @@ def message(
             is_community=author.id == community_id,
         ),
         text=text(status),
-        sent_at=status.created_at,
+        sent_at=sent_at,
+        dated_by_author=dated_by_author,
         url=status.url or status.uri,
         post_id=post_id,
         in_reply_to=status.in_reply_to_id,
@@ -85,20 +94,19 @@ def message(
     )
 
 
-def direct(status: Status, customer: str, community_id: str) -> RemoteMessage:
+def direct(status: Status, customer: str, community_id: str, *, sent_at: datetime) -> RemoteMessage:
     """A direct status. Each customer has one thread."""
-    return message(status, MessageKind.MESSAGE, f"direct:{customer}", community_id)
+    return message(status, MessageKind.MESSAGE, f"direct:{customer}", community_id, sent_at=sent_at)
 
 
-def comment(status: Status, ancestry: Sequence[Status], post_id: str, community_id: str) -> RemoteMessage:
-    """A comment. `ancestry` holds it and the comments above it, up to the one directly below the post.
+def comment_thread(ancestry: Sequence[Status], community_id: str) -> str:
+    """The thread of a comment. `ancestry` holds it and the comments above it, up to the one directly below the post.
 
     A thread is what one customer wrote below one such comment, with the replies: what the community writes belongs to
     the nearest customer above it.
     """
     customer = next((s.account.id for s in ancestry if s.account.id != community_id), community_id)
-    thread_id = f"comment:{ancestry[-1].id}:{customer}"
-    return message(status, MessageKind.COMMENT, thread_id, community_id, post_id)
+    return f"comment:{ancestry[-1].id}:{customer}"
 
 
 def ancestry(status: Status, by_id: Mapping[str, Status]) -> list[Status]:

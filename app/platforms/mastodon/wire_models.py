@@ -6,6 +6,7 @@ some counters are absent. Pixelfed and Sharkey hide a size as 0 without a flag, 
 having no followers.
 """
 
+from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter
@@ -43,6 +44,11 @@ class Author(wire.Shape):
     display_name: wire.StorableText | None = None
     url: wire.StorableText | None = None
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the account is on another server, which dates its statuses."""
+        return "@" in self.acct
+
 
 class Counted(wire.Shape):
     """A status's counters."""
@@ -55,8 +61,13 @@ class Counted(wire.Shape):
     quotes_count: wire.PositiveCount = None
 
 
+def _claimed(value: object) -> datetime | None:
+    return wire.iso_date(value) if isinstance(value, str) else None
+
+
 class Status(Counted):
-    created_at: wire.Moment
+    created_at: Annotated[datetime | None, BeforeValidator(_claimed)] = None
+    """None where it is no date: a server passes on what another one claims."""
     edited_at: wire.LenientMoment = None
     in_reply_to_id: Id | None = None
     visibility: wire.StorableText
@@ -65,6 +76,12 @@ class Status(Counted):
     url: wire.StorableText | None = None
     account: Author
     reblog: object = None
+
+
+class OwnStatus(Status):
+    """A status in an account's own list, which its server has dated."""
+
+    created_at: wire.Moment
 
 
 class Context(wire.Shape):
@@ -81,15 +98,21 @@ class Other(wire.Shape):
 
 
 class Mention(Other):
+    """A mention, or a quote (since Mastodon 4.5), whose status is the one that quotes."""
+
     status: Status | None = None
 
 
+MENTIONS: Final = ("mention", "quote")
+"""The kinds of notification that are read."""
+
+
 def _notice_tag(value: object) -> str:
-    return "mention" if isinstance(value, dict) and value.get("type") == "mention" else "other"
+    return "mention" if isinstance(value, dict) and value.get("type") in MENTIONS else "other"
 
 
 Notice = Annotated[Annotated[Mention, Tag("mention")] | Annotated[Other, Tag("other")], Discriminator(_notice_tag)]
-"""A notification. The contents of kinds other than mentions are not validated."""
+"""A notification. The contents of kinds other than `MENTIONS` are not validated."""
 
 
 class Created(wire.Shape):

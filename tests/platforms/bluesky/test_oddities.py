@@ -1,6 +1,6 @@
 """Malformed data of other software and servers: it hides no valid data, and no values are invented."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import httpx
@@ -53,12 +53,26 @@ async def test_an_implausible_date_is_replaced(claimed: str, published: datetime
     assert remote_post.published_at == published
 
 
-async def test_a_mention_with_such_a_date_is_read() -> None:
-    server = Server(
-        listNotifications={"notifications": [notification("a", record={"createdAt": "0001-01-01T00:00:00Z"})]}
-    )
+@pytest.mark.parametrize(
+    ("claimed", "sent"),
+    [
+        ("0001-01-01T00:00:00Z", INDEXED),
+        ("2015-01-01T00:00:00Z", INDEXED),
+        ("2031-01-01T00:00:00Z", INDEXED),
+        (INDEXED.isoformat(), INDEXED),
+        ((INDEXED - timedelta(minutes=10)).isoformat(), INDEXED - timedelta(minutes=10)),
+        ((INDEXED - timedelta(hours=1)).isoformat(), INDEXED),
+    ],
+)
+async def test_a_message_is_dated_by_the_network_unless_its_author_is_close_to_it(claimed: str, sent: datetime) -> None:
+    listed = notification("a", record={"createdAt": claimed})
+    server = Server(listNotifications={"notifications": [listed]})
     page = await server.adapter.conversations(SIGNED_IN, None, datetime(2026, 11, 1, tzinfo=UTC))
-    assert [one.sent_at for one in page.items] == [INDEXED]
+    assert [one.sent_at for one in page.items] == [sent]
+    reply = {"post": post("b", did=CUSTOMER, record={"createdAt": claimed}), "replies": []}
+    server = Server(getPostThread={"thread": {"post": post("a"), "replies": [reply]}})
+    comments = await server.adapter.comments(SIGNED_IN, uri(OWN_DID, "a"), None, datetime(2026, 11, 1, tzinfo=UTC))
+    assert [one.sent_at for one in comments.items] == [sent]
 
 
 @pytest.mark.parametrize("indexed", ["0000-01-01T00:00:00.000Z", "-000001-12-31T23:59:59.999Z", "0001-01-01T00:00:00Z"])

@@ -80,6 +80,8 @@ async def test_a_list_of_malformed_statuses_alone_is_malformed(malformed: Json) 
         await with_responses(json_response([status(2, **malformed)])).posts(credentials(), None)
     with pytest.raises(Malformed):
         await with_responses(json_response([None])).posts(credentials(), None)
+    if "created_at" in malformed:
+        return  # another server has dated it: it is read without a date
     with pytest.raises(Malformed):
         await with_responses(json_response({"ancestors": [], "descendants": [status(2, **malformed)]})).comments(
             credentials(), "1", None
@@ -117,7 +119,7 @@ async def test_notifications_other_than_mentions_are_not_validated() -> None:
         notification(5, {"id": "x"}, "favourite"),
         notification(4, status(20, "2")),
         notification(3, None, "severed_relationships") | {"created_at": None},
-        notification(2, status(19, "2", created_at=None)),
+        notification(2, status(19, "2", account=None)),
     ]
     with capture_logs() as logs:
         page = await with_responses(json_response(notifications)).conversations(credentials(token=True), None)
@@ -210,13 +212,15 @@ def test_errors_of_mastodon_compatible_servers_are_classified(
     [
         ("Insufficient permissions: read:notifications.", ("read:notifications",)),
         ("Insufficient permissions: read:statuses | read.", ("read:statuses", "read")),
-        ("Forbidden: token has insufficient scope permission", ("read", "write")),
-        ("This action is outside the authorized scopes", ("read", "write")),
+        ("Forbidden: token has insufficient scope permission", ("read:notifications",)),
+        ("This action is outside the authorized scopes", ("read:notifications",)),
+        ("out_of_scope_for_token", ("read:notifications",)),
         ("This action is not allowed", ()),
     ],
 )
 def test_scopes_that_are_named(explanation: str, scopes: tuple[str, ...]) -> None:
-    said = with_responses().classify(json_response({"error": explanation}, 403))
+    request = httpx.Request("GET", "https://m.example/api/v1/notifications")
+    said = with_responses().classify(httpx.Response(403, json={"error": explanation}, request=request))
     assert isinstance(said, MissingPermission)
     assert said.scopes == scopes
 

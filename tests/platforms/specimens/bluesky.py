@@ -21,6 +21,7 @@ from app.platforms.contract import (
     Throttled,
     Token,
     Transient,
+    Unsupported,
 )
 from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
@@ -129,7 +130,7 @@ SPECIMEN: Final = Specimen(
         error(Gone, 400, "AccountDeactivated", "Account is deactivated"),
         error(Rejected, 400, "InvalidRequest", "Error: uris must not have more than 25 elements"),
         error(Rejected, 400, "InvalidRequest", "Could not find blob: bafkreia"),
-        error(Rejected, 501, "MethodNotImplemented", "Method Not Implemented"),
+        error(Unsupported, 501, "MethodNotImplemented", "Method Not Implemented"),
         error(Rejected, 413, "PayloadTooLarge", "request entity too large"),
         Refusal("a server that is none of Bluesky's", Rejected, b"<html>", 404),
         error(Transient, 502, "UpstreamFailure", "Upstream service unreachable", to_a_change=OutcomeUnknown),
@@ -155,6 +156,6 @@ SPECIMEN: Final = Specimen(
         "BlockedByActor": MissingPermission,
         "RateLimitExceeded": Throttled,
         "UpstreamFailure": Transient,
-        "MethodNotImplemented": Rejected,
+        "MethodNotImplemented": Unsupported,
     },
 )  # fmt: skip

@@ -16,6 +16,7 @@ from app.platforms.contract import (
     Throttled,
     Token,
     Transient,
+    Unsupported,
 )
 from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
@@ -42,6 +43,9 @@ def throttled(name: str, refuses: Literal["reads", "changes"], scope: LimitScope
     return timed, Refusal(name, Throttled, said, 429, scope=scope, refuses=refuses)
 
 
+SCOPE_OF: Final[dict[Literal["reads", "changes"], str]] = {"reads": "read:accounts", "changes": "write:statuses"}
+"""The scope that the refused request needs."""
+
 SPECIMEN: Final = Specimen(
     address="https://mastodon.example/@name",
     external_id="77",
@@ -53,10 +57,15 @@ SPECIMEN: Final = Specimen(
     refusals=(
         Refusal("a token that is not good", AuthExpired, {"error": "The access token is invalid"}, 401),
         Refusal("a bad token at Takahe", AuthExpired, b"Authorization header invalid", 400),
-        Refusal(
-            "outside the token's scopes", MissingPermission,
-            {"error": "This action is outside the authorized scopes"}, 403, scopes=("read", "write"),
+        *(
+            Refusal(
+                f"outside the token's scopes, {refused}", MissingPermission,
+                {"error": "This action is outside the authorized scopes"}, 403, scopes=(scope,), refuses=refused,
+            )
+            for refused, scope in SCOPE_OF.items()
         ),
+        Refusal("no such function", Unsupported, {"error": "Not Found"}, 404, of="conversations", refuses="reads"),
+        Refusal("no such method", Unsupported, b"<h1>Method Not Allowed</h1>", 405),
         Refusal("not allowed", MissingPermission, {"error": "This action is not allowed"}, 403),
         Refusal("no such record", Gone, {"error": "Record not found"}, 404),
         Refusal("deleted", Gone, {"error": "Gone"}, 410),
