@@ -40,8 +40,8 @@ def routes(network: Network) -> list[Route]:
             path = tuple(part for part in request.url.path.removeprefix(f"/{VERSION}").split("/") if part)
             # The parameter `method` overrides POST, as Facebook's own libraries use it.
             method = params["method"].upper() if request.method == "POST" and "method" in params else request.method
-            if path in oauth.DOORS:
-                return json_response(oauth.DOORS[path](network, _with_token(request, params)), headers=headers)
+            if path in oauth.ENDPOINTS:
+                return json_response(oauth.ENDPOINTS[path](network, _with_token(request, params)), headers=headers)
             caller = authenticate(network, params, bearer(request) or params.get("access_token", ""))
             call = Call(network, caller, method, path, params, files)
             usage_headers, refused = limits.counted(network, caller, _cost(call), of_page=_of_page(call))
@@ -52,10 +52,10 @@ def routes(network: Network) -> list[Route]:
         except GraphError as error:
             return json_response(error.body, error.status, headers)
 
-    doors = [f"/{'/'.join(path)}" for path in (*oauth.DOORS, ("debug_token",))]
+    paths = [f"/{'/'.join(path)}" for path in (*oauth.ENDPOINTS, ("debug_token",))]
     methods = ["GET", "POST", "DELETE"]
     return [
-        *(Route(door, endpoint, methods=["GET", "POST"]) for door in doors),
+        *(Route(path, endpoint, methods=["GET", "POST"]) for path in paths),
         Route(f"/{VERSION}", endpoint, methods=methods),
         Route(f"/{VERSION}/{{path:path}}", endpoint, methods=methods),
     ]

@@ -130,9 +130,9 @@ def debug(call: Call) -> Json:
     return {"data": data}
 
 
-Door: TypeAlias = Callable[[Network, Mapping[str, str]], Json]
+TokenEndpoint: TypeAlias = Callable[[Network, Mapping[str, str]], Json]
 
-DOORS: Final[Mapping[tuple[str, ...], Door]] = {
+ENDPOINTS: Final[Mapping[tuple[str, ...], TokenEndpoint]] = {
     ("oauth", "access_token"): access_token,
     ("refresh_access_token",): refresh,
     ("access_token",): exchange,

@@ -1,4 +1,4 @@
-"""`/bot<token>/<method>`: the Bot API's one door."""
+"""`/bot<token>/<method>`: the Bot API's only endpoint."""
 
 from __future__ import annotations
 

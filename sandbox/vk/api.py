@@ -1,4 +1,4 @@
-"""`/method/{name}`: VK's one door. Every answer is HTTP 200; what went wrong is a number inside."""
+"""`/method/{name}`: VK's only endpoint. Every response is HTTP 200; what went wrong is a number inside."""
 
 from __future__ import annotations
 

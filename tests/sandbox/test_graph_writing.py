@@ -36,7 +36,7 @@ def account(client: SandboxClient) -> Someone:
     return Someone(client, ACCOUNT)
 
 
-async def _door(client: SandboxClient, path: str, status: int = 200, **params: Any) -> Any:
+async def _endpoint(client: SandboxClient, path: str, status: int = 200, **params: Any) -> Any:
     answer = await client.http.get(path, params=params)
     assert answer.status_code == status, answer.text
     return answer.json()
@@ -59,15 +59,15 @@ async def _allowed(client: SandboxClient, community: str, *scopes: str, kind: st
 async def test_tokens_travel_in_a_header_the_address_or_a_form(client: SandboxClient, page: Someone) -> None:
     name = {"name": "The Corner Café", "id": ids.page(page.c)}
     assert await page.get("me") == name
-    assert await _door(client, "/v26.0/me", access_token=page.token) == name
+    assert await _endpoint(client, "/v26.0/me", access_token=page.token) == name
     answer = await client.http.post("/v26.0/me", data={"method": "get", "access_token": page.token})
     assert answer.json() == name
     assert answer.headers["facebook-api-version"] == "v26.0"
-    assert (await _door(client, "/v26.0/me", 400))["error"]["code"] == 104
+    assert (await _endpoint(client, "/v26.0/me", 400))["error"]["code"] == 104
 
 
 async def test_tokens_end(client: SandboxClient, page: Someone) -> None:
-    assert (await _door(client, "/v26.0/me", 400, access_token="EAAGnonsense"))["error"]["code"] == 190
+    assert (await _endpoint(client, "/v26.0/me", 400, access_token="EAAGnonsense"))["error"]["code"] == 190
     for state, subcode in (("expired", 463), ("revoked", 460)):
         await client.http.post("/_sandbox/tokens/state", json={"token": page.token, "state": state})
         assert await page.refused("GET", "me") == (190, subcode)
@@ -96,26 +96,26 @@ async def test_a_person_gets_the_tokens_of_pages(client: SandboxClient, page: So
 async def test_a_persons_token_is_made_longer(client: SandboxClient) -> None:
     manager = Someone(client, PAGE, "user")
     params: dict[str, Any] = {"grant_type": "fb_exchange_token", "fb_exchange_token": manager.token}
-    answer = await _door(client, "/oauth/access_token", **_app(client), **params)
+    answer = await _endpoint(client, "/oauth/access_token", **_app(client), **params)
     assert (answer["token_type"], answer["expires_in"]) == ("bearer", 60 * DAY)
     await client.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "revoked"})
-    wrong = await _door(client, "/v26.0/oauth/access_token", 400, **_app(client), **params)
+    wrong = await _endpoint(client, "/v26.0/oauth/access_token", 400, **_app(client), **params)
     assert (wrong["error"]["code"], wrong["error"]["error_subcode"]) == (190, 460)
     manager.token = answer["access_token"]
     assert (await manager.get("me"))["id"] == ids.user(manager.c)
     client.sandbox.network.clock.set_speed(0)
     await client.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "expired"})
     assert await manager.refused("GET", "me") == (190, 463)
-    unknown = await _door(client, "/oauth/access_token", 400, client_id="1", client_secret="x", **params)
+    unknown = await _endpoint(client, "/oauth/access_token", 400, client_id="1", client_secret="x", **params)
     assert unknown["error"]["code"] == 101
-    wrong = await _door(client, "/oauth/access_token", 400, **{**_app(client), "client_secret": "x"}, **params)
+    wrong = await _endpoint(client, "/oauth/access_token", 400, **{**_app(client), "client_secret": "x"}, **params)
     assert wrong["error"]["code"] == 1
 
 
 async def test_instagrams_own_login(client: SandboxClient, account: Someone) -> None:
     """Its tokens renew themselves, and `me` is the account, with an id that nobody else knows."""
     own = Someone(client, ACCOUNT, "user")
-    answer = await _door(client, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
+    answer = await _endpoint(client, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
     assert answer["expires_in"] == 60 * DAY
     assert "instagram_business_basic" in answer["permissions"].split(",")
     own.token = answer["access_token"]
@@ -127,24 +127,24 @@ async def test_instagrams_own_login(client: SandboxClient, account: Someone) -> 
         "instagram_business_account": {"username": ACCOUNT, "id": account_id}, "id": ids.page(account.c),
     }  # fmt: skip
     for token in (account.token, client.token(PAGE, "user")):
-        wrong = await _door(client, "/refresh_access_token", 400, grant_type="ig_refresh_token", access_token=token)
+        wrong = await _endpoint(client, "/refresh_access_token", 400, grant_type="ig_refresh_token", access_token=token)
         assert wrong["error"]["code"] == 190
 
 
 async def test_what_a_token_may_is_told(client: SandboxClient, page: Someone) -> None:
     token = f"{ids.APP}|{app_secret(client.world)}"
-    answer = (await _door(client, "/debug_token", access_token=token, input_token=page.token))["data"]
+    answer = (await _endpoint(client, "/debug_token", access_token=token, input_token=page.token))["data"]
     assert (answer["is_valid"], answer["type"], answer["expires_at"]) == (True, "PAGE", 0)
     assert {"pages_messaging", "read_insights"} <= set(answer["scopes"])
     grants, c = client.sandbox.network.grants, page.c
     short = grants.make(c, "user", ["pages_show_list"], 3600)
-    answer = (await _door(client, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
+    answer = (await _endpoint(client, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
     assert (answer["type"], answer["scopes"]) == ("USER", ["pages_show_list"])
     assert answer["expires_at"] == client.world.now // 1000 + 3600
     grants.end(short, "expired")
-    answer = (await _door(client, "/debug_token", access_token=token, input_token=short))["data"]
+    answer = (await _endpoint(client, "/debug_token", access_token=token, input_token=short))["data"]
     assert (answer["is_valid"], answer["error"]["subcode"]) == (False, 463)
-    answer = (await _door(client, "/debug_token", access_token=token, input_token="x"))["data"]
+    answer = (await _endpoint(client, "/debug_token", access_token=token, input_token="x"))["data"]
     assert not answer["is_valid"]
 
 
@@ -436,7 +436,7 @@ async def test_tokens_containers_and_what_was_published_survive_a_restart(
             account_id = own.c.profile.external_id
             if not start:
                 params: dict[str, Any] = {"grant_type": "ig_refresh_token", "access_token": own.token}
-                token = (await _door(client, "/refresh_access_token", **params))["access_token"]
+                token = (await _endpoint(client, "/refresh_access_token", **params))["access_token"]
                 container = await _container(own, image_url=PICTURE, caption="Before")
                 media = (await own.post(f"{account_id}/media_publish", creation_id=container))["id"]
             own.token = token

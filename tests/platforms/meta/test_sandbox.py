@@ -1,0 +1,111 @@
+"""Facebook and Instagram against the sandbox, in what their contract's checks do not cover.
+
+The checks of `contract/` own the rules of all lists (nothing is missed while a list changes, `since`), of replies, of
+publishing, of posts that are deleted, and of subscriptions.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from app.platforms.capabilities import OutgoingPost, Picture
+from app.platforms.contract import Rejected, Token, Transient
+from app.platforms.meta.facebook import Facebook
+from app.platforms.meta.instagram import Instagram
+from tests.platforms.calls import HOOK
+from tests.platforms.contract.finding import remote_message, remote_post
+from tests.platforms.contract.hooks import secrets
+from tests.platforms.contract.pagination import LISTINGS, read_pages
+from tests.platforms.contract.stage import Subject, staged
+from tests.platforms.specimens import PIXEL
+
+POSTS, COMMENTS, CONVERSATIONS = LISTINGS
+PICTURE = Picture(PIXEL, "image/jpeg", "a dot", "https://instep.example/1.jpg")
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Subject]:
+    async with staged("facebook", Facebook) as subject:
+        yield subject
+
+
+@pytest.fixture
+async def account() -> AsyncIterator[Subject]:
+    async with staged("instagram", Instagram) as subject:
+        yield subject
+
+
+# ── lists ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_thread_is_a_customer_below_a_comment_with_the_page_s_replies(page: Subject) -> None:
+    post = page.post()["id"]
+    first = page.comment(post, person=1)
+    other = page.comment(post, parent=first["id"], person=2)
+    ours = page.let("reply", via="comment", post=post, parent=first["id"], text="Until six")
+    one, another, reply = [await remote_message(page, record) for record in (first, other, ours)]
+    assert one.thread_id == reply.thread_id == f"comment-{one.external_id}-{one.author.external_id}"
+    assert another.thread_id == f"comment-{one.external_id}-{another.author.external_id}"
+    assert (one.in_reply_to, another.in_reply_to, reply.in_reply_to) == (None, one.external_id, one.external_id)
+    assert [item.author.is_community for item in (one, another, reply)] == [False, False, True]
+    post_id = await remote_post(page, post)
+    cursor = (await Facebook(page.http).comments(page.c, post_id, None)).cursor
+    again = await Facebook(page.http).comments(page.c, post_id, cursor)
+    assert len(again.items) == 3, "one that was hidden may reappear anywhere: the next scan reads all again"
+
+
+async def test_messages_of_the_same_second_are_not_missed(page: Subject) -> None:
+    page.message(person=1)
+    read = await read_pages(CONVERSATIONS, page)
+    number = page.community.number_of(2)
+    page.sandbox.network.world.emit("message", page.community, "control", text="So?", person=number, kind="question")
+    news = await read_pages(CONVERSATIONS, page, read.cursor)
+    assert "So?" in {item.text for item in news.items}
+
+
+async def test_one_request_if_no_message_is_new(page: Subject) -> None:
+    CONVERSATIONS.fill(page)
+    read = await read_pages(CONVERSATIONS, page)
+    requests_before = len(page.way.requests)
+    await read_pages(CONVERSATIONS, page, read.cursor)
+    assert len(page.way.requests) == requests_before + 1
+
+
+# ── writing ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_pictures_keep_their_alternative_text(page: Subject) -> None:
+    for pictures in ((PICTURE,), (PICTURE, replace(PICTURE, alt=""))):
+        before = len(page.records("media"))
+        sent = await Facebook(page.http).publish(page.c, OutgoingPost("Open", pictures), "key")
+        made = page.records("media")[before:]
+        assert [one["detail"]["alt"] for one in made] == [picture.alt for picture in pictures]
+        assert sent.url == f"https://www.facebook.com/{sent.external_id}"
+
+
+async def test_what_is_not_ready_is_not_published(account: Subject) -> None:
+    draft, posts_before = OutgoingPost("Open", (PICTURE,)), len(account.accepted("post"))
+    account.sandbox.network.limits["graph_container_seconds"] = 60
+    with pytest.raises(Transient, match="busy"):
+        await Instagram(account.http).publish(account.c, draft, "key")
+    account.sandbox.network.limits |= {"graph_container_seconds": 0, "graph_publish_daily": 0}
+    with pytest.raises(Rejected, match="0 posts"):
+        await Instagram(account.http).publish(account.c, draft, "key")
+    assert len(account.accepted("post")) == posts_before
+
+
+# ── hooks ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_events_of_an_account_are_subscribed_by_either_login(account: Subject) -> None:
+    """By the Page's token, the fields of the Page; by that of Instagram's own login, the account's own."""
+    adapter = Instagram(account.http)
+    with_page = replace(account.c, tokens={Token.COMMUNITY: account.c.tokens[Token.COMMUNITY]})
+    with_own = replace(account.c, tokens={Token.USER: account.c.tokens[Token.USER]})
+    await adapter.subscribe(with_page, HOOK, secrets(account))
+    assert (await adapter.subscription(with_page, HOOK)).subscribed
+    assert not (await adapter.subscription(with_own, HOOK)).subscribed
+    await adapter.subscribe(with_own, HOOK, secrets(account))
+    assert (await adapter.subscription(with_own, HOOK)).subscribed
+    assert not (await adapter.subscription(with_page, HOOK)).subscribed
