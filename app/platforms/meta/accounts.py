@@ -1,7 +1,7 @@
 """An Instagram account, its media and their comments: wire models, and their translation to the contract's types."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from pydantic import AliasChoices, Field, TypeAdapter
@@ -21,7 +21,7 @@ from app.platforms.contract import (
 )
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import Change, Entry, event_id
-from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics
+from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics, without_unknown
 from app.platforms.meta.mail import IsOwn
 
 SITE: Final = "https://www.instagram.com"
@@ -49,6 +49,7 @@ INSIGHTS: Final[Mapping[str, Metric]] = {
 }
 """Of posts in the feed, and of reels. `impressions`, `plays` and `video_views` are retired."""
 STORY_INSIGHTS: Final = ("views", "reach", "shares")
+COUNTER_FIELDS: Final = {"like_count": Metric.REACTIONS, "comments_count": Metric.COMMENTS}
 SUPPORTED: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, *INSIGHTS.values()})
 
 
@@ -175,8 +176,13 @@ def snapshot(shape: User) -> CommunitySnapshot:
     )
 
 
-def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) -> PostMetrics:
-    """The counters of the media requested by the id `post`: the response may contain another id."""
+def metrics(
+    post: str, shape: Counters | MetricStatus | None, insights: Counts, unknown: Collection[str] = ()
+) -> PostMetrics:
+    """The counters of the media requested by the id `post`: the response may contain another id.
+
+    Those whose field is among the `unknown` ones, which Graph has refused, are unsupported.
+    """
     if shape is None:
         return PostMetrics(post, {}, gone=True)
     if isinstance(shape, MetricStatus):
@@ -187,16 +193,16 @@ def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) 
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
     counts |= {metric: MetricStatus.UNSUPPORTED for name, metric in INSIGHTS.items() if name not in shape.insights}
-    return post_metrics(post, counts, SUPPORTED)
+    return post_metrics(post, without_unknown(counts, COUNTER_FIELDS, unknown), SUPPORTED)
 
 
-def post(shape: Media) -> RemotePost:
+def post(shape: Media, unknown: Collection[str] = ()) -> RemotePost:
     return RemotePost(
         external_id=shape.id,
         url=shape.permalink or SITE,
         text=shape.caption.strip(),
         published_at=shape.timestamp,
-        metrics=metrics(shape.id, shape, {}),
+        metrics=metrics(shape.id, shape, {}, unknown),
     )
 
 

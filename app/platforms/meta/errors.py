@@ -36,6 +36,14 @@ class Retired(Rejected):
     """The requested metric no longer exists."""
 
 
+class UnknownField(Rejected):
+    """Graph does not know a requested field, or no longer."""
+
+    def __init__(self, message: str, *, field: str, platform_code: str | None = None) -> None:
+        super().__init__(message, platform_code=platform_code)
+        self.field = field
+
+
 class TooFew(Rejected):
     """There are too few viewers for Meta to return a count."""
 
@@ -118,6 +126,7 @@ MESSAGES: Final[Mapping[tuple[int, int | None], str]] = {
 RETIRED: Final = re.compile(
     r"must be a valid insights metric|metric is no longer supported|metric\[\d+\] must be one of the following values"
 )
+UNKNOWN_FIELD: Final = re.compile(r"nonexisting field \(([a-zA-Z0-9_]{1,100})\)")
 TOO_MUCH: Final = "reduce the amount of data"
 TOO_FEW: Final = re.compile(r"[Nn]ot enough viewers")
 NEEDS: Final = re.compile(r"\b(?:pages|instagram|business|publish|read)_[a-z_]+\b|\bmanage_pages\b")
@@ -230,6 +239,9 @@ def _error(meaning: ErrorMeaning, fault: Fault, response: httpx.Response, *, cha
             return platform_error(meaning, message, platform_code=code)
         case _ if RETIRED.search(fault.message):
             return Retired("the metric no longer exists", platform_code=code)
+        case _ if (unknown := UNKNOWN_FIELD.search(fault.message)) is not None:
+            field = unknown[1]
+            return UnknownField(f"{TITLE} does not know the field {field}", field=field, platform_code=code)
         case _:
             detail = wire.explanation(fault.error_user_msg or fault.message, _secrets(response))
             return Rejected(known_message or f"{message}: {detail}", platform_code=code)

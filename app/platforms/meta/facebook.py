@@ -139,15 +139,15 @@ class Facebook:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """The Page's posts; each scan returns the latest fifty with current counters."""
-        access, own_id = _access(c), guards.community_id(c)
+        access, path = _access(c), f"{guards.community_id(c)}/published_posts"
 
         async def fetch(after: str | None, limit: int) -> graph.Listing[pages.Post]:
             query = page_query(pages.POST_FIELDS, limit, after)
-            return await self._calls.get(access, f"{own_id}/published_posts", pages.POSTS_PAGE, query)
+            return await self._calls.get(access, path, pages.POSTS_PAGE, query)
 
         paginator = wire.load(ListPaginator, cursor) or ListPaginator()
         posts, paginator, more = await next_items(fetch, paginator, POSTS_PAGE, lambda post: post.created_time, since)
-        return Page(tuple(pages.post(post) for post in posts), wire.dump(paginator), more)
+        return Page(tuple(pages.post(post, self._calls.dropped[path]) for post in posts), wire.dump(paginator), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """Counters in one request and insights in another; each post counts as a call in both."""
@@ -165,7 +165,7 @@ class Facebook:
         statuses = [status for counts in insights_by_post.values() for status in counts.values()]
         if insights_by_post and all(status is MetricStatus.PENDING for status in statuses):
             insights_by_post = await self._pending_or_unsupported(c, access, insights_by_post)
-        return tuple(pages.metrics(i, nodes.get(i), insights_by_post.get(i, {})) for i in ids)
+        return tuple(pages.metrics(i, nodes.get(i), insights_by_post.get(i, {}), self._calls.dropped[i]) for i in ids)
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None

@@ -16,8 +16,8 @@ that the type of media has. An empty insight is pending.
 Publishing makes a container for each picture, which Instagram fetches from its public address, and one
 for an album. The rate limits are those of an account with one viewer; responses report how much is used.
 Sources: Meta's business SDK (api_specs of v26.0), developers.facebook.com, python-facebook.
-Unverified: that graph.instagram.com accepts batches, and tokens in headers, as graph.facebook.com does;
-that `tags` lists media latest first.
+Unverified: that graph.instagram.com accepts tokens in headers, as graph.facebook.com does; that `tags` lists media
+latest first.
 """
 
 import json
@@ -169,15 +169,17 @@ class Instagram:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """The account's media; each scan returns the latest fifty with current counters."""
-        access, own_id = _access(c), guards.community_id(c)
+        access, path = _access(c), f"{guards.community_id(c)}/media"
 
         async def fetch(after: str | None, limit: int) -> graph.Listing[accounts.Media]:
             query = page_query(accounts.MEDIA_FIELDS, limit, after)
-            return await self._calls.get(access, f"{own_id}/media", accounts.MEDIA, query)
+            return await self._calls.get(access, path, accounts.MEDIA, query)
 
         paginator = wire.load(ListPaginator, cursor) or ListPaginator()
         posts, paginator, more = await next_items(fetch, paginator, MEDIA_PAGE, lambda media: media.timestamp, since)
-        return Page(tuple(accounts.post(media) for media in posts), wire.dump(paginator), more)
+        return Page(
+            tuple(accounts.post(media, self._calls.dropped[path]) for media in posts), wire.dump(paginator), more
+        )
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """Counters in one request, insights in one for each type of media; each post counts as a call in both."""
@@ -195,7 +197,9 @@ class Instagram:
         for names in {shape.insights for shape in with_counters.values()}:
             same_type = [i for i, shape in with_counters.items() if shape.insights == names]
             insights_by_post |= await insights.read(self._calls, access, same_type, names)
-        return tuple(accounts.metrics(i, nodes.get(i), insights_by_post.get(i, {})) for i in ids)
+        return tuple(
+            accounts.metrics(i, nodes.get(i), insights_by_post.get(i, {}), self._calls.dropped[i]) for i in ids
+        )
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
@@ -282,8 +286,8 @@ class Instagram:
         if Token.USER not in c.tokens:
             raise AuthExpired("only a token of Instagram's own login can be renewed", token=Token.USER)
         access = GraphAccess(_host(c), c.tokens[Token.USER], Token.USER)
-        form = {"method": "get", "grant_type": "ig_refresh_token"}
-        response = await self._calls.change(access, "/refresh_access_token", graph.GRANTED, form)
+        query = {"grant_type": "ig_refresh_token"}
+        response = await self._calls.change_by_get(access, "/refresh_access_token", graph.GRANTED, query)
         return {Token.USER: tokens.issued(response)}
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
@@ -372,7 +376,7 @@ def _access(c: Credentials) -> GraphAccess:
     if Token.COMMUNITY in c.tokens:
         return GraphAccess(c.base_url, c.tokens[Token.COMMUNITY], Token.COMMUNITY, target, c.app.get("client_secret"))
     if Token.USER in c.tokens:
-        return GraphAccess(_host(c), c.tokens[Token.USER], Token.USER, target)
+        return GraphAccess(_host(c), c.tokens[Token.USER], Token.USER, target, batches_are_documented=False)
     raise AuthExpired("Instagram needs the linked Page's token, or one of its own login", token=Token.COMMUNITY)
 
 

@@ -1,6 +1,7 @@
 """A Facebook Page, its posts and their comments: wire models, and their translation to the contract's types."""
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Final
 from urllib.parse import parse_qs
 
@@ -21,7 +22,7 @@ from app.platforms.contract import (
 )
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import AnyTime, Change, Entry, event_id
-from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics
+from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics, without_unknown
 
 SITE: Final = "https://www.facebook.com"
 HOSTS: Final = frozenset({"facebook.com", "www.facebook.com", "m.facebook.com", "web.facebook.com", "fb.com", "fb.me"})
@@ -37,6 +38,7 @@ COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_
 
 INSIGHTS: Final = {"post_media_view": Metric.VIEWS, "post_total_media_view_unique": Metric.REACH}
 """The names since `post_impressions` and `post_impressions_unique` were retired (2025-11, 2026-06)."""
+COUNTER_FIELDS: Final = {"shares": Metric.SHARES, "comments": Metric.COMMENTS, "reactions": Metric.REACTIONS}
 SUPPORTED: Final = frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES})
 
 POSTS: Final = frozenset({"post", "status", "photo", "video", "link", "share", "album", "reel"})
@@ -175,10 +177,13 @@ def snapshot(shape: Page) -> CommunitySnapshot:
     )
 
 
-def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) -> PostMetrics:
+def metrics(
+    post: str, shape: Counters | MetricStatus | None, insights: Counts, unknown: Collection[str] = ()
+) -> PostMetrics:
     """The counters of the post requested by the id `post`: the response may contain another id.
 
-    A counter that is left out is not known: it is `pending` if Graph supports it.
+    A counter that is left out is not known: it is `pending` if Graph supports it, and unsupported if its field is
+    among the `unknown` ones, which Graph has refused.
     """
     if shape is None:
         return PostMetrics(post, {}, gone=True)
@@ -190,16 +195,16 @@ def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) 
         Metric.SHARES: shape.shared,
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
-    return post_metrics(post, counts, SUPPORTED)
+    return post_metrics(post, without_unknown(counts, COUNTER_FIELDS, unknown), SUPPORTED)
 
 
-def post(shape: Post) -> RemotePost:
+def post(shape: Post, unknown: Collection[str] = ()) -> RemotePost:
     return RemotePost(
         external_id=shape.id,
         url=shape.permalink_url or f"{SITE}/{shape.id}",
         text=(shape.message or shape.story).strip(),
         published_at=shape.created_time,
-        metrics=metrics(shape.id, shape, {}),
+        metrics=metrics(shape.id, shape, {}, unknown),
     )
 
 

@@ -84,8 +84,9 @@ class FakeGraph:
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        assert not any(token and token in str(request.url) for token in self.tokens), "a token in an address"
         path = request.url.path.removeprefix("/v26.0").strip("/")
+        in_query = path == "refresh_access_token"
+        assert in_query or not any(token and token in str(request.url) for token in self.tokens), "a token in a URL"
         for url_part, answer in self.overrides.items():
             if url_part in f"{path}?{request.url.query.decode()}":
                 return answer
@@ -96,6 +97,7 @@ class FakeGraph:
 
     def _answer(self, request: httpx.Request, path: str) -> Any:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        token = token or request.url.params.get("access_token", "")
         if token not in self.tokens:
             raise ErrorResponse(graph_error(190, 463), 401)
         if request.method == "POST":

@@ -307,7 +307,9 @@ async def test_the_token_of_instagram_login_is_refreshed_with_itself() -> None:
     assert set(granted) == {Token.USER}
     assert (granted[Token.USER].text, granted[Token.USER].lifetime) == ("IGAAnew", timedelta(seconds=5_183_944))
     assert (graph.requests[0].url.host, graph.requests[0].url.path) == ("graph.instagram.com", "/refresh_access_token")
-    assert graph.sent[0][1] == {"method": "get", "grant_type": "ig_refresh_token"}
+    assert graph.requests[0].method == "GET"
+    assert dict(graph.requests[0].url.params) == {"grant_type": "ig_refresh_token", "access_token": OWN_TOKEN}
+    assert "authorization" not in graph.requests[0].headers
     with pytest.raises(AuthExpired):
         await adapter(graph).refresh(credentials())
     assert Instagram.renewable({Token.USER, Token.COMMUNITY}, {}) == {Token.USER}

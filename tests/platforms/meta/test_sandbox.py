@@ -4,13 +4,17 @@ The checks of `contract/` own the rules of all lists (nothing is missed while a 
 publishing, of posts that are deleted, and of subscriptions.
 """
 
+import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from urllib.parse import parse_qs, unquote_plus
 
+import httpx
 import pytest
 
 from app.platforms.capabilities import OutgoingPost, Picture
-from app.platforms.contract import Rejected, Token, Transient
+from app.platforms.contract import Metric, Rejected, Token, Transient
 from app.platforms.meta.facebook import Facebook
 from app.platforms.meta.instagram import Instagram
 from tests.platforms.calls import HOOK
@@ -70,6 +74,80 @@ async def test_one_request_if_no_message_is_new(page: Subject) -> None:
     requests_before = len(page.way.requests)
     await read_pages(CONVERSATIONS, page, read.cursor)
     assert len(page.way.requests) == requests_before + 1
+
+
+# ── fields ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _spoil_fields(subject: Subject, name: str, node_type: str) -> list[str]:
+    """Have Graph refuse one field from now on; the `fields` of each request that reaches the sandbox are recorded."""
+    answered: list[str] = []
+    message = f"(#100) Tried accessing nonexisting field ({name}) on node type ({node_type})"
+    error = {"error": {"message": message, "type": "OAuthException", "code": 100}}
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        text = unquote_plus(f"{request.url.query.decode()} {request.content.decode('latin-1')}")
+        if re.search(rf"\b{name}\b", text) is None:
+            answered.append(text)
+            return None
+        if b"batch=" not in request.content:
+            return httpx.Response(400, json=error)
+        parts = json.loads(parse_qs(request.content.decode())["batch"][0])
+        return httpx.Response(200, json=[{"code": 400, "body": json.dumps(error)} for _ in parts])
+
+    subject.way.instead = refuse
+    return answered
+
+
+@pytest.mark.parametrize("field", ["shares", "followers_count", "permalink_url", "parent"])
+async def test_a_field_that_graph_does_not_know_stops_no_other_of_a_page(page: Subject, field: str) -> None:
+    post = page.post()["id"]
+    page.comment(post)
+    _spoil_fields(page, field, "Page")
+    adapter, (post_id, *_) = Facebook(page.http), [await remote_post(page, post)]
+    assert (await adapter.community(page.c)).external_id == page.c.external_id
+    (metrics,) = await adapter.metrics(page.c, (post_id,))
+    assert metrics.counters[Metric.COMMENTS] == 1
+    assert (Metric.SHARES in metrics.counters) == (field != "shares"), "it is not 0 where it is not known"
+    listed = next(post for post in (await adapter.posts(page.c, None)).items if post.external_id == post_id)
+    assert (Metric.SHARES in listed.metrics.counters) == (field != "shares")
+    assert [one.text for one in (await adapter.comments(page.c, post_id, None)).items] == ["Until when?"]
+
+
+@pytest.mark.parametrize("field", ["like_count", "name", "username"])
+async def test_a_field_that_graph_does_not_know_stops_no_other_of_an_account(account: Subject, field: str) -> None:
+    post = account.post()["id"]
+    account.comment(post)
+    post_id = await remote_post(account, post)
+    _spoil_fields(account, field, "IGMedia")
+    adapter = Instagram(account.http)
+    (metrics,) = await adapter.metrics(account.c, (post_id,))
+    assert metrics.counters[Metric.COMMENTS] == 1
+    (comment,) = (await adapter.comments(account.c, post_id, None)).items
+    assert (comment.text, comment.author.external_id) == ("Until when?", comment.author.external_id)
+
+
+async def test_a_field_that_cannot_be_left_out_is_an_error(page: Subject) -> None:
+    error = {"code": 100, "message": "(#100) Tried accessing nonexisting field (age) on node type (Page)"}
+    page.way.instead = lambda _: httpx.Response(400, json={"error": error})
+    with pytest.raises(Rejected, match="does not know the field"):
+        await Facebook(page.http).community(page.c)
+
+
+@pytest.mark.parametrize("kind", [Token.COMMUNITY, Token.USER])
+async def test_insights_by_either_login(account: Subject, kind: Token) -> None:
+    """Their results have other fields with each, and with that of Instagram there are no batches."""
+    posts = [account.post(f"Post {number}") for number in range(3)]
+    account.later(49 * 3600)
+    ids = tuple([await remote_post(account, post["id"]) for post in posts])
+    account.delete(posts[2])
+    with_one = replace(account.c, tokens={kind: account.c.tokens[kind]})
+    requests_before = len(account.way.requests)
+    first, second, deleted = await Instagram(account.http).metrics(with_one, ids)
+    assert all(Instagram.spec.metrics == one.counters.keys() for one in (first, second)), "nothing is unsupported"
+    assert deleted.gone
+    # Counters and insights, each a batch; without batches one that is refused, then three and two reads.
+    assert len(account.way.requests) - requests_before == (2 if kind is Token.COMMUNITY else 1 + 3 + 2)
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────

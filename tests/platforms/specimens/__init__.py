@@ -139,8 +139,8 @@ class Specimen:
     aliases: frozenset[str] = frozenset()
     public_settings: frozenset[str] = frozenset({"client_id"})
     derived_secrets: tuple[str, ...] = ()
-    token_in_url: bool = False
-    """The platform accepts the token only in the path or the query (Telegram)."""
+    token_in_url: Callable[[str], bool] = lambda _: False
+    """Whether the platform accepts the token only in the URL, by the path: of all (Telegram), or of one (Instagram)."""
     not_offered: frozenset[str] = frozenset()
     """Of `posts`, `metrics`, `conversations`, `comments`."""
     empty_as_object: frozenset[str] = frozenset()

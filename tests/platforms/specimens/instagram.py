@@ -66,4 +66,5 @@ SPECIMEN: Final = Specimen(
     ),
     codes=CODES,
     hook_signed=True,
+    token_in_url=lambda path: path == "/refresh_access_token",
 )
