@@ -23,6 +23,7 @@ from app.inquiries.recount import ThreadOrigin, recount
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
+from app.platforms.capabilities import MessageChange
 from app.platforms.contract import RemoteMessage
 
 CLOCK_SKEW: Final = timedelta(minutes=2)
@@ -96,6 +97,28 @@ async def mark_deleted(session: AsyncSession, community: CommunityRef, external_
         await recount(
             session, project_id=community.project_id, community_id=community.community_id, threads=set(threads.values())
         )
+
+
+async def change(session: AsyncSession, community: CommunityRef, changes: Sequence[MessageChange]) -> None:
+    """Apply changes, in their order. One of a message that was not seen yet is left out: it is read as it is then."""
+    if not changes:
+        return
+    await lock_threads(session, community.community_id)
+    threads: set[str] = set()
+    for one in changes:
+        stored = and_(
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
+            Message.external_id == one.external_id,
+        )
+        is_latest = or_(Message.edited_at.is_(None), Message.edited_at < one.at)
+        if one.text is not None:
+            edited = update(Message).where(stored, is_latest).values(text=one.text.strip(), edited_at=one.at)
+            threads.update((await session.scalars(edited.returning(Message.thread_id))).all())
+        if one.hidden is not None:
+            await session.execute(update(Message).where(stored).values(hidden=one.hidden))
+    if threads:
+        await recount(session, project_id=community.project_id, community_id=community.community_id, threads=threads)
 
 
 async def _restored(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> set[str]:
@@ -241,6 +264,7 @@ def _row(session: AsyncSession, community: CommunityRef, sighting: _Sighting) ->
         "content_known": sighting.content_known,
         "url": message.url,
         "in_reply_to": message.in_reply_to,
+        "hidden": message.hidden,
     }
 
 
@@ -268,6 +292,7 @@ def _upsert() -> Any:
         "content_known": or_(Message.content_known, incoming.content_known),
         "url": func.coalesce(incoming.url, Message.url),
         "in_reply_to": func.coalesce(Message.in_reply_to, incoming.in_reply_to),
+        "hidden": func.coalesce(incoming.hidden, Message.hidden),
     }
     return new.on_conflict_do_update(
         index_elements=["workspace_id", "community_id", "external_id"],
@@ -280,7 +305,7 @@ def _upsert() -> Any:
 _MESSAGE: Final = Base.metadata.tables[Message.__tablename__]
 _SEEN: Final = (
     *("workspace_id", "id", "community_id", "thread_id", "external_id", "direction", "automatic", "author_id"),
-    *("author_name", "text", "sent_at", "edited_at", "deleted_at", "content_known", "url", "in_reply_to"),
+    *("author_name", "text", "sent_at", "edited_at", "deleted_at", "content_known", "url", "in_reply_to", "hidden"),
 )
 _UPSERT: Final = _upsert()
 """Built once: building it costs more than executing it."""

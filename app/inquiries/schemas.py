@@ -66,6 +66,9 @@ class MessageRead(Output):
     sent_at: Instant = Field(description="When it was written; of a reply not sent yet, when it was queued.")
     edited_at: Instant | None
     deleted_at: Instant | None = Field(description="When its deletion was first seen.")
+    hidden: bool | None = Field(
+        description="A moderator has hidden it from the public; null where the platform does not say."
+    )
     url: str | None
     in_reply_to: str | None = Field(description="The platform's id of the message it answers.")
     delivery: ReplyDelivery | None = Field(

@@ -68,6 +68,18 @@ class UnparsedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageChange:
+    """A change of a message, where the event contains nothing but the message's id and what has changed."""
+
+    external_id: str
+    at: datetime
+    text: str | None = None
+    """Its text since it was edited; None: it was not."""
+    hidden: bool | None = None
+    """Whether it is hidden now; None: that has not changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """An event of a community that the platform has sent."""
 
@@ -85,6 +97,8 @@ class Event:
     """The platform's time of the event; required with `metrics`."""
     unparsed: UnparsedEvent | None = None
     """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
+    changes: tuple[MessageChange, ...] = ()
+    """Messages that were edited, hidden or shown again."""
 
 
 def unparsed_event(payload: bytes, why: str, account_id: str | None = None) -> Event:
@@ -118,6 +132,10 @@ class ReplyTo:
     kind: MessageKind
     author: RemotePerson
     post_id: str | None
+    late: bool = False
+    """The customer's last message is older than `Spec.reply_window`."""
+    by_person: bool = True
+    """A person wrote the reply, and not a script."""
 
 
 @runtime_checkable

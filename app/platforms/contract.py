@@ -27,7 +27,19 @@ from app.platforms.errors import (
     Throttled,
     Transient,
 )
-from app.platforms.spec import CALLS, COST, Cost, LimitScope, Metric, Publishing, RateLimit, Spec, TextUnit, Token
+from app.platforms.spec import (
+    CALLS,
+    COST,
+    Cost,
+    LimitScope,
+    Metric,
+    Publishing,
+    RateLimit,
+    Spec,
+    TextLimit,
+    TextUnit,
+    Token,
+)
 
 __all__ = [
     "CALLS",
@@ -57,6 +69,7 @@ __all__ = [
     "RemotePost",
     "SendReceipt",
     "Spec",
+    "TextLimit",
     "TextUnit",
     "Throttled",
     "Token",
@@ -183,6 +196,8 @@ class RemoteMessage:
     deleted: bool = False
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
+    hidden: bool | None = None
+    """A moderator has hidden it from the public; None where the report does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ def _node(call: Call, node: Node) -> Json:
     kind = GRAPH.kinds[node.kind]
     if call.method == "GET":
         return GRAPH.node(call, node, parsed(call.get("fields")) if call.get("fields") else None)
+    if call.method == "POST" and "" in kind.changes:
+        return _render(call, kind.changes[""](call, node))
     if call.method == "DELETE" and kind.delete is not None:
         return _render(call, kind.delete(call, node))
     raise gone(node.id, call.method.lower())

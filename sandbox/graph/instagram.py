@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sandbox.entities import Community, Entry
-from sandbox.graph import ids, insights, mail, publishing, subscriptions
+from sandbox.graph import ids, insights, mail, publishing, subscriptions, writing
 from sandbox.graph.call import Call
 from sandbox.graph.nodes import ABSENT, Args, Json, Kind, Listing, Node, instant, text_of
 from sandbox.graph.pages import comments_of, head, thread
@@ -233,13 +233,13 @@ COMMENT: Final = Kind(
         "username": username,
         "from": author,
         "like_count": lambda _, node: len(node.entry.reactors),
-        "hidden": lambda _, __: False,
+        "hidden": writing.is_hidden,
         "media": lambda _, node: media(node.c, node.c.wall[node.entry.post or 0]),
         "parent_id": _parent,
         "user": lambda _, node: ABSENT if node.entry.person is not None else {"id": node.c.profile.external_id},
     },
     edges={"replies": _replies},
-    changes={"replies": publishing.comment},
+    changes={"": writing.hide, "replies": publishing.comment},
     delete=publishing.remove,
 )
 

@@ -24,10 +24,12 @@ from app.platforms.contract import (
     Gone,
     LimitScope,
     Malformed,
+    MessageKind,
     MissingPermission,
     OutcomeUnknown,
     Rejected,
     SendReceipt,
+    TextLimit,
     TextUnit,
     Throttled,
     Transient,
@@ -122,6 +124,7 @@ async def test_what_cannot_be_sent_is_refused_at_once(setup: InquirySetup, agenc
         (TextUnit.CHARACTERS, "Да, да", "Да, да!"),
         (TextUnit.UTF16, "Да 👍!", "Да 👍!!"),
         (TextUnit.GRAPHEMES, "Да 👨‍👩‍👧!!", "Да 👨‍👩‍👧!!!"),
+        (TextUnit.BYTES, "Да!!", "Да!!!"),
     ],
 )
 async def test_an_answer_is_as_long_as_its_platform_counts(
@@ -133,10 +136,24 @@ async def test_an_answer_is_as_long_as_its_platform_counts(
     refused = await agency.post(f"{path}/messages", {"text": long}, status=422)
     assert (refused["code"], refused["detail"]) == (
         "text-too-long",
-        "Forgetful takes answers of at most 6 characters; these are 7.",
+        f"Forgetful takes answers of at most 6 {'bytes' if unit is TextUnit.BYTES else 'characters'}; these are 7.",
     )
     assert await agency_messages(setup, path) == []
     await agency.post(f"{path}/messages", {"text": fits}, status=202)
+
+
+async def test_a_message_may_have_a_limit_of_its_own(
+    setup: InquirySetup, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = platforms.adapters()["forgetful"]
+    limited = replace(kind.spec, text_limit=20, message_limit=TextLimit(12, TextUnit.BYTES))
+    monkeypatch.setattr(kind, "spec", limited)
+    comment = await open_inquiry(setup)
+    await agency.post(f"{comment}/messages", {"text": "Да, до шести"}, status=202)
+    await setup.store_messages(replace(setup.message("9", NOON, "?"), kind=MessageKind.MESSAGE, thread_id="mail"))
+    (mail,) = [one for one in await setup.inquiries() if one["channel"] == "message"]
+    refused = await agency.post(f"/v1/inquiries/{mail['id']}/messages", {"text": "Да, до шести"}, status=422)
+    assert refused["detail"] == "Forgetful takes answers of at most 12 bytes; these are 21."
 
 
 async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.communities import publications
-from app.communities.events import CommunityRef, MessagesDeleted, MessagesSeen, PostsMeasured
+from app.communities.events import CommunityRef, MessagesChanged, MessagesDeleted, MessagesSeen, PostsMeasured
 from app.communities.inbound.store import APPLY, EVENT, PENDING, RETENTION, hook_of
 from app.communities.models import Community, Hook, InboundEvent, InboundItem, InboundStatus, Publication
 from app.kit.actors import Actor, ActorKind
@@ -191,6 +191,8 @@ class _EventGroup:
             await self._messages(session, newly_received, publication_ids, run)
             if deleted := self._deleted():
                 await publish(session, MessagesDeleted(self.ref, deleted))
+            if changes := tuple(change for event in self.events.values() for change in event.changes):
+                await publish(session, MessagesChanged(self.ref, changes))
             await self._pushed_metrics(session)
             await session.execute(
                 update(InboundEvent)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from pydantic import AliasChoices, Field, TypeAdapter
@@ -36,7 +37,7 @@ SELF_FIELDS: Final = f"id,user_id,{PROFILE_FIELDS}"
 METRIC_FIELDS: Final = "id,like_count,comments_count,media_product_type"
 MEDIA_FIELDS: Final = f"{METRIC_FIELDS},caption,timestamp,permalink"
 TAGGED_FIELDS: Final = "id,caption,timestamp,permalink,username"
-REPLY_FIELDS: Final = "id,text,timestamp,username,from"
+REPLY_FIELDS: Final = "id,text,timestamp,username,from,hidden"
 COMMENT_FIELDS: Final = f"{REPLY_FIELDS},replies.limit(50){{{REPLY_FIELDS}}}"
 LIMIT_FIELDS: Final = "quota_usage,config"
 CONTAINER_FIELDS: Final = "id,status_code,status"
@@ -108,6 +109,7 @@ class Reply(wire.Shape):
     text: wire.OptionalText = ""
     username: wire.OptionalText = ""
     author: graph.OptionalPerson = Field(default=None, alias="from")
+    hidden: bool | None = None
 
 
 class Comment(Reply):
@@ -230,7 +232,8 @@ def comment(shape: Reply, root_id: str | None, customer: str, post_id: str, is_o
     """
     author = person(shape, is_own)
     customer_id = customer if author.is_community and root_id is not None else author.external_id
-    return _message(shape.id, root_id, customer_id, author, shape.text, post_id, shape.timestamp)
+    listed = _message(shape.id, root_id, customer_id, author, shape.text, post_id, shape.timestamp)
+    return replace(listed, hidden=shape.hidden)
 
 
 def _message(

@@ -60,6 +60,7 @@ from app.platforms.contract import (
     RemotePost,
     SendReceipt,
     Spec,
+    TextLimit,
     Token,
 )
 from app.platforms.meta import hooks, insights, mail, pages, subscriptions, tokens, usage
@@ -73,7 +74,7 @@ DAY: Final = 86_400
 ENOUGH_LIKES: Final = 100
 """A Page with fewer has no insights."""
 
-EVENTS: Final = ("feed", "messages", "message_echoes")
+EVENTS: Final = ("feed", "messages", "message_echoes", "messaging_postbacks", "message_edits")
 PERMISSIONS: Final = (
     "pages_manage_engagement",
     "pages_manage_metadata",
@@ -108,8 +109,8 @@ class Facebook:
         hook_manual_secrets=hooks.MANUAL_SECRETS,
         hook_secret_settings=hooks.SETTINGS,
         hook_of_app=True,
-        # A message's limit; a comment may have 8,000.
-        reply_limit=2000,
+        reply_limit=8000,
+        message_limit=TextLimit(2000),
         publishing=Publishing(
             pictures=10,
             picture_types=frozenset({"image/jpeg", "image/png", "image/gif"}),

@@ -58,6 +58,8 @@ from app.platforms.contract import (
     RemotePost,
     SendReceipt,
     Spec,
+    TextLimit,
+    TextUnit,
     Token,
 )
 from app.platforms.meta import accounts, containers, hooks, insights, mail, subscriptions, tokens, usage
@@ -79,7 +81,7 @@ MEDIA_PAGE: Final = 50
 COMMENTS_PAGE: Final = 50
 DAY: Final = 86_400
 
-EVENTS: Final = ("comments", "messages")
+EVENTS: Final = ("comments", "mentions", "messages", "messaging_postbacks", "message_edits")
 PAGE_EVENTS: Final = ("feed", "messages")
 """What the Page must send for the application to receive events of its Instagram account."""
 
@@ -108,8 +110,8 @@ class Instagram:
         hook_manual_secrets=hooks.MANUAL_SECRETS,
         hook_secret_settings=hooks.SETTINGS,
         hook_of_app=True,
-        # A message's limit; a comment may have 2,200.
-        reply_limit=1000,
+        reply_limit=2200,
+        message_limit=TextLimit(1000, TextUnit.BYTES),
         publishing=Publishing(pictures=10, picture_types=frozenset({"image/jpeg"}), text_alone=False, by_url=True),
         app_owner=META,
         app_settings=tokens.APP_SETTINGS,

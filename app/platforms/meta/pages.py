@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.addresses import on_site
-from app.platforms.capabilities import Event
+from app.platforms.capabilities import Event, MessageChange
 from app.platforms.contract import (
     CommunitySnapshot,
     MessageKind,
@@ -34,7 +34,7 @@ PAGE_FIELDS: Final = "id,name,link,username,followers_count,fan_count"
 COUNTERS: Final = "shares,comments.filter(stream).summary(true).limit(0),reactions.summary(true).limit(0)"
 POST_FIELDS: Final = f"id,created_time,message,story,permalink_url,{COUNTERS}"
 METRIC_FIELDS: Final = f"id,{COUNTERS}"
-COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_url"
+COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_url,is_hidden"
 
 INSIGHTS: Final = {"post_media_view": Metric.VIEWS, "post_total_media_view_unique": Metric.REACH}
 """The names since `post_impressions` and `post_impressions_unique` were retired (2025-11, 2026-06)."""
@@ -45,6 +45,7 @@ POSTS: Final = frozenset({"post", "status", "photo", "video", "link", "share", "
 """The items of `feed` events that are posts, if the Page is their author."""
 EDITED: Final = frozenset({"edited", "edit", "update"})
 REMOVED: Final = frozenset({"remove", "delete"})
+HIDDEN: Final = {"hide": True, "unhide": False}
 
 
 class Page(wire.Shape):
@@ -104,6 +105,7 @@ class Comment(wire.Shape):
     author: graph.OptionalPerson = Field(default=None, alias="from")
     parent: Parent | None = None
     permalink_url: wire.StorableText | None = None
+    is_hidden: bool | None = None
 
 
 class MadePhoto(wire.Shape):
@@ -226,6 +228,7 @@ def comment(shape: Comment, post_id: str, own_id: str) -> RemoteMessage:
         url=shape.permalink_url,
         post_id=post_id,
         in_reply_to=None if shape.parent is None else shape.parent.id,
+        hidden=shape.is_hidden,
     )
 
 
@@ -248,6 +251,10 @@ def to_event(entry: Entry, change: Change) -> Event | None:
     if item.item == "comment" and item.comment_id is not None:
         if item.verb in REMOVED:
             return Event(own_event_id, entry.id, deleted_ids=(item.comment_id,))
+        at = entry.time or item.created_time
+        if item.verb in HIDDEN and at is not None:
+            hidden = MessageChange(item.comment_id, at, hidden=HIDDEN[item.verb])
+            return Event(event_id(entry.id, item.comment_id, item.verb, at.isoformat()), entry.id, changes=(hidden,))
         message = _comment_of_event(item, entry) if item.verb in {"add", *EDITED} else None
         return None if message is None else Event(own_event_id, entry.id, messages=(message,))
     by_page = item.actor is not None and item.actor.id == entry.id

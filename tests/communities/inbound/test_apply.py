@@ -12,7 +12,7 @@ from app.communities.inbound import reconcile, store
 from app.inquiries import intake
 from app.kit.clock import SetClock
 from app.kit.db import actor_of
-from app.platforms.capabilities import Event
+from app.platforms.capabilities import Event, MessageChange
 from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
 from app.posts import matching
 from tests.communities.conftest import HOUR, START, World
@@ -300,5 +300,32 @@ def test_an_event_is_written_down_whole() -> None:
         ("c9",),
         (PostMetrics("p1", {Metric.VIEWS: 2}, gone=False),),
         START,
+        changes=(MessageChange("c1", START, "Where to?", hidden=True),),
     )
     assert store.EVENT.validate_json(store.EVENT.dump_json(event)) == event
+
+
+async def test_edits_and_hidden_comments_change_what_is_stored(inbound: InboundSetup, clock: SetClock) -> None:
+    """An event may name the message alone, and events arrive in any order."""
+    path = await inbound.open(await inbound.connect("a"))
+    at = clock.now()
+    later, latest = at + timedelta(minutes=1), at + timedelta(minutes=2)
+
+    def event(name: str, *changes: MessageChange) -> Event:
+        return Event(name, "a", changes=changes)
+
+    await inbound.deliver(path, Event("new", "a", messages=(replace(comment(1, at), external_id="1"),)))
+    await inbound.deliver(path, event("second", MessageChange("1", latest, text="Three cups, please")))
+    await inbound.deliver(path, event("first", MessageChange("1", later, text="Two cups, please")))
+    await inbound.deliver(
+        path, event("hide", MessageChange("1", later, hidden=True), MessageChange("9", later, text="x"))
+    )
+    await inbound.deliver(path, event("again", MessageChange("1", latest, text="Three cups, please")))
+    (inquiry,) = (await inbound.agency.get("/v1/inquiries"))["data"]
+    assert inquiry["preview"] == "Three cups, please"
+    (visible,) = (await inbound.agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
+    assert (visible["text"], visible["hidden"]) == ("Three cups, please", True)
+    assert visible["edited_at"] == latest.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    await inbound.deliver(path, event("show", MessageChange("1", latest, hidden=False)))
+    (visible,) = (await inbound.agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
+    assert visible["hidden"] is False

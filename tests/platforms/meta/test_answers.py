@@ -340,7 +340,7 @@ def test_comment_events_of_old_versions() -> None:
         assert event.messages[0].edited_at is not None
     for verb in ("remove", "delete"):
         assert feed(verb=verb)[0].deleted_ids == ("1_11",)
-    for verb in ("hide", "unhide", "block", "follow", "mute"):
+    for verb in ("block", "follow", "mute"):
         assert feed(verb=verb, sender_id=5) == ()
 
 

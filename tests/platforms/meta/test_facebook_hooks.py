@@ -10,6 +10,7 @@ from app.platforms.capabilities import (
     HookRequest,
     HookResult,
     HookState,
+    MessageChange,
 )
 from app.platforms.contract import (
     Malformed,
@@ -19,6 +20,7 @@ from app.platforms.contract import (
     RemotePerson,
 )
 from app.platforms.meta.facebook import EVENTS, Facebook
+from app.platforms.meta.instagram import Instagram
 from tests.platforms.meta.facebook_graph import HOOK, PAGE, SECRETS, adapter, credentials, fake_graph, signed_request
 from tests.platforms.meta.server import Node
 
@@ -156,11 +158,87 @@ def test_an_unparsed_event_is_stored_as_a_webhook_call_of_its_own() -> None:
     assert [e.messages[0].external_id for e in Facebook.parse_event(corrected.encode())] == ["m_9"]
 
 
+def without_message(**more: object) -> Node:
+    return {**{name: value for name, value in new_message().items() if name != "message"}, **more}
+
+
 def test_events_without_a_message_are_not_stored() -> None:
-    """Read receipts, deliveries, reactions and postbacks are not stored as unparsed events."""
-    header = {name: value for name, value in new_message().items() if name != "message"}
+    """Read receipts, deliveries, reactions, and buttons of which nothing is known are not stored as unparsed events."""
     for name in ("read", "delivery", "reaction", "postback"):
-        assert events(entry(messaging=({**header, name: {"mid": "m_1"}},))) == ()
+        assert events(entry(messaging=(without_message(**{name: {"mid": "m_1"}}),))) == ()
+    ours = without_message(postback={"title": "Open?", "mid": "m_1"}, sender={"id": PAGE})
+    assert events(entry(messaging=(ours,))) == (), "the Page itself presses no button"
+
+
+@pytest.mark.parametrize(
+    ("postback", "external_id", "text"),
+    [
+        ({"mid": "m_1", "title": "What does delivery cost?", "payload": "DELIVERY"}, "m_1", "What does delivery cost?"),
+        ({"mid": "m_1", "payload": "GET_STARTED"}, "m_1", "GET_STARTED"),
+        ({"title": "Menu", "payload": "1", "referral": {"source": "SHORTLINK"}}, None, "Menu"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Facebook, Instagram])
+def test_a_pressed_button_is_a_message(
+    kind: type[Facebook | Instagram], postback: Node, external_id: str | None, text: str
+) -> None:
+    """Of a menu, of a message, "Get started", or an ice breaker; older ones have no id."""
+    item, name = without_message(postback=postback), "page" if kind is Facebook else "instagram"
+
+    def received(item: Node, time: int) -> Event:
+        body = {"object": name, "entry": [{"id": PAGE, "time": time, "messaging": [item]}]}
+        (event,) = kind.receive(signed_request(body), SECRETS).events
+        return event
+
+    event = received(item, 1)
+    (message,) = event.messages
+    assert (message.text, message.thread_id, message.author) == (text, "message-5", RemotePerson("5", ""))
+    assert message.external_id == (external_id or message.external_id)
+    assert received(item, 2) == event, "the same when it is repeated"
+    assert received({**item, "timestamp": 1_772_355_600_501}, 1).messages != event.messages
+    sample = {"id": PAGE, "time": 1, "changes": [{"field": "messaging_postbacks", "value": item}]}
+    (from_dashboard,) = kind.receive(signed_request({"object": name, "entry": [sample]}), SECRETS).events
+    assert from_dashboard.messages == event.messages
+
+
+def test_a_quick_reply_without_a_text_has_that_of_its_payload() -> None:
+    (event,) = events(entry(messaging=(new_message(text="Big", quick_reply={"payload": "SIZE_L"}),)))
+    assert event.messages[0].text == "Big"
+    (event,) = events(entry(messaging=(new_message(text=None, quick_reply={"payload": "SIZE_L"}),)))
+    assert event.messages[0].text == "SIZE_L"
+
+
+def test_an_edited_message() -> None:
+    """Instagram names no sender, and sends one without a text, or with the number 0, for a message that is new."""
+    edit = {"mid": "m_1", "text": "two cups please", "num_edit": 1}
+    expected = MessageChange("m_1", datetime(2026, 3, 1, 9, 0, 0, 500_000, tzinfo=UTC), text="two cups please")
+    for item in (without_message(message_edit=edit), {"timestamp": 1_772_355_600_500, "message_edit": edit}):
+        for name, kind in (("page", Facebook), ("instagram", Instagram)):
+            body = {"object": name, "entry": [{"id": PAGE, "time": 1, "messaging": [item]}]}
+            (event,) = kind.receive(signed_request(body), SECRETS).events
+            assert (event.changes, event.messages, event.account_id) == ((expected,), (), PAGE)
+    again = {**edit, "num_edit": 2}
+    ids = {
+        event.event_id
+        for e in (edit, again, edit)
+        for event in events(entry(messaging=(without_message(message_edit=e),)))
+    }
+    assert len(ids) == 2
+    for new in (
+        {"mid": "m_1", "num_edit": 0},
+        {"mid": "m_1", "num_edit": 0, "text": "two"},
+        {"mid": "m_1", "text": None},
+    ):
+        assert events(entry(messaging=(without_message(message_edit=new),))) == ()
+    (unparsed,) = events(entry(messaging=(without_message(message_edit={"text": "of nothing"}),)))
+    assert unparsed.unparsed is not None
+
+
+def test_a_comment_is_hidden_and_shown_again() -> None:
+    for verb, hidden in (("hide", True), ("unhide", False)):
+        (event,) = events(entry(new_comment(verb=verb)))
+        assert event.changes == (MessageChange("1_11", datetime(2026, 3, 1, 9, 1, tzinfo=UTC), hidden=hidden),)
+        assert event.messages == ()
 
 
 async def test_the_states_of_a_subscription() -> None:
@@ -181,7 +259,7 @@ async def test_the_states_of_a_subscription() -> None:
     assert "dashboard" in without_app.detail
     listed["data"] = [{"id": "9999", "subscribed_fields": list(EVENTS)}]
     state = await adapter(graph).subscription(credentials(), HOOK)
-    assert (state.subscribed, state.detail) == (False, f"the community does not send: {', '.join(sorted(EVENTS))}")
+    assert (state.subscribed, state.detail) == (False, "the community does not send: feed, message_echoes, messages")
     graph.bodies = {"/subscribed_apps": {"success": False}}
     with pytest.raises(Rejected):
         await adapter(graph).subscribe(credentials(app={}), HOOK, SECRETS)

@@ -285,7 +285,9 @@ async def test_what_is_not_ready_is_not_published(state: str, kind: type[Excepti
         OutgoingPost("Open"),
         OutgoingPost("Open", PICTURES * 4),
         OutgoingPost("x" * 2201, PICTURES),
-        OutgoingPost("", (Picture(b"", "a/b"),)),
+        OutgoingPost("", (Picture(b"", "image/jpeg"),)),
+        OutgoingPost("", (Picture(PIXEL, "image/png", url="https://instep.example/1.png"),)),
+        OutgoingPost("", (Picture(bytes(8 * 2**20 + 1), "image/jpeg", url="https://instep.example/1.jpg"),)),
     ],
 )
 async def test_an_invalid_post_is_rejected_before_any_request(draft: OutgoingPost) -> None:

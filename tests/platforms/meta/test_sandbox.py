@@ -13,13 +13,14 @@ from urllib.parse import parse_qs, unquote_plus
 import httpx
 import pytest
 
+from app.platforms import adapter
 from app.platforms.capabilities import OutgoingPost, Picture
 from app.platforms.contract import Metric, Rejected, Token, Transient
 from app.platforms.meta.facebook import Facebook
 from app.platforms.meta.instagram import Instagram
 from tests.platforms.calls import HOOK
 from tests.platforms.contract.finding import remote_message, remote_post
-from tests.platforms.contract.hooks import secrets
+from tests.platforms.contract.hooks import call, receive, secrets, subscribe
 from tests.platforms.contract.pagination import LISTINGS, read_pages
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import PIXEL
@@ -104,14 +105,14 @@ async def test_a_field_that_graph_does_not_know_stops_no_other_of_a_page(page: S
     post = page.post()["id"]
     page.comment(post)
     _spoil_fields(page, field, "Page")
-    adapter, (post_id, *_) = Facebook(page.http), [await remote_post(page, post)]
-    assert (await adapter.community(page.c)).external_id == page.c.external_id
-    (metrics,) = await adapter.metrics(page.c, (post_id,))
+    made, (post_id, *_) = Facebook(page.http), [await remote_post(page, post)]
+    assert (await made.community(page.c)).external_id == page.c.external_id
+    (metrics,) = await made.metrics(page.c, (post_id,))
     assert metrics.counters[Metric.COMMENTS] == 1
     assert (Metric.SHARES in metrics.counters) == (field != "shares"), "it is not 0 where it is not known"
-    listed = next(post for post in (await adapter.posts(page.c, None)).items if post.external_id == post_id)
+    listed = next(post for post in (await made.posts(page.c, None)).items if post.external_id == post_id)
     assert (Metric.SHARES in listed.metrics.counters) == (field != "shares")
-    assert [one.text for one in (await adapter.comments(page.c, post_id, None)).items] == ["Until when?"]
+    assert [one.text for one in (await made.comments(page.c, post_id, None)).items] == ["Until when?"]
 
 
 @pytest.mark.parametrize("field", ["like_count", "name", "username"])
@@ -120,11 +121,11 @@ async def test_a_field_that_graph_does_not_know_stops_no_other_of_an_account(acc
     account.comment(post)
     post_id = await remote_post(account, post)
     _spoil_fields(account, field, "IGMedia")
-    adapter = Instagram(account.http)
-    (metrics,) = await adapter.metrics(account.c, (post_id,))
+    made = Instagram(account.http)
+    (metrics,) = await made.metrics(account.c, (post_id,))
     assert metrics.counters[Metric.COMMENTS] == 1
-    (comment,) = (await adapter.comments(account.c, post_id, None)).items
-    assert (comment.text, comment.author.external_id) == ("Until when?", comment.author.external_id)
+    (comment,) = (await made.comments(account.c, post_id, None)).items
+    assert comment.text == "Until when?"
 
 
 async def test_a_field_that_cannot_be_left_out_is_an_error(page: Subject) -> None:
@@ -178,12 +179,77 @@ async def test_what_is_not_ready_is_not_published(account: Subject) -> None:
 
 async def test_events_of_an_account_are_subscribed_by_either_login(account: Subject) -> None:
     """By the Page's token, the fields of the Page; by that of Instagram's own login, the account's own."""
-    adapter = Instagram(account.http)
+    made = Instagram(account.http)
     with_page = replace(account.c, tokens={Token.COMMUNITY: account.c.tokens[Token.COMMUNITY]})
     with_own = replace(account.c, tokens={Token.USER: account.c.tokens[Token.USER]})
-    await adapter.subscribe(with_page, HOOK, secrets(account))
-    assert (await adapter.subscription(with_page, HOOK)).subscribed
-    assert not (await adapter.subscription(with_own, HOOK)).subscribed
-    await adapter.subscribe(with_own, HOOK, secrets(account))
-    assert (await adapter.subscription(with_own, HOOK)).subscribed
-    assert not (await adapter.subscription(with_page, HOOK)).subscribed
+    await made.subscribe(with_page, HOOK, secrets(account))
+    assert (await made.subscription(with_page, HOOK)).subscribed
+    assert not (await made.subscription(with_own, HOOK)).subscribed
+    await made.subscribe(with_own, HOOK, secrets(account))
+    assert (await made.subscription(with_own, HOOK)).subscribed
+    assert not (await made.subscription(with_page, HOOK)).subscribed
+
+
+@pytest.fixture(params=["facebook", "instagram"])
+async def either(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    """A Page, then an account."""
+    async with staged(request.param, adapter(request.param)) as subject:
+        yield subject
+
+
+async def test_a_pressed_button_is_the_listed_message(either: Subject) -> None:
+    subject = either
+    box = subscribe(subject)
+    number = subject.community.number_of(1)
+    record = subject.let("message", text="Opening hours", person=number, kind="question", detail={"payload": "HOURS"})
+    ((_, delivery),) = box.sent
+    assert delivery.kind == "messaging_postbacks"
+    _, (event,) = receive(subject, call(subject, delivery), secrets(subject))
+    (message,) = event.messages
+    listed = await remote_message(subject, record)
+    assert (message.external_id, message.thread_id, message.text) == (
+        listed.external_id, listed.thread_id, "Opening hours",
+    )  # fmt: skip
+
+
+async def test_an_edit_changes_the_listed_message(page: Subject) -> None:
+    record = page.message("One cup")
+    box = subscribe(page)
+    page.let("graph_edited", id=record["id"], text="Two cups", count=1)
+    ((_, delivery),) = box.sent
+    _, (event,) = receive(page, call(page, delivery), secrets(page))
+    (change,) = event.changes
+    listed = await remote_message(page, record)
+    assert (change.external_id, change.text) == (listed.external_id, listed.text) == (listed.external_id, "Two cups")
+
+
+async def test_a_hidden_comment_is_listed_as_hidden(either: Subject) -> None:
+    subject = either
+    name = "is_hidden" if subject.kind is Facebook else "hide"
+    post = subject.post()["id"]
+    comments = [subject.comment(post, person=number) for number in (1, 2)]
+    ids = [(await remote_message(subject, comment)).external_id for comment in comments]
+    box = subscribe(subject)
+    headers = {"authorization": f"Bearer {subject.c.tokens[Token.COMMUNITY]}"}
+    for hidden in ("true", "false", "true"):
+        subject.later()
+        url = f"{subject.c.base_url}/v26.0/{ids[0]}"
+        assert (await subject.http.post(url, data={name: hidden}, headers=headers)).json() == {"success": True}
+    subject.seen.clear()
+    assert [(await remote_message(subject, comment)).hidden for comment in comments] == [True, False]
+    if subject.kind is Facebook:
+        received = [receive(subject, call(subject, delivery), secrets(subject))[1] for _, delivery in box.sent]
+        assert [event.changes[0].hidden for (event,) in received] == [True, False, True]
+        assert len({event.event_id for (event,) in received}) == 3
+
+
+async def test_a_field_that_meta_does_not_have_is_not_subscribed(account: Subject) -> None:
+    """Edits are sent by Pages only; the rest of the subscription stands."""
+    made = Instagram(account.http)
+    with_own = replace(account.c, tokens={Token.USER: account.c.tokens[Token.USER]})
+    await made.subscribe(with_own, HOOK, secrets(account))
+    (app,) = (await account.http.get(
+        f"{account.c.base_url}/v26.0/me/subscribed_apps",
+        headers={"authorization": f"Bearer {with_own.tokens[Token.USER]}"},
+    )).json()["data"]  # fmt: skip
+    assert app["subscribed_fields"] == ["comments", "mentions", "messages", "messaging_postbacks"]

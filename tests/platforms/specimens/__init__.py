@@ -192,9 +192,9 @@ def drafts(spec: Spec) -> dict[str, OutgoingPost]:
     may = spec.publishing
     if may is None:
         return {}
+    kind = "image/png" if "image/png" in may.picture_types else min(may.picture_types)
     pictures = tuple(
-        Picture(PIXEL, "image/png", f"dot {n}", f"https://instep.example/{n}.png" if may.by_url else None)
-        for n in range(2)
+        Picture(PIXEL, kind, f"dot {n}", f"https://instep.example/{n}.png" if may.by_url else None) for n in range(2)
     )
     posts = {"text": OutgoingPost("Open on Sunday")} if may.text_alone else {}
     if may.pictures > 0:
