@@ -98,6 +98,13 @@ class Replying(BaseModel):
     text_limit: int = Field(description="In `text_unit` of the platform.", examples=[9000])
     message_limit: int = Field(description="Of a direct message, in `message_unit`.", examples=[1000])
     message_unit: TextUnit = Field(description="`bytes`: of UTF-8.")
+    window_seconds: int | None = Field(
+        description="How long after a customer's direct message a reply to it is taken; null: without a limit.",
+        examples=[86400],
+    )
+    person_window_seconds: int | None = Field(
+        description="The same for a reply that a person wrote, where that differs.", examples=[604800]
+    )
     remembered_seconds: int | None = Field(
         description="How long the platform drops a reply repeated with the same key; null: it would be sent twice, so "
         "a reply whose outcome is unknown is left to a person.",
@@ -263,6 +270,8 @@ def _replying(spec: Spec) -> Replying:
         text_limit=spec.reply_text_limit.most,
         message_limit=spec.message_text_limit.most,
         message_unit=spec.message_text_limit.unit,
+        window_seconds=_seconds(spec.reply_window),
+        person_window_seconds=_seconds(spec.person_reply_window or spec.reply_window),
         remembered_seconds=_seconds(spec.replies_dedup_window),
     )
 

@@ -145,6 +145,8 @@ class Spec:
     """How long after a customer's direct message the platform takes replies to it; None: without a limit."""
     person_reply_window: timedelta | None = None
     """The same for a reply that a person wrote, where the platform gives people more time (Meta)."""
+    unanswerable: Mapping[str, str] = field(default_factory=dict)
+    """By the beginning of the ids of messages that cannot be replied to: why not, for people (Instagram's tags)."""
     hook_secrets: frozenset[str] = frozenset()
     """The names of the secrets that `Receives.receive` needs; empty where the platform sends no events to a hook."""
     hook_manual_secrets: frozenset[str] = frozenset()

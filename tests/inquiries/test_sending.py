@@ -156,6 +156,65 @@ async def test_a_message_may_have_a_limit_of_its_own(
     assert refused["detail"] == "Forgetful takes answers of at most 12 bytes; these are 21."
 
 
+@pytest.mark.parametrize(
+    ("age", "automatic", "code", "late"),
+    [
+        (timedelta(hours=24), True, None, False),
+        (timedelta(hours=24, seconds=1), True, "reply-window-closed", True),
+        (timedelta(hours=24), False, None, False),
+        (timedelta(days=7), False, None, True),
+        (timedelta(days=7, seconds=1), False, "reply-window-closed", True),
+    ],
+)
+async def test_messages_may_be_answered_for_a_time(
+    setup: InquirySetup,
+    agency: Agency,
+    post: Post,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: SetClock,
+    age: timedelta,
+    automatic: bool,
+    code: str | None,
+    late: bool,
+) -> None:
+    """By a script for a day, by a person for a week; the inbox says until when, and sending says that it is late."""
+    kind: Any = platforms.adapters()["forgetful"]
+    windows = {"reply_window": timedelta(days=1), "person_reply_window": timedelta(days=7)}
+    monkeypatch.setattr(kind, "spec", replace(kind.spec, **windows))
+    await setup.store_messages(
+        setup.message("0", NOON - timedelta(days=20), kind=MessageKind.MESSAGE),
+        setup.message("1", NOON - timedelta(hours=1), kind=MessageKind.MESSAGE),
+    )
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    clock.advance(age - timedelta(hours=1))
+    seen = await agency.get(path)
+    assert seen["reply_until"] == "2026-10-22T11:00:00.000000Z", "that of a person"
+    assert (seen["reply_refusal"] is None) == (age <= timedelta(days=7))
+    status = 202 if code is None else 409
+    made = await agency.post(f"{path}/messages", {"text": "Да.", "automatic": automatic}, status=status)
+    assert made.get("code") == code
+    await agency.work("inquiries.send")
+    assert [(to.late, to.by_person) for to, *_ in post.sent] == ([] if code is not None else [(late, not automatic)])
+
+
+async def test_without_a_limit_of_time_the_inbox_names_none(setup: InquirySetup, agency: Agency) -> None:
+    seen = await agency.get(await open_inquiry(setup))
+    assert (seen["reply_until"], seen["reply_refusal"]) == (None, None)
+
+
+async def test_messages_that_cannot_be_answered_say_so(
+    setup: InquirySetup, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = platforms.adapters()["forgetful"]
+    monkeypatch.setattr(kind, "spec", replace(kind.spec, unanswerable={"tag-": "Tags cannot be answered."}))
+    await setup.store_messages(setup.message("tag-1", NOON, kind=MessageKind.MENTION))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    expected = {"code": "not-answerable", "detail": "Tags cannot be answered."}
+    assert (await agency.get(path))["reply_refusal"] == expected
+    refused = await agency.post(f"{path}/messages", {"text": "Да."}, status=409)
+    assert {name: refused[name] for name in expected} == expected
+
+
 async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) -> None:
     setup = await connect_community(agency, "silent")
     path = await open_inquiry(setup)

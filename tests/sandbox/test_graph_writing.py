@@ -400,11 +400,18 @@ async def test_messages_are_answered_within_a_day(client: SandboxClient, key: st
     assert latest_messages == [{"message": "Yes", "id": sent["message_id"]}]
 
     too_long = json.dumps({"text": "x" * (limit + 1)})
-    assert await someone.refused("POST", "me/messages", recipient=to, message=too_long) == (100, None)
+    assert await someone.refused("POST", "me/messages", messaging_type="RESPONSE", recipient=to, message=too_long) == (
+        100,
+        None,
+    )
     nobody = json.dumps({"id": ids.person(someone.c, someone.c.number_of(999_998))})
-    assert await someone.refused("POST", "me/messages", recipient=nobody, message='{"text": "?"}') == (100, 2018001)
+    assert await someone.refused(
+        "POST", "me/messages", messaging_type="RESPONSE", recipient=nobody, message='{"text": "?"}'
+    ) == (100, 2018001)
     await client.http.post("/_sandbox/clock", json={"advance": DAY + 600})  # who is answered may yet say thanks
-    assert await someone.refused("POST", "me/messages", recipient=to, message='{"text": "?"}') == (10, subcode)
+    assert await someone.refused(
+        "POST", "me/messages", messaging_type="RESPONSE", recipient=to, message='{"text": "?"}'
+    ) == (10, subcode)
     human = {"messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
     await someone.post("me/messages", recipient=to, message='{"text": "Late"}', **human)
 

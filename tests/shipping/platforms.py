@@ -161,7 +161,12 @@ def _answer(one: Platform) -> str:
     limit = f"{one.replying.text_limit:,} {UNITS[one.text_unit]}"
     if (message := f"{one.replying.message_limit:,} {UNITS[one.replying.message_unit]}") != limit:
         limit += f", a direct message {message}"
-    return f"{limit}; {_repeats(one.replying.remembered_seconds)}"
+    may = one.replying
+    if may.window_seconds is not None and may.person_window_seconds is not None:
+        limit += (
+            f"; to a direct message within {_time(may.window_seconds)}, a person's {_time(may.person_window_seconds)}"
+        )
+    return f"{limit}; {_repeats(may.remembered_seconds)}"
 
 
 def _repeats(seconds: int | None) -> str:

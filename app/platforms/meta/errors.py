@@ -44,6 +44,10 @@ class UnknownField(Rejected):
         self.field = field
 
 
+class OutsideWindow(Rejected):
+    """The customer wrote longer ago than replies of this kind are taken."""
+
+
 class TooFew(Rejected):
     """There are too few viewers for Meta to return a count."""
 
@@ -89,7 +93,9 @@ SUBCODES: Mapping[tuple[int, int], ErrorMeaning] = {
 SCOPES: Mapping[int, LimitScope] = {4: LimitScope.APP, 341: LimitScope.APP, 17: LimitScope.TOKEN, 613: LimitScope.TOKEN}
 """The scope of a rate limit, by code; the others (9, 32, 80001 …) are a Page's or an Instagram account's."""
 
-OUTSIDE_WINDOW: Final = "the customer wrote more than 24 hours ago: Meta lets no answer through until they write again"
+OUTSIDE_WINDOW: Final = (
+    "the customer's last message is too old: Meta takes a script's answer for 24 hours, a person's for seven days"
+)
 MESSAGES: Final[Mapping[tuple[int, int | None], str]] = {
     (4, None): "the application's limit of calls is used up",
     (9, 2_207_042): "the account has published as many posts in a day as Instagram allows",
@@ -237,6 +243,8 @@ def _error(meaning: ErrorMeaning, fault: Fault, response: httpx.Response, *, cha
             return TooMuch("so much at once is too much for Meta's platform", platform_code=code)
         case ErrorMeaning.AUTH_EXPIRED | ErrorMeaning.GONE | ErrorMeaning.UNAVAILABLE | ErrorMeaning.NOT_DONE:
             return platform_error(meaning, message, platform_code=code)
+        case _ if known_message is OUTSIDE_WINDOW:
+            return OutsideWindow(known_message, platform_code=code)
         case _ if RETIRED.search(fault.message):
             return Retired("the metric no longer exists", platform_code=code)
         case _ if (unknown := UNKNOWN_FIELD.search(fault.message)) is not None:

@@ -117,6 +117,8 @@ class Facebook:
             picture_bytes=4 * 1024 * 1024,
         ),
         app_owner=META,
+        reply_window=mail.REPLY_WINDOW,
+        person_reply_window=mail.PERSON_REPLY_WINDOW,
         app_settings=tokens.APP_SETTINGS,
         scopes={Token.COMMUNITY: PERMISSIONS, Token.USER: (*PERMISSIONS, "pages_show_list")},
         delayed_metrics=frozenset(pages.INSIGHTS.values()),
@@ -205,16 +207,12 @@ class Facebook:
         )
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Reply as the Page, to a message within 24 hours. Facebook has no idempotency key, so `key` is unused."""
+        """Reply as the Page (see `mail.reply`). Facebook has no idempotency key, so `key` is unused."""
         access = _access(c)
         if to.kind is MessageKind.MESSAGE:
-            form = {
-                "recipient": json.dumps({"id": to.author.external_id}),
-                "messaging_type": "RESPONSE",
-                "message": json.dumps({"text": text}),
-            }
-            sent = await self._calls.change(access, f"{guards.community_id(c)}/messages", graph.SENT_MESSAGE, form)
-            return SendReceipt(external_id=sent.message_id)
+            kind = {"messaging_type": "RESPONSE"}
+            path = f"{guards.community_id(c)}/messages"
+            return await mail.reply(self._calls, access, path, to, text, messaging_type=kind)
         form = {"message": text, "fields": "id,created_time,permalink_url"}
         made = await self._calls.change(access, f"{to.external_id}/comments", pages.MADE_COMMENT, form)
         return SendReceipt(external_id=made.id, sent_at=made.created_time, url=made.permalink_url)

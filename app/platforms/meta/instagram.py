@@ -20,7 +20,6 @@ Unverified: that graph.instagram.com accepts tokens in headers, as graph.faceboo
 latest first.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -114,6 +113,8 @@ class Instagram:
         message_limit=TextLimit(1000, TextUnit.BYTES),
         publishing=Publishing(pictures=10, picture_types=frozenset({"image/jpeg"}), text_alone=False, by_url=True),
         app_owner=META,
+        reply_window=mail.REPLY_WINDOW,
+        person_reply_window=mail.PERSON_REPLY_WINDOW,
         app_settings=tokens.APP_SETTINGS,
         scopes={
             Token.COMMUNITY: (
@@ -261,12 +262,10 @@ class Instagram:
         return Page(items, wire.dump(InboxPaginator(messages=paginator.messages, tags=tags, tags_next=more)), more)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Reply as the account, to a message within 24 hours. There is no idempotency key, so `key` is unused."""
+        """Reply as the account (see `mail.reply`). There is no idempotency key, so `key` is unused."""
         access = _access(c)
         if to.kind is MessageKind.MESSAGE:
-            form = {"recipient": json.dumps({"id": to.author.external_id}), "message": json.dumps({"text": text})}
-            sent = await self._calls.change(access, "me/messages", graph.SENT_MESSAGE, form)
-            return SendReceipt(external_id=sent.message_id)
+            return await mail.reply(self._calls, access, "me/messages", to, text, messaging_type={})
         if to.kind is MessageKind.MENTION:
             form = {"media_id": to.external_id.removeprefix("tag-"), "message": text}
             made = await self._calls.change(access, f"{guards.community_id(c)}/mentions", graph.MADE, form)

@@ -14,12 +14,12 @@ import httpx
 import pytest
 
 from app.platforms import adapter
-from app.platforms.capabilities import OutgoingPost, Picture
+from app.platforms.capabilities import OutgoingPost, Picture, Replies
 from app.platforms.contract import Metric, Rejected, Token, Transient
 from app.platforms.meta.facebook import Facebook
 from app.platforms.meta.instagram import Instagram
 from tests.platforms.calls import HOOK
-from tests.platforms.contract.finding import remote_message, remote_post
+from tests.platforms.contract.finding import remote_message, remote_post, reply_to
 from tests.platforms.contract.hooks import call, receive, secrets, subscribe
 from tests.platforms.contract.pagination import LISTINGS, read_pages
 from tests.platforms.contract.stage import Subject, staged
@@ -38,6 +38,13 @@ async def page() -> AsyncIterator[Subject]:
 @pytest.fixture
 async def account() -> AsyncIterator[Subject]:
     async with staged("instagram", Instagram) as subject:
+        yield subject
+
+
+@pytest.fixture(params=["facebook", "instagram"])
+async def either(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    """A Page, then an account."""
+    async with staged(request.param, adapter(request.param)) as subject:
         yield subject
 
 
@@ -174,6 +181,39 @@ async def test_what_is_not_ready_is_not_published(account: Subject) -> None:
     assert len(account.accepted("post")) == posts_before
 
 
+@pytest.mark.parametrize(("days", "late"), [(0, False), (2, True), (2, False)])
+async def test_a_late_answer_to_a_message_says_that_a_person_wrote_it(
+    either: Subject, days: int, *, late: bool
+) -> None:
+    """Also where the day ended on the way, so that the answer was not known to be late."""
+    question = either.message()
+    to = reply_to(await remote_message(either, question))
+    either.later(days * 24 * 3600)
+    made, requests_before = either.adapter(), len(either.way.requests)
+    assert isinstance(made, Replies)
+    await made.reply(either.c, replace(to, late=late), "Yes, until six", "key")
+    (record,) = either.accepted("reply")
+    assert (record["via"], record["text"]) == ("message", "Yes, until six")
+    assert len(either.way.requests) - requests_before == (2 if days and not late else 1)
+    tagged = [b"HUMAN_AGENT" in request.content for request in either.way.requests[requests_before:]]
+    assert tagged[-1] == bool(days)
+
+
+async def test_a_late_answer_of_a_script_is_refused(either: Subject) -> None:
+    """The tag is for people: sending it with a script's answer would break Meta's rules."""
+    to = reply_to(await remote_message(either, either.message()))
+    either.later(2 * 24 * 3600)
+    made = either.adapter()
+    assert isinstance(made, Replies)
+    for late in (True, False):
+        with pytest.raises(Rejected, match="24 hours"):
+            await made.reply(either.c, replace(to, late=late, by_person=False), "Yes", "key")
+    either.later(6 * 24 * 3600)
+    with pytest.raises(Rejected, match="seven days"):
+        await made.reply(either.c, replace(to, late=True), "Yes", "key")
+    assert not either.accepted("reply")
+
+
 # ── hooks ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -188,13 +228,6 @@ async def test_events_of_an_account_are_subscribed_by_either_login(account: Subj
     await made.subscribe(with_own, HOOK, secrets(account))
     assert (await made.subscription(with_own, HOOK)).subscribed
     assert not (await made.subscription(with_page, HOOK)).subscribed
-
-
-@pytest.fixture(params=["facebook", "instagram"])
-async def either(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    """A Page, then an account."""
-    async with staged(request.param, adapter(request.param)) as subject:
-        yield subject
 
 
 async def test_a_pressed_button_is_the_listed_message(either: Subject) -> None:
