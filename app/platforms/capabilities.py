@@ -99,6 +99,8 @@ class Event:
     """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
     changes: tuple[MessageChange, ...] = ()
     """Messages that were edited, hidden or shown again."""
+    announced: tuple[str, ...] = ()
+    """References of messages that the event does not contain, for `ReadsAnnounced.announced`."""
 
 
 def unparsed_event(payload: bytes, why: str, account_id: str | None = None) -> Event:
@@ -106,6 +108,15 @@ def unparsed_event(payload: bytes, why: str, account_id: str | None = None) -> E
     # PostgreSQL can store neither a NUL nor invalid UTF-8 in a text; valid JSON contains neither.
     text = payload.decode("utf-8", "replace").replace("\x00", "")
     return Event(f"unparsed-{hashlib.sha256(payload).hexdigest()}", account_id, unparsed=UnparsedEvent(text, why))
+
+
+@runtime_checkable
+class ReadsAnnounced(Protocol):
+    """Some events announce a message without its content (Instagram's mentions), which can be read then."""
+
+    async def announced(self, c: Credentials, reference: str) -> RemoteMessage:
+        """The message of one of `Event.announced`; `Gone` where it does not exist any more."""
+        ...
 
 
 @runtime_checkable

@@ -31,6 +31,7 @@ CAPABILITIES: Final = {
     "subscribe": capabilities.Subscribes,
     "unsubscribe": capabilities.Unsubscribes,
     "measure_across": capabilities.MeasuresAcross,
+    "announced": capabilities.ReadsAnnounced,
 }
 
 
@@ -89,6 +90,7 @@ class Capabilities(BaseModel):
     hooks: bool = Field(description="Receive events at a hook; see `hooks`.")
     subscribe: bool = Field(description="Set that hook at the platform through the API, and read its state.")
     unsubscribe: bool = Field(description="Remove a closed hook there: until then nothing can be polled.")
+    announced: bool = Field(description="Read messages that events announce without their content.")
     measure_across: bool = Field(description="Read counters of several communities' posts in one request.")
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from sandbox.entities import Community, Entry
-from sandbox.graph import ids, instagram, pages
+from sandbox.graph import ids, instagram, mentions, pages
 from sandbox.graph.call import app_secret, verify_token
 from sandbox.graph.nodes import Json, text_of
 from sandbox.graph.state import TOPICS
@@ -149,7 +149,12 @@ def _account(c: Community, record: Record) -> tuple[str, Json]:
     """As `_page`; Instagram sends no events for posts, reactions and deletions."""
     match record["type"]:
         case "mention":
-            value: Json = {"media_id": instagram.tagged(c, c.wall[int(record["id"])]).id}
+            entry = c.wall[int(record["id"])]
+            if entry.topic == mentions.TAG_ALONE:
+                return "mentions", {}
+            value: Json = {"media_id": instagram.tagged(c, entry).id}
+            if entry.topic == mentions.IN_COMMENT:
+                value["comment_id"] = instagram.comment(c, entry).id
             return "mentions", {"changes": [{"field": "mentions", "value": value}]}
         case "comment":
             return "comments", {"changes": [_payload(c, c.wall[int(record["id"])])]}

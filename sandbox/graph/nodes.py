@@ -72,7 +72,7 @@ class Listing:
 
 
 FieldOf: TypeAlias = Callable[[Call, Node], object]
-EdgeOf: TypeAlias = Callable[[Call, Node, Args], Listing | Json]
+EdgeOf: TypeAlias = Callable[[Call, Node, Args], Listing | Node | Json]
 Change: TypeAlias = Callable[[Call, Node], Node | Json]
 
 
@@ -131,6 +131,8 @@ class Graph:
         if one.name not in kind.edges:
             raise invalid(f"Tried accessing nonexisting field ({one.name}) on node type ({kind.title})")
         edge_listing = kind.edges[one.name](call, node, {**one.args, "fields": one.source})
+        if isinstance(edge_listing, Node):
+            return self.node(call, edge_listing, one.below)
         if not isinstance(edge_listing, Listing):
             return edge_listing
         content = self.page(call, node, one.name, edge_listing, {**one.args, "fields": one.source}, one.below)
@@ -143,6 +145,8 @@ class Graph:
         if name not in kind.edges:
             raise invalid(f"Tried accessing nonexisting field ({name}) on node type ({kind.title})")
         edge_listing = kind.edges[name](call, node, call.params)
+        if isinstance(edge_listing, Node):
+            raise invalid(f"Tried accessing nonexisting field ({name}) on node type ({kind.title})")
         if not isinstance(edge_listing, Listing):
             return edge_listing
         below = parsed(call.get("fields")) if call.get("fields") else None

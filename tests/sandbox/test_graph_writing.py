@@ -13,6 +13,7 @@ import pytest
 from sandbox.graph import ids
 from sandbox.graph.call import app_secret
 from sandbox.graph.errors import KNOWN, fault
+from sandbox.graph.mentions import IN_COMMENT, TAG_ALONE
 from sandbox.server import build
 from tests.sandbox.conftest import ManualClock, SandboxClient, lift_rate_limits
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
@@ -371,6 +372,31 @@ async def test_mentions_are_listed_and_answered(account: Someone) -> None:
     record = account.client.records()[-1]
     assert (record["type"], record["via"], record["parent"]) == ("reply", "mention", mention["id"])
     assert await account.refused("POST", f"{account_id}/mentions", media_id="1", message="Thank you") == (100, 33)
+
+
+async def test_a_mention_in_a_comment_and_a_tag(account: Someone) -> None:
+    """The comment is read and answered by its own id; a picture in which the account is only tagged is not answered."""
+    me, thanks = account.c.profile.external_id, "Thank you"
+    emit, by = account.client.world.emit, account.c.number_of(1)
+    in_comment = emit("mention", account.c, "control", text="@corner.cafe?", person=by, kind=IN_COMMENT)
+    tag = emit("mention", account.c, "control", text="Buns", person=by, kind=TAG_ALONE)
+    numbers = [ids.make(kind, account.c, int(in_comment["id"])) for kind in (ids.TAGGED, ids.IG_COMMENT)]
+    media_id, comment_id = numbers
+    tag_id = ids.make(ids.TAGGED, account.c, int(tag["id"]))
+    fields = f"mentioned_comment.comment_id({comment_id}){{text,username,media{{id}}}}"
+    read = (await account.get(me, fields=fields))["mentioned_comment"]
+    assert (read["text"], read["id"], read["media"]) == ("@corner.cafe?", comment_id, {"id": media_id})
+    listed = (await account.get(f"{me}/tags", fields="caption"))["data"]
+    assert listed[0] == {"caption": "Buns", "id": tag_id}
+    assert media_id not in {one["id"] for one in listed}
+    await account.post(f"{me}/mentions", media_id=media_id, comment_id=comment_id, message=thanks)
+    assert account.client.records()[-1]["parent"] == in_comment["id"]
+    wrong: dict[str, Any]
+    for media, comment in ((tag_id, ""), (media_id, ""), (tag_id, comment_id)):
+        wrong = {"media_id": media, "comment_id": comment}
+        assert await account.refused("POST", f"{me}/mentions", message=thanks, **wrong) == (100, 33)
+    for field in (f"mentioned_media.media_id({tag_id})", f"mentioned_media.media_id({media_id})"):
+        assert await account.refused("GET", me, fields=field + "{id}") == (100, 33)
 
 
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────

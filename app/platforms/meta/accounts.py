@@ -26,6 +26,13 @@ from app.platforms.meta.insights import Counts, post_metrics, unavailable_metric
 from app.platforms.meta.mail import IsOwn
 
 SITE: Final = "https://www.instagram.com"
+TAG: Final = "tag-"
+"""The beginning of the ids of tags: media that tag the account in the picture alone."""
+MENTION: Final = "mention-"
+"""The beginning of the ids of mentions: media, or comments, that @mention the account."""
+NO_REPLY_TO_TAGS: Final = (
+    "Instagram lets nobody comment through its API on a picture in which the account is only tagged."
+)
 HOSTS: Final = frozenset({"instagram.com", "www.instagram.com", "m.instagram.com", "instagr.am"})
 NAME: Final = re.compile(r"[a-z0-9_.]{1,30}")
 NOT_NAMES: Final = frozenset({"p", "reel", "reels", "tv", "stories", "explore", "accounts", "direct"})
@@ -39,6 +46,7 @@ MEDIA_FIELDS: Final = f"{METRIC_FIELDS},caption,timestamp,permalink"
 TAGGED_FIELDS: Final = "id,caption,timestamp,permalink,username"
 REPLY_FIELDS: Final = "id,text,timestamp,username,from,hidden"
 COMMENT_FIELDS: Final = f"{REPLY_FIELDS},replies.limit(50){{{REPLY_FIELDS}}}"
+MENTIONED_COMMENT_FIELDS: Final = "id,text,timestamp,username,from,media{permalink}"
 LIMIT_FIELDS: Final = "quota_usage,config"
 CONTAINER_FIELDS: Final = "id,status_code,status"
 
@@ -116,6 +124,30 @@ class Comment(Reply):
     replies: graph.Listing[Reply] | None = None
 
 
+class MediaLink(wire.Shape):
+    permalink: wire.StorableText | None = None
+
+
+class MentionedComment(Reply):
+    """A comment below another account's media in which the account is @mentioned."""
+
+    media: MediaLink | None = None
+
+
+class Mentioned(wire.Shape):
+    """The account, with one mention of it."""
+
+    mentioned_media: Tagged | None = None
+    mentioned_comment: MentionedComment | None = None
+
+
+class Mention(wire.Shape):
+    """The value of a `mentions` event: the account was @mentioned in a caption, or in a comment."""
+
+    media_id: graph.NodeId
+    comment_id: graph.NodeId | None = None
+
+
 class Quota(wire.Shape):
     quota_total: wire.Count
 
@@ -159,6 +191,8 @@ TAGGED: Final = TypeAdapter(graph.Listing[Tagged])
 LIMITS: Final = TypeAdapter(graph.Listing[PublishingLimit])
 CONTAINER: Final = TypeAdapter(Container)
 NEW_COMMENT: Final = TypeAdapter(NewComment)
+NEW_MENTION: Final = TypeAdapter(Mention)
+MENTIONED: Final = TypeAdapter(Mentioned)
 
 
 def name_in(text: str) -> str | None:
@@ -257,13 +291,35 @@ def _message(
     )
 
 
-def mention(shape: Tagged, is_own: IsOwn) -> RemoteMessage:
-    """Media in which another account tagged the account. Only its author's name is known."""
+def tagged(shape: Tagged, is_own: IsOwn, name: str) -> RemoteMessage:
+    """Media in which another account tagged the account `name`: a mention where the caption @mentions it as well."""
+    at_name = re.compile(rf"(?<![\w.])@{re.escape(name)}(?!\w|\.\w)", re.IGNORECASE)
+    return _of_media(shape, is_own, MENTION if at_name.search(shape.caption) else TAG)
+
+
+def mention(shape: Mentioned, media_id: str, is_own: IsOwn) -> RemoteMessage | None:
+    """A mention in a caption, or in a comment below the media `media_id`; None where there is none."""
+    if (comment_shape := shape.mentioned_comment) is not None:
+        mention_id = f"{MENTION}{media_id}-{comment_shape.id}"
+        return RemoteMessage(
+            external_id=mention_id,
+            thread_id=mention_id,
+            kind=MessageKind.MENTION,
+            author=person(comment_shape, is_own),
+            text=comment_shape.text.strip(),
+            sent_at=comment_shape.timestamp,
+            url=None if comment_shape.media is None else comment_shape.media.permalink,
+        )
+    return None if shape.mentioned_media is None else _of_media(shape.mentioned_media, is_own, MENTION)
+
+
+def _of_media(shape: Tagged, is_own: IsOwn, beginning: str) -> RemoteMessage:
+    """Another account's media. Only its author's name is known."""
     account = _by_name(shape.username, shape.id)
     author = RemotePerson(account.id, account.username, _profile_url(account.username), is_own(account))
     return RemoteMessage(
-        external_id=f"tag-{shape.id}",
-        thread_id=f"tag-{shape.id}",
+        external_id=f"{beginning}{shape.id}",
+        thread_id=f"{beginning}{shape.id}",
         kind=MessageKind.MENTION,
         author=author,
         text=shape.caption.strip(),
@@ -273,11 +329,15 @@ def mention(shape: Tagged, is_own: IsOwn) -> RemoteMessage:
 
 
 def to_event(entry: Entry, change: Change) -> Event | None:
-    """The event of a new comment; None for any other change. The comment's time is that of its entry.
+    """The event of a new comment or mention; None for any other change. The comment's time is that of its entry.
 
     A reply of the account itself is left to polling, because the event does not name the customer. A mention's
-    event has no text, and mentions in captions and comments cannot be listed either.
+    event has only ids: the mention is read with `Instagram.announced`, its reference being `media` or `media/comment`.
     """
+    if change.field == "mentions":
+        new = NEW_MENTION.validate_python(change.value)
+        reference = new.media_id if new.comment_id is None else f"{new.media_id}/{new.comment_id}"
+        return Event(event_id(entry.id, change.field, change.value), entry.id, announced=(reference,))
     if change.field not in {"comments", "live_comments"} or entry.time is None:
         return None
     comment_event = NEW_COMMENT.validate_python(change.value)

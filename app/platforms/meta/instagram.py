@@ -1,7 +1,8 @@
 """Instagram, business and creator accounts, Graph v26.0.
 
 Read: the account's media, the comments below them, direct messages, media in which the account is
-tagged, counters and insights. Not read: stories.
+tagged, mentions in captions and comments of others (announced by events alone, and read only with the
+Page's token), counters and insights. Not read: stories.
 
 Tokens: their kind decides the host. `community` is the token of the Facebook Page with which the account
 is linked, for graph.facebook.com; it does not expire. `user` is the token of Instagram's own login, for
@@ -113,6 +114,7 @@ class Instagram:
         message_limit=TextLimit(1000, TextUnit.BYTES),
         publishing=Publishing(pictures=10, picture_types=frozenset({"image/jpeg"}), text_alone=False, by_url=True),
         app_owner=META,
+        unanswerable={accounts.TAG: accounts.NO_REPLY_TO_TAGS},
         reply_window=mail.REPLY_WINDOW,
         person_reply_window=mail.PERSON_REPLY_WINDOW,
         app_settings=tokens.APP_SETTINGS,
@@ -258,8 +260,21 @@ class Instagram:
             return await self._calls.get(access, f"{guards.community_id(c)}/tags", accounts.TAGGED, query)
 
         tagged, tags, more = await next_items(fetch, paginator.tags, MEDIA_PAGE, lambda media: media.timestamp, since)
-        items = tuple(accounts.mention(media, is_own) for media in tagged)
+        items = tuple(accounts.tagged(media, is_own, _name(c)) for media in tagged)
         return Page(items, wire.dump(InboxPaginator(messages=paginator.messages, tags=tags, tags_next=more)), more)
+
+    async def announced(self, c: Credentials, reference: str) -> RemoteMessage:
+        """A mention of the account, in the caption of the media or in the comment that the reference names."""
+        media_id, _, comment_id = reference.partition("/")
+        if comment_id:
+            fields = f"mentioned_comment.comment_id({comment_id}){{{accounts.MENTIONED_COMMENT_FIELDS}}}"
+        else:
+            fields = f"mentioned_media.media_id({media_id}){{{accounts.TAGGED_FIELDS}}}"
+        shape = await self._calls.get(_access(c), guards.community_id(c), accounts.MENTIONED, {"fields": fields})
+        message = accounts.mention(shape, media_id, _is_own(c))
+        if message is None:
+            raise Gone("the mention does not exist any more")
+        return message
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply as the account (see `mail.reply`). There is no idempotency key, so `key` is unused."""
@@ -267,7 +282,10 @@ class Instagram:
         if to.kind is MessageKind.MESSAGE:
             return await mail.reply(self._calls, access, "me/messages", to, text, messaging_type={})
         if to.kind is MessageKind.MENTION:
-            form = {"media_id": to.external_id.removeprefix("tag-"), "message": text}
+            if to.external_id.startswith(accounts.TAG):
+                raise Rejected(accounts.NO_REPLY_TO_TAGS)
+            media_id, _, comment_id = to.external_id.removeprefix(accounts.MENTION).partition("-")
+            form = {"media_id": media_id, "message": text} | ({"comment_id": comment_id} if comment_id else {})
             made = await self._calls.change(access, f"{guards.community_id(c)}/mentions", graph.MADE, form)
         else:
             made = await self._calls.change(access, f"{to.external_id}/replies", graph.MADE, {"message": text})

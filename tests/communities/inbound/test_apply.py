@@ -13,7 +13,7 @@ from app.inquiries import intake
 from app.kit.clock import SetClock
 from app.kit.db import actor_of
 from app.platforms.capabilities import Event, MessageChange
-from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
+from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost, Transient
 from app.posts import matching
 from tests.communities.conftest import HOUR, START, World
 from tests.communities.inbound.conftest import InboundSetup
@@ -329,3 +329,20 @@ async def test_edits_and_hidden_comments_change_what_is_stored(inbound: InboundS
     await inbound.deliver(path, event("show", MessageChange("1", latest, hidden=False)))
     (visible,) = (await inbound.agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
     assert visible["hidden"] is False
+
+
+async def test_a_message_that_an_event_only_announces_is_read(inbound: InboundSetup, clock: SetClock) -> None:
+    """Once, however often it is announced; later, if the platform is unwell; not where it is gone, or too old."""
+    path = await inbound.open(await inbound.connect("a"))
+    mention = replace(comment(1, clock.now()), kind=MessageKind.MENTION, thread_id="mention-1", post_id=None)
+    old = replace(mention, external_id="c2", thread_id="mention-2", sent_at=clock.now() - timedelta(days=4000))
+    inbound.fake_platform.announced = {"m1": [Transient("unwell"), mention], "m2": [old]}
+    await inbound.deliver(path, Event("1", "a", announced=("m1", "m2", "gone")), Event("2", "a", announced=("m1",)))
+    assert await inbound.messages() == []
+    for _ in range(2):
+        await inbound.agency.work(store.READ_ANNOUNCED)
+        clock.advance(HOUR)
+    assert [external_id for _, external_id in await inbound.messages()] == ["c1"]
+    (inquiry,) = (await inbound.agency.get("/v1/inquiries"))["data"]
+    assert (inquiry["channel"], inquiry["preview"]) == ("mention", "Where?")
+    assert await inbound.agency.due(store.READ_ANNOUNCED) == []

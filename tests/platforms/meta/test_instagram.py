@@ -350,7 +350,11 @@ def test_a_pushed_comment_equals_the_listed_one(*, flat: bool) -> None:
     for own in ({"id": ACCOUNT_ID}, {"id": "999", "self_ig_scoped_id": "999"}):
         assert events("comments", {**value, "from": own, "parent_id": "1790"}, flat=flat) == ()
         assert events("comments", {**value, "from": own}, flat=flat)[0].messages[0].author.is_community
-    assert events("mentions", {"media_id": "181", "comment_id": "1791"}, flat=flat) == ()
+    for mention, reference in (({"media_id": 181}, "181"), ({"media_id": "181", "comment_id": "1791"}, "181/1791")):
+        (event,) = events("mentions", mention, flat=flat)
+        assert (event.announced, event.messages) == ((reference,), ())
+    (unparsed,) = events("mentions", {"comment_id": "1791"}, flat=flat)
+    assert unparsed.unparsed is not None
 
 
 def test_messages_echoes_and_deletions() -> None:
@@ -359,7 +363,7 @@ def test_messages_echoes_and_deletions() -> None:
         return {"sender": {"id": sender}, "recipient": {"id": recipient}, "timestamp": at_ms, "message": message}
 
     received = events(
-        "mentions",
+        "story_insights",
         {},
         messaging=[
             message_event("5", ACCOUNT_ID, mid="aW1", text="Open?"),

@@ -15,14 +15,16 @@ import pytest
 
 from app.platforms import adapter
 from app.platforms.capabilities import OutgoingPost, Picture, Replies
-from app.platforms.contract import Metric, Rejected, Token, Transient
+from app.platforms.contract import Gone, MessageKind, Metric, Rejected, Token, Transient
 from app.platforms.meta.facebook import Facebook
 from app.platforms.meta.instagram import Instagram
+from sandbox.graph.mentions import IN_COMMENT, TAG_ALONE
+from sandbox.ledger import Record
 from tests.platforms.calls import HOOK
 from tests.platforms.contract.finding import remote_message, remote_post, reply_to
 from tests.platforms.contract.hooks import call, receive, secrets, subscribe
 from tests.platforms.contract.pagination import LISTINGS, read_pages
-from tests.platforms.contract.stage import Subject, staged
+from tests.platforms.contract.stage import Subject, recorded_at, staged
 from tests.platforms.specimens import PIXEL
 
 POSTS, COMMENTS, CONVERSATIONS = LISTINGS
@@ -286,3 +288,45 @@ async def test_a_field_that_meta_does_not_have_is_not_subscribed(account: Subjec
         headers={"authorization": f"Bearer {with_own.tokens[Token.USER]}"},
     )).json()["data"]  # fmt: skip
     assert app["subscribed_fields"] == ["comments", "mentions", "messages", "messaging_postbacks"]
+
+
+# ── mentions ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("kind", ["question", IN_COMMENT])
+async def test_a_mention_is_announced_read_and_answered(account: Subject, kind: str) -> None:
+    """In a caption, and in a comment below another account's media."""
+    instagram = Instagram(account.http)
+    box = subscribe(account)
+    record = account.let("mention", text="Is it any good?", person=account.community.number_of(1), kind=kind)
+    ((_, delivery),) = box.sent
+    _, (event,) = receive(account, call(account, delivery), secrets(account))
+    (reference,) = event.announced
+    message = await instagram.announced(account.c, reference)
+    assert (message.kind, message.sent_at) == (MessageKind.MENTION, recorded_at(record))
+    assert "Is it any good?" in message.text
+    assert message.author.name
+    if kind != IN_COMMENT:
+        assert message == await remote_message(account, record), "it is tagged as well: the same message"
+    await instagram.reply(account.c, reply_to(message), "It is", "key")
+    (reply,) = account.accepted("reply")
+    assert (reply["via"], reply["parent"]) == ("mention", record["id"])
+    account.delete(Record(type="mention", id=record["id"], post="0", person=record["person"], at=""))
+    with pytest.raises(Gone):
+        await instagram.announced(account.c, reference)
+
+
+async def test_a_tag_is_listed_and_cannot_be_answered(account: Subject) -> None:
+    """Its caption may contain another account's name that begins like ours."""
+    box = subscribe(account)
+    text = f"Buns with @{account.community.key}.berlin and a@{account.community.key}"
+    record = account.let("mention", text=text, person=account.community.number_of(1), kind=TAG_ALONE)
+    assert box.sent == [], "no event announces it"
+    message = await remote_message(account, record)
+    assert message.text == text
+    requests_before = len(account.way.requests)
+    with pytest.raises(Rejected, match="only tagged"):
+        await Instagram(account.http).reply(account.c, reply_to(message), "Thanks", "key")
+    assert len(account.way.requests) == requests_before
+    (beginning,) = Instagram.spec.unanswerable
+    assert message.external_id.startswith(beginning)
