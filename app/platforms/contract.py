@@ -196,6 +196,9 @@ class RemoteMessage:
     deleted: bool = False
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
+    renames_thread: bool = False
+    """`thread_id` is made of the customer's name or id, and this report knows them best: a stored thread that has the
+    message under another id is the same one."""
     hidden: bool | None = None
     """A moderator has hidden it from the public; None where the report does not say."""
 

@@ -258,16 +258,21 @@ def _profile_url(username: str) -> str | None:
     return f"{SITE}/{username}" if username else None
 
 
+def thread_key(author: RemotePerson) -> str:
+    """What identifies a customer in the id of a thread: the user name, since some responses have no id beside it."""
+    return author.name or author.external_id
+
+
 def comment(shape: Reply, root_id: str | None, customer: str, post_id: str, is_own: IsOwn) -> RemoteMessage:
-    """A comment, or a reply to the comment `root_id` of `customer`: there are two levels.
+    """A comment, or a reply to the comment `root_id` of the customer with this `thread_key`: there are two levels.
 
     A thread is one customer below one comment of the first level; the account's replies belong to the
-    author of that comment.
+    author of that comment. Events may know a customer by the id or the name alone, and names change: the list decides.
     """
     author = person(shape, is_own)
-    customer_id = customer if author.is_community and root_id is not None else author.external_id
-    listed = _message(shape.id, root_id, customer_id, author, shape.text, post_id, shape.timestamp)
-    return replace(listed, hidden=shape.hidden)
+    key = customer if author.is_community and root_id is not None else thread_key(author)
+    listed = _message(shape.id, root_id, key, author, shape.text, post_id, shape.timestamp)
+    return replace(listed, hidden=shape.hidden, renames_thread=True)
 
 
 def _message(
@@ -350,6 +355,6 @@ def to_event(entry: Entry, change: Change) -> Event | None:
     author = RemotePerson(author_id, name, _profile_url(name), is_own)
     post_id = None if comment_event.media is None else comment_event.media.id
     message = _message(
-        comment_event.id, comment_event.parent_id, author_id, author, comment_event.text, post_id, entry.time
+        comment_event.id, comment_event.parent_id, thread_key(author), author, comment_event.text, post_id, entry.time
     )
     return Event(event_id(entry.id, change.field, change.value), entry.id, messages=(message,))

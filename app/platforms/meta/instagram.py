@@ -223,7 +223,7 @@ class Instagram:
             return Page((), wire.dump(paginator.from_start()), more=True)
         items, unread_threads = [], []
         for root_comment in listing.data:
-            customer = accounts.person(root_comment, is_own).external_id
+            customer = accounts.thread_key(accounts.person(root_comment, is_own))
             items.append(accounts.comment(root_comment, None, customer, post_id, is_own))
             if root_comment.replies is None:
                 continue
