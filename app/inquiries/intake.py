@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.inquiries.locking import lock_threads
-from app.inquiries.merging import rename_threads
+from app.inquiries.merging import join_own_threads, rename_threads
 from app.inquiries.models import EarlyDeletion, InquiryEvent, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import ThreadOrigin, recount
 from app.kit.bulk import bulk_insert, column_arrays
@@ -46,6 +46,7 @@ async def store(
         return
     await lock_threads(session, community.community_id)
     seen = await _mark_own_messages(session, community, seen)
+    seen = await join_own_threads(session, community, seen)
     renamed = await rename_threads(session, community, [message for message, _ in seen])
     restored = await _restored(session, community, {message.external_id for message, _ in seen if message.restored})
     deleted_early = await _deleted_early(session, community, {message.external_id for message, _ in seen})

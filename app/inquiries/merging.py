@@ -5,7 +5,8 @@ Some platforms give no id of a conversation, so that an adapter makes one of the
 stored thread takes the reported id; where there are inquiries of both, they become one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, any_, delete, literal, select, update
@@ -15,6 +16,34 @@ from app.communities.events import CommunityRef
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ResponseWait
 from app.kit.db import in_workspace, now
 from app.platforms.contract import RemoteMessage
+
+
+async def join_own_threads(
+    session: AsyncSession, community: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]
+) -> Sequence[tuple[RemoteMessage, UUID | None]]:
+    """The same messages; one that `guesses_thread` is in the thread of what it answers, if by the same customer."""
+    answered = {message.in_reply_to for message, _ in seen if message.guesses_thread}
+    if not answered:
+        return seen
+    rows = await session.execute(
+        select(Message.external_id, Message.thread_id, Message.author_id, Message.author_name).where(
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
+            Message.external_id == any_(literal(sorted(i for i in answered if i is not None), ARRAY(Text))),
+        )
+    )
+    stored = {row.external_id: (row.thread_id, row.author_id, row.author_name) for row in rows}
+    in_batch = {m.external_id: (m.thread_id, m.author.external_id, m.author.name) for m, _ in seen}
+    roots = {**in_batch, **stored}
+
+    def joined(message: RemoteMessage) -> RemoteMessage:
+        if not message.guesses_thread or message.in_reply_to not in roots:
+            return message
+        thread_id, author_id, name = roots[message.in_reply_to]
+        is_same = author_id == message.author.external_id or (name != "" and name == message.author.name)
+        return replace(message, thread_id=thread_id) if is_same else message
+
+    return [(joined(message), publication_id) for message, publication_id in seen]
 
 
 async def rename_threads(session: AsyncSession, community: CommunityRef, seen: Iterable[RemoteMessage]) -> set[str]:

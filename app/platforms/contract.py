@@ -196,6 +196,9 @@ class RemoteMessage:
     deleted: bool = False
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
+    guesses_thread: bool = False
+    """`thread_id` holds unless the customer answers a message of their own: then the thread is that message's. The
+    report does not say who wrote what it answers."""
     renames_thread: bool = False
     """`thread_id` is made of the customer's name or id, and this report knows them best: a stored thread that has the
     message under another id is the same one."""

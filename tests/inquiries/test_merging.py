@@ -89,3 +89,29 @@ async def test_a_report_that_does_not_rename_leaves_the_thread(
     await setup.store_messages(messages["listed"])
     await setup.store_messages(messages["pushed"])
     assert {message.thread_id for message in await setup.stored()} == {"c1-9001"}
+
+
+@pytest.mark.parametrize(
+    ("author", "threads"),
+    [
+        (RemotePerson("guest", "guest"), 1),
+        (RemotePerson("9001", ""), 1),
+        (RemotePerson("9001", "guest.of.new"), 1),
+        (RemotePerson("9002", "other"), 2),
+        (RemotePerson("9002", ""), 2),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_customer_who_answers_themselves_stays_in_the_thread(
+    setup: InquirySetup, author: RemotePerson, threads: int, *, together: bool
+) -> None:
+    """An event does not say who wrote what the message answers: what is stored does, by the id or by the name."""
+    first = setup.message("c1", NOON, by=BY_ID, thread_id="c1")
+    guess = f"c1-{author.name or author.external_id}"
+    more: dict[str, Any] = {"by": author, "thread_id": guess, "in_reply_to": "c1", "guesses_thread": True}
+    second = setup.message("c2", NOON + MINUTE, "And tea?", **more)
+    for batch in [(second, first)] if together else [(first,), (second,)]:
+        await setup.store_messages(*batch)
+    inquiries = await setup.inquiries()
+    assert len(inquiries) == threads
+    assert sorted({message.thread_id for message in await setup.stored()}) == ["c1", guess][:threads]

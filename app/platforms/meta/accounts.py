@@ -266,27 +266,32 @@ def thread_key(author: RemotePerson) -> str:
 def comment(shape: Reply, root_id: str | None, customer: str, post_id: str, is_own: IsOwn) -> RemoteMessage:
     """A comment, or a reply to the comment `root_id` of the customer with this `thread_key`: there are two levels.
 
-    A thread is one customer below one comment of the first level; the account's replies belong to the
-    author of that comment. Events may know a customer by the id or the name alone, and names change: the list decides.
+    A thread is one customer below one comment of the first level; the account's replies belong to the author of that
+    comment. Its id names the customer only where it is another one, because events may know them by the id or the
+    name alone, and names change.
     """
     author = person(shape, is_own)
-    key = customer if author.is_community and root_id is not None else thread_key(author)
-    listed = _message(shape.id, root_id, key, author, shape.text, post_id, shape.timestamp)
+    of_root_author = root_id is None or author.is_community or thread_key(author) == customer
+    listed = _message(
+        shape.id, root_id, None if of_root_author else author, author, shape.text, post_id, shape.timestamp
+    )
     return replace(listed, hidden=shape.hidden, renames_thread=True)
 
 
 def _message(
     comment_id: str,
     root_id: str | None,
-    customer: str,
+    other: RemotePerson | None,
     author: RemotePerson,
     text: str,
     post_id: str | None,
     at: wire.Moment,
 ) -> RemoteMessage:
+    """`other`: the customer, where it may be another one than the author of the first comment."""
+    thread_id = f"comment-{root_id or comment_id}"
     return RemoteMessage(
         external_id=comment_id,
-        thread_id=f"comment-{root_id or comment_id}-{customer}",
+        thread_id=thread_id if other is None else f"{thread_id}-{thread_key(other)}",
         kind=MessageKind.COMMENT,
         author=author,
         text=text.strip(),
@@ -354,7 +359,9 @@ def to_event(entry: Entry, change: Change) -> Event | None:
     author_id = writer.id or name or f"unknown-{comment_event.id}"
     author = RemotePerson(author_id, name, _profile_url(name), is_own)
     post_id = None if comment_event.media is None else comment_event.media.id
+    root_id = comment_event.parent_id
     message = _message(
-        comment_event.id, comment_event.parent_id, thread_key(author), author, comment_event.text, post_id, entry.time
+        comment_event.id, root_id, None if root_id is None else author, author, comment_event.text, post_id, entry.time
     )
+    message = replace(message, guesses_thread=root_id is not None)
     return Event(event_id(entry.id, change.field, change.value), entry.id, messages=(message,))

@@ -195,9 +195,9 @@ async def test_comments_with_all_their_replies() -> None:
     items, cursor = await read_all(lambda cursor: adapter(graph).comments(credentials(), "181", cursor))
     by_id: dict[str, RemoteMessage] = {one.external_id: one for one in items}
     assert set(by_id) == {f"179{n}" for n in (1, 2, 4, 5, 6, 7, 8, 9)}
-    assert {by_id[f"179{n}"].thread_id for n in (1, 6, 7, 9)} == {"comment-1791-name.5"}
+    assert {by_id[f"179{n}"].thread_id for n in (1, 6, 7, 9)} == {"comment-1791"}
     assert by_id["1798"].thread_id == "comment-1791-name.6"
-    assert by_id["1795"].thread_id == by_id["1792"].thread_id == "comment-1792-name.6"
+    assert by_id["1795"].thread_id == by_id["1792"].thread_id == "comment-1792"
     assert [by_id[f"179{n}"].author.is_community for n in (9, 5, 1)] == [True, True, False]
     assert (by_id["1797"].in_reply_to, by_id["1791"].in_reply_to) == ("1791", None)
     assert by_id["1794"].author == RemotePerson("unknown-1794", "")
@@ -342,7 +342,7 @@ def test_a_pushed_comment_equals_the_listed_one(*, flat: bool) -> None:
     (event,) = events("comments", value, flat=flat)
     (message,) = event.messages
     assert event.account_id == ACCOUNT_ID
-    assert (message.external_id, message.thread_id, message.post_id) == ("1791", "comment-1791-ann", "181")
+    assert (message.external_id, message.thread_id, message.post_id) == ("1791", "comment-1791", "181")
     assert (message.author.name, message.text) == ("ann", "Open?")
     assert message.sent_at == datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
     (reply,) = events("comments", {**value, "parent_id": "1790"}, flat=flat)
@@ -357,8 +357,8 @@ def test_a_pushed_comment_equals_the_listed_one(*, flat: bool) -> None:
     assert unparsed.unparsed is not None
 
 
-@pytest.mark.parametrize("writer", [{"username": "ann"}, {"id": "5", "username": "ann"}])
-async def test_a_customer_is_in_one_thread_by_name_and_by_id(writer: Node) -> None:
+@pytest.mark.parametrize("writer", [None, {"username": "ann"}, {"id": "5"}, {"id": "5", "username": "ann.of.old"}])
+async def test_a_customer_is_in_one_thread_by_name_and_by_id(writer: Node | None) -> None:
     """Events and lists contain the id, the name, or both; our answer belongs to the thread in any case."""
     (event,) = events("comments", {"id": "1791", "text": "Open?", "from": writer, "media": {"id": "181"}})
     graph = fake_graph()
@@ -368,6 +368,9 @@ async def test_a_customer_is_in_one_thread_by_name_and_by_id(writer: Node) -> No
     assert {one.thread_id for one in items} == {event.messages[0].thread_id}
     assert all(one.renames_thread for one in items), "the list decides, whatever an event knew"
     assert not event.messages[0].renames_thread
+    assert not event.messages[0].guesses_thread
+    (reply,) = events("comments", {"id": "1799", "text": "?", "from": writer, "parent_id": "1791"})
+    assert reply.messages[0].guesses_thread, "it may be the same customer"
 
 
 def test_messages_echoes_and_deletions() -> None:
