@@ -114,7 +114,7 @@ class Faults:
         if rule is None:
             await self._app(scope, receive, send)
             return
-        await self._suffer(rule, wire, scope, receive, send)
+        await self._apply_effect(rule, wire, scope, receive, send)
 
     def _meet(self, wire: WireFormat | None, scope: Scope, body: bytes) -> Rule | None:
         """The first rule that matches this request, or None; the match is counted."""
@@ -132,7 +132,9 @@ class Faults:
             return rule
         return None
 
-    async def _suffer(self, rule: Rule, wire: WireFormat | None, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _apply_effect(
+        self, rule: Rule, wire: WireFormat | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         effect = rule.effect
         real = Captured()
         if rule.when == "after" or effect.type in ("slow", "truncate", "wrong_type"):

@@ -72,12 +72,12 @@ class Simulation:
         self._world.write_beginning()
         for community in self._world.communities.values():
             self._write_history(community)
-            self._repeat(community, "follow", self._somebody_follows)
-            self._repeat(community, "unfollow", self._somebody_leaves)
+            self._repeat(community, "follow", self._add_follower)
+            self._repeat(community, "unfollow", self._remove_follower)
             if "message" in community.profile.activities:
-                self._repeat(community, "message", self._somebody_writes)
+                self._repeat(community, "message", self._add_message)
             if "mention" in community.profile.activities:
-                self._repeat(community, "mention", self._somebody_mentions)
+                self._repeat(community, "mention", self._add_mention)
             self._repeat(community, "post", self._publish, after=self._world.born)
             if community.profile.busy:
                 self._repeat(community, "stir", self._stir, after=self._world.born)
@@ -128,20 +128,20 @@ class Simulation:
                 break
         self._world.emit("post", c, text=text, category=category)
 
-    def _somebody_follows(self, c: Community, _: Random) -> None:
+    def _add_follower(self, c: Community, _: Random) -> None:
         self._world.emit("follow", c, person=c.number_of(c.latest_person + 1))
 
-    def _somebody_leaves(self, c: Community, rng: Random) -> None:
+    def _remove_follower(self, c: Community, rng: Random) -> None:
         if len(c.followers) > 10:
             self._world.emit("unfollow", c, person=c.followers.pick(rng))
 
-    def _somebody_writes(self, c: Community, rng: Random) -> None:
+    def _add_message(self, c: Community, rng: Random) -> None:
         about = texts.kind(rng)
         recent_dialogs = list(c.dialogs)[-20:]
         writer = rng.choice(recent_dialogs) if recent_dialogs and rng.random() < 0.3 else self._somebody(c, rng)
         self._world.emit("message", c, person=writer, text=self._phrase(c, rng, about), kind=about)
 
-    def _somebody_mentions(self, c: Community, rng: Random) -> None:
+    def _add_mention(self, c: Community, rng: Random) -> None:
         about = texts.kind(rng)
         self._world.emit("mention", c, person=self._somebody(c, rng), text=self._phrase(c, rng, about), kind=about)
 

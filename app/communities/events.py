@@ -10,6 +10,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from app.kit.events import Event
+from app.platforms.capabilities import MessageChange
 from app.platforms.contract import PostMetrics, RemoteMessage, Token
 
 
@@ -82,6 +83,14 @@ class MessagesDeleted(Event):
 
     community: CommunityRef
     external_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesChanged(Event):
+    """Messages were edited, hidden or shown again on the platform, in this order; some may never have been seen."""
+
+    community: CommunityRef
+    changes: tuple[MessageChange, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.communities.events import CommunityRef
 from app.inquiries import claimed_dates
 from app.inquiries.locking import lock_threads
+from app.inquiries.merging import join_own_threads, rename_threads
 from app.inquiries.models import EarlyDeletion, InquiryEvent, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import ThreadOrigin, recount
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
+from app.platforms.capabilities import MessageChange
 from app.platforms.contract import RemoteMessage
 from app.platforms.markup import comparable
 
@@ -44,10 +46,12 @@ async def store(
         return
     await lock_threads(session, community.community_id)
     seen = await claimed_dates.bound(session, community, await _mark_own_messages(session, community, seen))
+    seen = await join_own_threads(session, community, seen)
+    renamed = await rename_threads(session, community, [message for message, _ in seen])
     restored = await _restored(session, community, {message.external_id for message, _ in seen if message.restored})
     deleted_early = await _deleted_early(session, community, {message.external_id for message, _ in seen})
     rows = _merged_rows(session, community, [message for message, _ in seen], deleted_early)
-    threads = restored | set((await session.scalars(_UPSERT, column_arrays(rows, _SEEN))).all())
+    threads = renamed | restored | set((await session.scalars(_UPSERT, column_arrays(rows, _SEEN))).all())
     if not threads:
         return
     await match_unconfirmed_replies(session, community.community_id, threads)
@@ -96,6 +100,28 @@ async def mark_deleted(session: AsyncSession, community: CommunityRef, external_
         await recount(
             session, project_id=community.project_id, community_id=community.community_id, threads=set(threads.values())
         )
+
+
+async def change(session: AsyncSession, community: CommunityRef, changes: Sequence[MessageChange]) -> None:
+    """Apply changes, in their order. One of a message that was not seen yet is left out: it is read as it is then."""
+    if not changes:
+        return
+    await lock_threads(session, community.community_id)
+    threads: set[str] = set()
+    for one in changes:
+        stored = and_(
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
+            Message.external_id == one.external_id,
+        )
+        is_latest = or_(Message.edited_at.is_(None), Message.edited_at < one.at)
+        if one.text is not None:
+            edited = update(Message).where(stored, is_latest).values(text=one.text.strip(), edited_at=one.at)
+            threads.update((await session.scalars(edited.returning(Message.thread_id))).all())
+        if one.hidden is not None:
+            await session.execute(update(Message).where(stored).values(hidden=one.hidden))
+    if threads:
+        await recount(session, project_id=community.project_id, community_id=community.community_id, threads=threads)
 
 
 async def _restored(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> set[str]:
@@ -242,6 +268,7 @@ def _row(session: AsyncSession, community: CommunityRef, sighting: _Sighting) ->
         "content_known": sighting.content_known,
         "url": message.url,
         "in_reply_to": message.in_reply_to,
+        "hidden": message.hidden,
     }
 
 
@@ -270,6 +297,7 @@ def _upsert() -> Any:
         "content_known": or_(Message.content_known, incoming.content_known),
         "url": func.coalesce(incoming.url, Message.url),
         "in_reply_to": func.coalesce(Message.in_reply_to, incoming.in_reply_to),
+        "hidden": func.coalesce(incoming.hidden, Message.hidden),
     }
     return new.on_conflict_do_update(
         index_elements=["workspace_id", "community_id", "external_id"],
@@ -292,6 +320,7 @@ _SEEN: Final = (
         "content_known",
         "url",
         "in_reply_to",
+        "hidden",
     ),
 )
 _UPSERT: Final = _upsert()

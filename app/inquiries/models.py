@@ -136,6 +136,8 @@ class Message(Owned, Base):
     """When its deletion was first seen; its text is kept."""
     content_known: Mapped[bool] = mapped_column(default=True)
     """False where only its deletion was ever seen: such a message is not shown and not counted."""
+    hidden: Mapped[bool | None]
+    """A moderator has hidden it from the public; null where the platform does not say."""
     url: Mapped[str | None]
     in_reply_to: Mapped[str | None]
     delivery: Mapped[str | None]

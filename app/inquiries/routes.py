@@ -1,5 +1,6 @@
 """The inbox: inquiries, their threads, replies and status changes."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -8,11 +9,22 @@ from fastapi import Query, status
 from sqlalchemy import Row, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
+from app import platforms
+from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.communities.models import Community
 from app.inquiries import service
-from app.inquiries.models import Inquiry, InquiryEvent, InquiryKind, InquiryStatus, Message, ResponseWait
+from app.inquiries.models import (
+    Inquiry,
+    InquiryEvent,
+    InquiryKind,
+    InquiryStatus,
+    Message,
+    MessageDirection,
+    ResponseWait,
+)
+from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import (
     Classify,
     InquiryBulk,
@@ -25,6 +37,7 @@ from app.inquiries.schemas import (
     MessageRead,
     Reopen,
     ReplyCreate,
+    ReplyRefusal,
     Resolve,
     Search,
     WaitRead,
@@ -97,7 +110,7 @@ def _result(inquiry_id: UUID, outcome: Inquiry | AppError) -> InquiryBulkResult:
 @ROUTER.get(
     "/{inquiry_id}", operation_id="inquiries.read", permission=Permission.INQUIRIES_READ, responses=problems(404)
 )
-async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep) -> InquiryDetail:
+async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> InquiryDetail:
     """An inquiry with its thread and the times the customer waited."""
     inquiry = await _row(connection, actor.workspace_id, inquiry_id)
     latest = _THREAD_END.after(_messages(actor.workspace_id, inquiry_id), None, THREAD)
@@ -107,8 +120,16 @@ async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep) -> In
         .where(in_workspace(ResponseWait, actor.workspace_id), ResponseWait.inquiry_id == inquiry_id)
         .order_by(ResponseWait.started_at)
     )
+    of_community = in_workspace(Community, actor.workspace_id), Community.id == inquiry.community_id
+    platform = (await connection.execute(select(Community.platform).where(*of_community))).scalar_one()
+    answered = next(
+        (row for row in messages if row.direction == MessageDirection.CUSTOMER.value and row.deleted_at is None), None
+    )
+    terms = reply_terms(platforms.adapters().get(platform), platform, inquiry.channel, answered, resources.clock.now())
     return InquiryDetail(
         **InquiryRead.model_validate(inquiry).model_dump(),
+        reply_until=terms.until,
+        reply_refusal=None if terms.refusal is None else ReplyRefusal(**asdict(terms.refusal)),
         messages=[MessageRead.model_validate(row) for row in reversed(messages)],
         waits=[WaitRead.model_validate(row) for row in waits],
     )

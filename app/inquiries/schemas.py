@@ -1,6 +1,6 @@
 """Request and response schemas of inquiries."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,6 +14,10 @@ class CustomerRead(Output):
 
     id: str = Field(description="The platform's id.")
     name: str = Field(description="Empty where the platform does not give it.")
+
+
+COMPUTED: Final = frozenset({"customer", "messages", "waits", "reply_until", "reply_refusal"})
+"""Fields of an inquiry that its row does not have."""
 
 
 class InquiryRead(Output):
@@ -47,7 +51,7 @@ class InquiryRead(Output):
     def _with_customer(cls, row: Any) -> Any:
         if isinstance(row, dict):
             return row
-        names = (name for name in cls.model_fields if name not in {"customer", "messages", "waits"})
+        names = (name for name in cls.model_fields if name not in COMPUTED)
         fields = {name: getattr(row, name) for name in names}
         return {**fields, "customer": {"id": row.customer_id, "name": row.customer_name}}
 
@@ -70,6 +74,9 @@ class MessageRead(Output):
     sent_at: Instant = Field(description="When it was written; of a reply not sent yet, when it was queued.")
     edited_at: Instant | None
     deleted_at: Instant | None = Field(description="When its deletion was first seen.")
+    hidden: bool | None = Field(
+        description="A moderator has hidden it from the public; null where the platform does not say."
+    )
     url: str | None
     in_reply_to: str | None = Field(description="The platform's id of the message it answers.")
     delivery: ReplyDelivery | None = Field(
@@ -88,9 +95,22 @@ class WaitRead(Output):
     working_seconds: int | None = Field(description="Working time of the project; null while it lasts.")
 
 
+class ReplyRefusal(Output):
+    """Why the platform takes no answer."""
+
+    code: str = Field(examples=["reply-window-closed"])
+    detail: str = Field(description="For people.")
+
+
 class InquiryDetail(InquiryRead):
     """An inquiry with its thread."""
 
+    reply_until: Instant | None = Field(
+        description="Until when the platform takes a person's answer to what was written so far; null: without a limit."
+    )
+    reply_refusal: ReplyRefusal | None = Field(
+        description="Why the platform takes no answer now; null where it takes one."
+    )
     messages: list[MessageRead] = Field(description="The latest 200, oldest first.")
     waits: list[WaitRead]
 

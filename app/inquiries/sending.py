@@ -31,12 +31,13 @@ from app.inquiries.events import ReplyFailed, ReplyNeedsReview
 from app.inquiries.locking import lock_threads
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ReplyDelivery
 from app.inquiries.recount import recount
+from app.inquiries.replying import is_late
 from app.inquiries.service import RECONCILE, SEND_DEADLINE, record
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import enqueue
 from app.platforms.capabilities import ReplyTo
-from app.platforms.contract import MessageKind, RemotePerson, SendReceipt
+from app.platforms.contract import MessageKind, RemotePerson, SendReceipt, Spec
 
 RECONCILE_TIMEOUT: Final = timedelta(hours=1)
 """How long polling may take to find a reply whose outcome is unknown."""
@@ -106,6 +107,8 @@ async def record_intent(session: AsyncSession, *, message_id: UUID) -> Intent | 
         kind=MessageKind(inquiry.channel),
         author=RemotePerson(answered.author_id or "", answered.author_name),
         post_id=inquiry.post_id,
+        late=is_late(await _spec(session, message), inquiry.channel, answered, now(session)),
+        by_person=not message.automatic,
     )
     attempted_at = None if repeat_safe_until is None else message.intended_at
     return Intent(message.id, message.community_id, to, message.text, repeat_safe_until, attempted_at)
@@ -138,9 +141,13 @@ async def resolve(
 
 async def _repeat_safe_until(session: AsyncSession, message: Message) -> datetime | None:
     """Until when the platform drops a repeat of this reply; None where it would deliver it twice."""
-    community = await fetch(session, Community, message.community_id)
-    dedup_window = platforms.adapter(community.platform).spec.replies_dedup_window
+    dedup_window = (await _spec(session, message)).replies_dedup_window
     return None if dedup_window is None or message.intended_at is None else message.intended_at + dedup_window
+
+
+async def _spec(session: AsyncSession, message: Message) -> Spec:
+    """That of the platform to which a reply goes."""
+    return platforms.adapter((await fetch(session, Community, message.community_id)).platform).spec
 
 
 async def _found_by_polling(session: AsyncSession, message: Message, inquiry: Inquiry) -> bool:

@@ -15,13 +15,14 @@ from app.communities.models import Community
 from app.inquiries.conversation import Transition
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
+from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import Action, Classify, Resolve
 from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
 from app.platforms import outgoing
-from app.platforms.capabilities import Replies
+from app.platforms.contract import MessageKind, TextUnit
 
 SEND: Final = "inquiries.send"
 RECONCILE: Final = "inquiries.reconcile"
@@ -32,29 +33,12 @@ SEND_DEADLINE: Final = timedelta(hours=24)
 async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: str, automatic: bool) -> Message:
     """Store a reply and enqueue the job that sends it, both in this transaction.
 
-    Raises `Conflict` where the platform takes no replies or no message is left to reply to, `Invalid`
-    where the text is longer than the platform allows.
+    Raises `Conflict` where the platform takes no such reply (`replying`), `Invalid` where the text is longer than it
+    allows.
     """
     inquiry = await fetch(session, Inquiry, inquiry_id, for_update=True)
     community = await fetch(session, Community, inquiry.community_id)
     adapter_class = platforms.adapters().get(community.platform)
-    if adapter_class is None or not issubclass(adapter_class, Replies):
-        raise Conflict(
-            f"Instep cannot answer on {adapter_class.spec.title if adapter_class is not None else community.platform}: "
-            "answer there; what you write is found by the next poll.",
-            code="replies-unsupported",
-        )
-    limit, length = (
-        adapter_class.spec.reply_limit or adapter_class.spec.text_limit,
-        outgoing.length(text, adapter_class.spec.text_unit),
-    )
-    if length > limit:
-        detail = f"{adapter_class.spec.title} takes answers of at most {limit} characters; these are {length}."
-        raise Invalid(
-            detail,
-            code="text-too-long",
-            errors=[{"in": "body", "field": "text", "code": "text-too-long", "detail": detail}],
-        )
     answered = await session.scalar(
         select(Message)
         .where(
@@ -67,8 +51,22 @@ async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: 
         .order_by(Message.sent_at.desc(), Message.id.desc())
         .limit(1)
     )
-    if answered is None:
-        raise Conflict("The customer has deleted everything they wrote.", code="nothing-to-answer")
+    terms = reply_terms(adapter_class, community.platform, inquiry.channel, answered, now(session), automatic=automatic)
+    if terms.refusal is not None:
+        raise Conflict(terms.refusal.detail, code=terms.refusal.code)
+    assert adapter_class is not None, "else it is refused"
+    assert answered is not None, "else it is refused"
+    spec = adapter_class.spec
+    is_message = inquiry.channel == MessageKind.MESSAGE.value
+    limit = spec.message_text_limit if is_message else spec.reply_text_limit
+    if (length := outgoing.length(text, limit.unit)) > limit.most:
+        unit = "bytes" if limit.unit is TextUnit.BYTES else "characters"
+        detail = f"{spec.title} takes answers of at most {limit.most} {unit}; these are {length}."
+        raise Invalid(
+            detail,
+            code="text-too-long",
+            errors=[{"in": "body", "field": "text", "code": "text-too-long", "detail": detail}],
+        )
     message = Message(
         workspace_id=workspace_of(session),
         inquiry_id=inquiry.id,

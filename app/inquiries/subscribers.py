@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.events import MessagesDeleted, MessagesSeen
+from app.communities.events import MessagesChanged, MessagesDeleted, MessagesSeen
 from app.inquiries import intake
 from app.kit.events import subscribe
 
@@ -17,3 +17,9 @@ async def store(session: AsyncSession, event: MessagesSeen) -> None:
 async def mark_deleted(session: AsyncSession, event: MessagesDeleted) -> None:
     """In the transaction that applies the inbound event."""
     await intake.mark_deleted(session, event.community, event.external_ids)
+
+
+@subscribe(MessagesChanged)
+async def change(session: AsyncSession, event: MessagesChanged) -> None:
+    """In the transaction that applies the inbound event."""
+    await intake.change(session, event.community, event.changes)

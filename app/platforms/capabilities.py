@@ -83,6 +83,18 @@ class UnparsedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageChange:
+    """A change of a message, where the event contains nothing but the message's id and what has changed."""
+
+    external_id: str
+    at: datetime
+    text: str | None = None
+    """Its text since it was edited; None: it was not."""
+    hidden: bool | None = None
+    """Whether it is hidden now; None: that has not changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """An event of a community that the platform has sent."""
 
@@ -103,6 +115,10 @@ class Event:
     `sent_at`."""
     unparsed: UnparsedEvent | None = None
     """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
+    changes: tuple[MessageChange, ...] = ()
+    """Messages that were edited, hidden or shown again."""
+    announced: tuple[str, ...] = ()
+    """References of messages that the event does not contain, for `ReadsAnnounced.announced`."""
 
 
 def unparsed_event(payload: bytes, why: str, account_id: str | None = None) -> Event:
@@ -110,6 +126,15 @@ def unparsed_event(payload: bytes, why: str, account_id: str | None = None) -> E
     # PostgreSQL can store neither a NUL nor invalid UTF-8 in a text; valid JSON contains neither.
     text = payload.decode("utf-8", "replace").replace("\x00", "")
     return Event(f"unparsed-{hashlib.sha256(payload).hexdigest()}", account_id, unparsed=UnparsedEvent(text, why))
+
+
+@runtime_checkable
+class ReadsAnnounced(Protocol):
+    """Some events announce a message without its content (Instagram's mentions), which can be read then."""
+
+    async def announced(self, c: Credentials, reference: str) -> RemoteMessage:
+        """The message of one of `Event.announced`; `Gone` where it does not exist any more."""
+        ...
 
 
 @runtime_checkable
@@ -136,6 +161,10 @@ class ReplyTo:
     kind: MessageKind
     author: RemotePerson
     post_id: str | None
+    late: bool = False
+    """The customer's last message is older than `Spec.reply_window`."""
+    by_person: bool = True
+    """A person wrote the reply, and not a script."""
 
 
 @runtime_checkable

@@ -31,7 +31,19 @@ from app.platforms.errors import (
     Unreadable,
     Unsupported,
 )
-from app.platforms.spec import CALLS, COST, Cost, LimitScope, Metric, Publishing, RateLimit, Spec, TextUnit, Token
+from app.platforms.spec import (
+    CALLS,
+    COST,
+    Cost,
+    LimitScope,
+    Metric,
+    Publishing,
+    RateLimit,
+    Spec,
+    TextLimit,
+    TextUnit,
+    Token,
+)
 
 __all__ = [
     "CALLS",
@@ -62,6 +74,7 @@ __all__ = [
     "RemotePost",
     "SendReceipt",
     "Spec",
+    "TextLimit",
     "TextUnit",
     "Throttled",
     "Token",
@@ -199,6 +212,14 @@ class RemoteMessage:
     """`sent_at` is what the author's server claims, and the platform has no date of its own: the caller bounds it."""
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
+    guesses_thread: bool = False
+    """`thread_id` holds unless the customer answers a message of their own: then the thread is that message's. The
+    report does not say who wrote what it answers."""
+    renames_thread: bool = False
+    """`thread_id` is made of the customer's name or id, and this report knows them best: a stored thread that has the
+    message under another id is the same one."""
+    hidden: bool | None = None
+    """A moderator has hidden it from the public; None where the report does not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ def length(text: str, unit: TextUnit) -> int:
             return len(text.encode("utf-16-le")) // 2
         case TextUnit.GRAPHEMES:
             return len(GRAPHEME.findall(text))
+        case TextUnit.BYTES:
+            return len(text.encode())
 
 
 def problems(draft: OutgoingPost, spec: Spec) -> list[str]:
@@ -39,10 +41,9 @@ def problems(draft: OutgoingPost, spec: Spec) -> list[str]:
     if len(draft.pictures) > limits.pictures:
         reasons.append(f"there are {len(draft.pictures)} pictures, {spec.title} takes {limits.pictures}")
     for number, picture in enumerate(draft.pictures, 1):
-        if limits.by_url:
-            if picture.url is None:
-                reasons.append(f"picture {number} has no public address, from which {spec.title} would fetch it")
-        elif picture.media_type not in limits.picture_types:
+        if limits.by_url and picture.url is None:
+            reasons.append(f"picture {number} has no public address, from which {spec.title} would fetch it")
+        if picture.media_type not in limits.picture_types:
             types = ", ".join(sorted(limits.picture_types))
             reasons.append(f"picture {number} is {picture.media_type}, {spec.title} takes {types}")
         elif (size := len(picture.content)) > limits.picture_bytes:

@@ -32,6 +32,7 @@ CAPABILITIES: Final = {
     "subscribe": capabilities.Subscribes,
     "unsubscribe": capabilities.Unsubscribes,
     "measure_across": capabilities.MeasuresAcross,
+    "announced": capabilities.ReadsAnnounced,
 }
 
 
@@ -93,13 +94,23 @@ class Capabilities(BaseModel):
     hooks: bool = Field(description="Receive events at a hook; see `hooks`.")
     subscribe: bool = Field(description="Set that hook at the platform through the API, and read its state.")
     unsubscribe: bool = Field(description="Remove a closed hook there: until then nothing can be polled.")
+    announced: bool = Field(description="Read messages that events announce without their content.")
     measure_across: bool = Field(description="Read counters of several communities' posts in one request.")
 
 
 class Replying(BaseModel):
     """Replies to customers."""
 
-    text_limit: int = Field(description="In `text_unit`.", examples=[9000])
+    text_limit: int = Field(description="In `text_unit` of the platform.", examples=[9000])
+    message_limit: int = Field(description="Of a direct message, in `message_unit`.", examples=[1000])
+    message_unit: TextUnit = Field(description="`bytes`: of UTF-8.")
+    window_seconds: int | None = Field(
+        description="How long after a customer's direct message a reply to it is taken; null: without a limit.",
+        examples=[86400],
+    )
+    person_window_seconds: int | None = Field(
+        description="The same for a reply that a person wrote, where that differs.", examples=[604800]
+    )
     remembered_seconds: int | None = Field(
         description="How long the platform drops a reply repeated with the same key; null: it would be sent twice, so "
         "a reply whose outcome is unknown is left to a person.",
@@ -262,7 +273,11 @@ def _source(spec: Spec, metric: Metric) -> MetricSource:
 
 def _replying(spec: Spec) -> Replying:
     return Replying(
-        text_limit=spec.text_limit if spec.reply_limit is None else spec.reply_limit,
+        text_limit=spec.reply_text_limit.most,
+        message_limit=spec.message_text_limit.most,
+        message_unit=spec.message_text_limit.unit,
+        window_seconds=_seconds(spec.reply_window),
+        person_window_seconds=_seconds(spec.person_reply_window or spec.reply_window),
         remembered_seconds=_seconds(spec.replies_dedup_window),
     )
 

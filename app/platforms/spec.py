@@ -106,6 +106,16 @@ class TextUnit(StrEnum):
     CHARACTERS = "characters"
     UTF16 = "utf16"
     GRAPHEMES = "graphemes"
+    BYTES = "bytes"
+    """Of UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimit:
+    """The most of `unit` that a text may have."""
+
+    most: int
+    unit: TextUnit = TextUnit.CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +141,12 @@ class Spec:
     """An address as a person would type it, for messages and documentation."""
     replies_dedup_window: timedelta | None = None
     """For how long the platform drops a reply repeated with the same key; None: a repeat is sent twice."""
+    reply_window: timedelta | None = None
+    """How long after a customer's direct message the platform takes replies to it; None: without a limit."""
+    person_reply_window: timedelta | None = None
+    """The same for a reply that a person wrote, where the platform gives people more time (Meta)."""
+    unanswerable: Mapping[str, str] = field(default_factory=dict)
+    """By the beginning of the ids of messages that cannot be replied to: why not, for people (Instagram's tags)."""
     hook_secrets: frozenset[str] = frozenset()
     """The names of the secrets that `Receives.receive` needs; empty where the platform sends no events to a hook."""
     hook_manual_secrets: frozenset[str] = frozenset()
@@ -145,7 +161,9 @@ class Spec:
     """
     text_unit: TextUnit = TextUnit.CHARACTERS
     reply_limit: int | None = None
-    """The limit of a reply's text; None: that of a post."""
+    """The limit of a reply's text, in `text_unit`; None: that of a post."""
+    message_limit: TextLimit | None = None
+    """The limit of a direct message's text; None: that of any other reply."""
     publishing: Publishing | None = None
     """None where nothing can be published through the API."""
     app_settings: frozenset[str] = frozenset()
@@ -168,3 +186,13 @@ class Spec:
     """How late; until then such a counter is `pending`."""
     history: bool = True
     """Posts and messages from before the community was connected can be read."""
+
+    @property
+    def reply_text_limit(self) -> TextLimit:
+        """The limit of a reply's text, for all but direct messages."""
+        return TextLimit(self.text_limit if self.reply_limit is None else self.reply_limit, self.text_unit)
+
+    @property
+    def message_text_limit(self) -> TextLimit:
+        """The limit of a direct message's text."""
+        return self.message_limit or self.reply_text_limit

@@ -40,8 +40,14 @@ def routes(network: Network) -> list[Route]:
             path = tuple(part for part in request.url.path.removeprefix(f"/{VERSION}").split("/") if part)
             # The parameter `method` overrides POST, as Facebook's own libraries use it.
             method = params["method"].upper() if request.method == "POST" and "method" in params else request.method
-            if path in oauth.DOORS:
-                return json_response(oauth.DOORS[path](network, _with_token(request, params)), headers=headers)
+            if path in oauth.INSTAGRAM_ENDPOINTS:
+                # Documented as a GET with the token in the query, and answering to nothing else.
+                if request.method != "GET":
+                    raise gone(path[-1], request.method.lower())
+                answer = oauth.INSTAGRAM_ENDPOINTS[path](network, dict(request.query_params))
+                return json_response(answer, headers=headers)
+            if path in oauth.ENDPOINTS:
+                return json_response(oauth.ENDPOINTS[path](network, _with_token(request, params)), headers=headers)
             caller = authenticate(network, params, bearer(request) or params.get("access_token", ""))
             call = Call(network, caller, method, path, params, files)
             usage_headers, refused = limits.counted(network, caller, _cost(call), of_page=_of_page(call))
@@ -52,10 +58,10 @@ def routes(network: Network) -> list[Route]:
         except GraphError as error:
             return json_response(error.body, error.status, headers)
 
-    doors = [f"/{'/'.join(path)}" for path in (*oauth.DOORS, ("debug_token",))]
+    paths = [f"/{'/'.join(path)}" for path in (*oauth.ENDPOINTS, *oauth.INSTAGRAM_ENDPOINTS, ("debug_token",))]
     methods = ["GET", "POST", "DELETE"]
     return [
-        *(Route(door, endpoint, methods=["GET", "POST"]) for door in doors),
+        *(Route(path, endpoint, methods=["GET", "POST"]) for path in paths),
         Route(f"/{VERSION}", endpoint, methods=methods),
         Route(f"/{VERSION}/{{path:path}}", endpoint, methods=methods),
     ]
@@ -99,6 +105,8 @@ def _node(call: Call, node: Node) -> Json:
     kind = GRAPH.kinds[node.kind]
     if call.method == "GET":
         return GRAPH.node(call, node, parsed(call.get("fields")) if call.get("fields") else None)
+    if call.method == "POST" and "" in kind.changes:
+        return _render(call, kind.changes[""](call, node))
     if call.method == "DELETE" and kind.delete is not None:
         return _render(call, kind.delete(call, node))
     raise gone(node.id, call.method.lower())
@@ -123,7 +131,12 @@ def _render(call: Call, made: Node | Json) -> Json:
 
 
 def _batch(call: Call) -> list[Json]:
-    """`POST /` with `batch`: one response per request; a failed one does not affect the others."""
+    """`POST /` with `batch`: one response per request; a failed one does not affect the others.
+
+    graph.instagram.com documents no batches; here it has none.
+    """
+    if call.caller.is_instagram_login:
+        raise gone("", "post")
     part_request = call.structure("batch")
     if not isinstance(part_request, list) or not part_request:
         raise invalid("The batch parameter is required.")

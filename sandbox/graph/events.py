@@ -10,11 +10,12 @@ from typing import Final
 import orjson
 
 from sandbox.entities import Community, Entry
-from sandbox.graph import ids, instagram, pages
+from sandbox.graph import ids, instagram, mentions, pages
 from sandbox.graph.call import app_secret, verify_token
 from sandbox.graph.nodes import Json, text_of
 from sandbox.graph.state import TOPICS
 from sandbox.hooks import Delivery, Hook, Subscription
+from sandbox.instants import parse
 from sandbox.ledger import Record
 from sandbox.people import person
 from sandbox.world import World
@@ -69,7 +70,11 @@ def _page(c: Community, record: Record) -> tuple[str, Json]:
                 "from": _sender(c, record.get("person") or None),
             }  # fmt: skip
             return "feed", {"changes": [_feed(gone)]}
-        case "message" | "reply":
+        case "graph_hidden":
+            change = _commented(c, c.wall[int(record["id"])])
+            verb = "hide" if record["detail"]["hidden"] else "unhide"
+            return "feed", {"changes": [_feed({**change, "verb": verb})]}
+        case "message" | "reply" | "graph_edited":
             return _mailed(c, record)
     return "feed", {}
 
@@ -144,13 +149,18 @@ def _account(c: Community, record: Record) -> tuple[str, Json]:
     """As `_page`; Instagram sends no events for posts, reactions and deletions."""
     match record["type"]:
         case "mention":
-            value: Json = {"media_id": instagram.tagged(c, c.wall[int(record["id"])]).id}
+            entry = c.wall[int(record["id"])]
+            if entry.topic == mentions.TAG_ALONE:
+                return "mentions", {}
+            value: Json = {"media_id": instagram.tagged(c, entry).id}
+            if entry.topic == mentions.IN_COMMENT:
+                value["comment_id"] = instagram.comment(c, entry).id
             return "mentions", {"changes": [{"field": "mentions", "value": value}]}
         case "comment":
             return "comments", {"changes": [_payload(c, c.wall[int(record["id"])])]}
         case "reply" if record["via"] == "comment":
             return "comments", {"changes": [_payload(c, c.wall[int(record["id"])])]}
-        case "message":
+        case "message" | "graph_edited":
             return _mailed(c, record)
         case "reply" if record["via"] == "message":
             return _mailed(c, record)
@@ -180,7 +190,8 @@ def _payload(c: Community, entry: Entry) -> Json:
 
 
 def _mailed(c: Community, record: Record) -> tuple[str, Json]:
-    """A customer's message or the echo of our own; empty for one without a recipient."""
+    """A customer's message, a button that they pressed (a message with a `payload`), an edit, or the echo of our own
+    message; empty for one without a recipient."""
     entry = c.mail[int(record["id"])]
     if not entry.peer:
         return "messages", {}
@@ -193,8 +204,16 @@ def _mailed(c: Community, record: Record) -> tuple[str, Json]:
     payload: Json = {
         "sender": own_account if entry.person is None else them,
         "recipient": them if entry.person is None else own_account,
-        "timestamp": entry.at, "message": said,
+        "timestamp": entry.at,
     }  # fmt: skip
+    detail = record.get("detail", {})
+    if record["type"] == "graph_edited":
+        edit = {"mid": said["mid"], "text": entry.text, "num_edit": record["count"]}
+        return "message_edits", {"messaging": [{**payload, "timestamp": parse(record["at"]), "message_edit": edit}]}
+    if "payload" in detail:
+        pressed = {"mid": said["mid"], "title": entry.text, "payload": detail["payload"]}
+        return "messaging_postbacks", {"messaging": [{**payload, "postback": pressed}]}
+    payload["message"] = said
     echo = entry.person is None and not ids.is_instagram(c)
     return "message_echoes" if echo else "messages", {"messaging": [payload]}
 

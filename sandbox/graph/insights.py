@@ -8,11 +8,17 @@ from typing import Final, TypeAlias
 from sandbox.entities import Entry
 from sandbox.graph.call import Call
 from sandbox.graph.errors import GraphError, invalid
-from sandbox.graph.nodes import Args, Json, Node
+from sandbox.graph.nodes import Args, Json, Node, select
+from sandbox.graph.query import Field, parsed
 from sandbox.graph.state import Figures, GraphState
 
 ENOUGH_LIKES: Final = 100
 """A Page with fewer followers has no insights."""
+
+RESULT: Final = frozenset({"description", "description_from_api_doc", "id", "name", "period", "title", "values"})
+"""The fields of `InsightsResult`, which Pages return, and accounts at graph.instagram.com."""
+INSTAGRAM_RESULT: Final = RESULT - {"description_from_api_doc"} | {"total_value"}
+"""Those of `InstagramInsightsResult`."""
 
 Figure: TypeAlias = Callable[[Figures], object]
 
@@ -57,8 +63,8 @@ def of_post(call: Call, node: Node, args: Args) -> Json:
     call.needs_page()
     call.needs("read_insights")
     if len(node.c.followers) < ENOUGH_LIKES:
-        return {"data": []}
-    return _render(call, node, {name: POST[name] for name in names})
+        return _render(call, node, args, {}, RESULT)
+    return _render(call, node, args, {name: POST[name] for name in names}, RESULT)
 
 
 def of_media(call: Call, node: Node, args: Args) -> Json:
@@ -77,7 +83,8 @@ def of_media(call: Call, node: Node, args: Args) -> Json:
     if not names:
         raise invalid("The parameter metric is required.")
     call.needs("instagram_manage_insights", "instagram_business_manage_insights")
-    return _render(call, node, {name: MEDIA[name] for name in names})
+    result = RESULT if call.caller.is_instagram_login else INSTAGRAM_RESULT
+    return _render(call, node, args, {name: MEDIA[name] for name in names}, result)
 
 
 def _names(args: Args) -> list[str]:
@@ -85,8 +92,10 @@ def _names(args: Args) -> list[str]:
     return [one.strip() for one in requested_metrics.split(",") if one.strip()]
 
 
-def _render(call: Call, node: Node, figures: Mapping[str, Figure]) -> Json:
-    """The figures; an empty list if there are none yet."""
+def _render(call: Call, node: Node, args: Args, figures: Mapping[str, Figure], result: frozenset[str]) -> Json:
+    """The figures, with the requested fields of those in `result`; an empty list if there are none yet."""
+    fields = parsed(args["fields"]) if args.get("fields") else tuple(Field(name) for name in sorted(result))
+    select({}, fields, result, "InsightsResult" if result is RESULT else "InstagramInsightsResult")
     if not isinstance(node.what, Entry):
         raise GraphError(100, "(#100) Insights data is not available for media within an album.")
     counts = call.network.extra_state(GraphState).settled(node.c, node.entry)
@@ -94,11 +103,14 @@ def _render(call: Call, node: Node, figures: Mapping[str, Figure]) -> Json:
         return {"data": []}
     return {
         "data": [
-            {
-                "name": name, "period": "lifetime", "values": [{"value": figure(counts)}],
-                "title": name.replace("_", " ").capitalize(), "description": f"Lifetime: {name}",
-                "id": f"{node.id}/insights/{name}/lifetime",
-            }
+            select(
+                {
+                    "name": name, "period": "lifetime", "values": [{"value": figure(counts)}],
+                    "title": name.replace("_", " ").capitalize(), "description": f"Lifetime: {name}",
+                    "id": f"{node.id}/insights/{name}/lifetime",
+                },
+                fields, result, "",
+            )
             for name, figure in figures.items()
         ]
     }  # fmt: skip

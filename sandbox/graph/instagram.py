@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from sandbox.entities import Community, Entry
-from sandbox.graph import ids, insights, mail, publishing, subscriptions
+from sandbox.graph import ids, insights, mail, publishing, subscriptions, writing
 from sandbox.graph.call import Call
+from sandbox.graph.errors import invalid
+from sandbox.graph.mentions import IN_COMMENT, TAG_ALONE, mentioning
 from sandbox.graph.nodes import ABSENT, Args, Json, Kind, Listing, Node, instant, text_of
 from sandbox.graph.pages import comments_of, head, thread
 from sandbox.graph.state import GraphState
@@ -70,6 +72,11 @@ def _picture(node: Node) -> str:
     return f"{SITE.replace('www', 'scontent')}/{node.id}_n.jpg"
 
 
+def _media_of_comment(_: Call, node: Node) -> Node:
+    """The account's media, or of a mention that of another account."""
+    return tagged(node.c, node.entry) if node.entry.post is None else media(node.c, node.c.wall[node.entry.post])
+
+
 def _parent(_: Call, node: Node) -> object:
     root_comment = head(node.c, node.entry)
     return ABSENT if root_comment is node.entry else comment(node.c, root_comment).id
@@ -90,14 +97,38 @@ def _listed(call: Call, node: Node, args: Args) -> Listing:
 
 
 def _tags(call: Call, node: Node, _: Args) -> Listing:
-    """Media of others that mention the account, newest first."""
+    """Media of others in which the account is tagged, newest first: all mentions but those in comments."""
     call.needs("instagram_manage_comments", "instagram_business_manage_comments")
     items: list[tuple[int, Node | Json]] = [
         (one.id, tagged(node.c, one))
         for one in reversed(node.c.wall.values())
-        if one.kind == "mention" and one.person is not None and not one.deleted
+        if one.kind == "mention" and one.person is not None and not one.deleted and one.topic != IN_COMMENT
     ]
     return Listing(items, falling=True)
+
+
+def caption(_: Call, node: Node) -> str:
+    """Other accounts @mention the account in their captions, unless they only tag it in the picture."""
+    at_name, text = f"@{node.c.key}", node.entry.text
+    return text if node.entry.topic == TAG_ALONE or at_name in text else f"{at_name} {text}"
+
+
+def _mentioned_media(call: Call, node: Node, args: Args) -> Node:
+    """`mentioned_media.media_id(…)`: media whose caption @mentions the account."""
+    return _mentioned(call, node, args.get("media_id", ""), ids.TAGGED)
+
+
+def _mentioned_comment(call: Call, node: Node, args: Args) -> Node:
+    """`mentioned_comment.comment_id(…)`: a comment, below another account's media, that @mentions the account."""
+    return _mentioned(call, node, args.get("comment_id", ""), ids.IG_COMMENT)
+
+
+def _mentioned(call: Call, node: Node, object_id: str, kind: str) -> Node:
+    call.needs("instagram_manage_comments")
+    if call.caller.is_instagram_login:
+        raise invalid("Tried accessing nonexisting field (mentioned_media) on node type (IGUser)")
+    entry = mentioning(call, node.c, object_id, kind)
+    return comment(node.c, entry) if kind == ids.IG_COMMENT else tagged(node.c, entry)
 
 
 def _nothing(call: Call, _: Node, __: Args) -> Listing:
@@ -159,6 +190,8 @@ ACCOUNT: Final = Kind(
     edges={
         "media": _listed,
         "tags": _tags,
+        "mentioned_media": _mentioned_media,
+        "mentioned_comment": _mentioned_comment,
         "stories": _nothing,
         "content_publishing_limit": _limit,
         "conversations": mail.conversations,
@@ -213,7 +246,7 @@ TAGGED: Final = Kind(
     "IGMedia",
     "",
     fields={
-        "caption": lambda _, node: node.entry.text,
+        "caption": caption,
         "media_type": lambda _, __: "IMAGE",
         "permalink": lambda _, node: f"{SITE}/p/{ids.shortcode(node.c, node.entry.id)}/",
         "timestamp": lambda _, node: text_of(node.entry.at),
@@ -233,13 +266,13 @@ COMMENT: Final = Kind(
         "username": username,
         "from": author,
         "like_count": lambda _, node: len(node.entry.reactors),
-        "hidden": lambda _, __: False,
-        "media": lambda _, node: media(node.c, node.c.wall[node.entry.post or 0]),
+        "hidden": writing.is_hidden,
+        "media": _media_of_comment,
         "parent_id": _parent,
         "user": lambda _, node: ABSENT if node.entry.person is not None else {"id": node.c.profile.external_id},
     },
     edges={"replies": _replies},
-    changes={"replies": publishing.comment},
+    changes={"": writing.hide, "replies": publishing.comment},
     delete=publishing.remove,
 )
 

@@ -52,6 +52,8 @@ def messages(call: Call, node: Node, _: Args) -> Listing:
 def send(call: Call, node: Node) -> Json:
     """`POST /{page}/messages`, within a day of the customer's last message; a week with the tag `HUMAN_AGENT`."""
     _may(call, node.c)
+    if not ids.is_instagram(node.c) and call.get("messaging_type") not in {"RESPONSE", "UPDATE", "MESSAGE_TAG"}:
+        raise invalid("Param messaging_type must be one of {RESPONSE, UPDATE, MESSAGE_TAG}")
     c, text = node.c, _text(call, node.c)
     to = call.structure("recipient")
     person_id = str(to.get("id", "")) if isinstance(to, dict) else ""

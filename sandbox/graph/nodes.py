@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
@@ -72,7 +72,7 @@ class Listing:
 
 
 FieldOf: TypeAlias = Callable[[Call, Node], object]
-EdgeOf: TypeAlias = Callable[[Call, Node, Args], Listing | Json]
+EdgeOf: TypeAlias = Callable[[Call, Node, Args], Listing | Node | Json]
 Change: TypeAlias = Callable[[Call, Node], Node | Json]
 
 
@@ -89,6 +89,17 @@ class Kind:
     changes: Mapping[str, Change] = field(default_factory=dict)
     """Handlers of POST, by edge; "" is the node itself."""
     delete: Change | None = None
+
+
+PROFILE: Final = frozenset({"id", "name", "username", "email", "self_ig_scoped_id"})
+"""Fields that a person or account may have, although a response leaves them out."""
+
+
+def select(value: Json, fields: tuple[Field, ...], existing: Collection[str], title: str) -> Json:
+    """The requested fields of an object. Raises `GraphError` 100 for one that is not among the existing ones."""
+    if (unknown := next((one.name for one in fields if one.name not in existing), None)) is not None:
+        raise invalid(f"Tried accessing nonexisting field ({unknown}) on node type ({title})")
+    return {one.name: value[one.name] for one in fields if one.name in value}
 
 
 class Graph:
@@ -115,11 +126,13 @@ class Graph:
             if isinstance(value, Node):
                 return self.node(call, value, one.below)
             if isinstance(value, dict) and one.below is not None and "data" not in value:
-                return {sub.name: value[sub.name] for sub in one.below if sub.name in value}
+                return select(value, one.below, {*value, *PROFILE}, "Profile")
             return value
         if one.name not in kind.edges:
             raise invalid(f"Tried accessing nonexisting field ({one.name}) on node type ({kind.title})")
-        edge_listing = kind.edges[one.name](call, node, one.args)
+        edge_listing = kind.edges[one.name](call, node, {**one.args, "fields": one.source})
+        if isinstance(edge_listing, Node):
+            return self.node(call, edge_listing, one.below)
         if not isinstance(edge_listing, Listing):
             return edge_listing
         content = self.page(call, node, one.name, edge_listing, {**one.args, "fields": one.source}, one.below)
@@ -132,6 +145,8 @@ class Graph:
         if name not in kind.edges:
             raise invalid(f"Tried accessing nonexisting field ({name}) on node type ({kind.title})")
         edge_listing = kind.edges[name](call, node, call.params)
+        if isinstance(edge_listing, Node):
+            raise invalid(f"Tried accessing nonexisting field ({name}) on node type ({kind.title})")
         if not isinstance(edge_listing, Listing):
             return edge_listing
         below = parsed(call.get("fields")) if call.get("fields") else None

@@ -130,11 +130,12 @@ def debug(call: Call) -> Json:
     return {"data": data}
 
 
-Door: TypeAlias = Callable[[Network, Mapping[str, str]], Json]
+TokenEndpoint: TypeAlias = Callable[[Network, Mapping[str, str]], Json]
 
-DOORS: Final[Mapping[tuple[str, ...], Door]] = {
-    ("oauth", "access_token"): access_token,
+ENDPOINTS: Final[Mapping[tuple[str, ...], TokenEndpoint]] = {("oauth", "access_token"): access_token}
+"""Facebook's token endpoint by its path, without the optional version."""
+INSTAGRAM_ENDPOINTS: Final[Mapping[tuple[str, ...], TokenEndpoint]] = {
     ("refresh_access_token",): refresh,
     ("access_token",): exchange,
 }
-"""The token endpoints by path, without the optional version."""
+"""Those of graph.instagram.com."""

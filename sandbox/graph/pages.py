@@ -293,7 +293,7 @@ COMMENT: Final = Kind(
         "parent": _parent,
         "object": lambda _, node: post(node.c, node.c.wall[node.entry.post or 0]),
         "permalink_url": lambda _, node: permalink(node.c, node.entry),
-        "is_hidden": lambda _, __: False,
+        "is_hidden": writing.is_hidden,
         "is_private": lambda _, __: False,
         "can_comment": lambda _, __: True,
         "can_hide": lambda _, __: True,
@@ -304,7 +304,7 @@ COMMENT: Final = Kind(
         "attachment": lambda _, __: ABSENT,
     },
     edges={"comments": _comments, "reactions": _reactions, "likes": _likes},
-    changes={"comments": writing.comment},
+    changes={"": writing.hide, "comments": writing.comment},
     delete=writing.remove,
 )
 

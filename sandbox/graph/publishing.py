@@ -8,6 +8,7 @@ from sandbox.entities import Community
 from sandbox.graph import ids
 from sandbox.graph.call import Call
 from sandbox.graph.errors import GraphError, gone, invalid
+from sandbox.graph.mentions import mentioning
 from sandbox.graph.nodes import Json, Node
 from sandbox.graph.state import CONTAINER_LIFE, Container, GraphState
 from sandbox.instants import SECOND
@@ -80,12 +81,17 @@ def comment(call: Call, node: Node) -> Node:
 
 
 def answer_mention(call: Call, node: Node) -> Node:
-    """`POST /{account}/mentions`: comment on media that mentions the account."""
-    fields, media_id = _answer(call), call.get("media_id")
-    parsed_id = ids.read(media_id, [node.c])
-    entry = call.world.entry(node.c, parsed_id[2]) if parsed_id is not None and parsed_id[0] == ids.TAGGED else None
-    if entry is None:
-        raise gone(media_id, "post")
+    """`POST /{account}/mentions`: comment on media, or on a comment below it, that @mentions the account.
+
+    A picture in which the account is only tagged cannot be commented on.
+    """
+    fields, media_id, comment_id = _answer(call), call.get("media_id"), call.get("comment_id")
+    if comment_id:
+        entry = mentioning(call, node.c, comment_id, ids.IG_COMMENT)
+        if media_id != ids.make(ids.TAGGED, node.c, entry.id):
+            raise gone(media_id, "post")
+    else:
+        entry = mentioning(call, node.c, media_id, ids.TAGGED)
     fields.update({"via": "mention", "parent": str(entry.id)})
     made = node.c.wall[int(call.world.emit("reply", node.c, "api", **fields)["id"])]
     return Node("ig_comment", ids.make(ids.IG_COMMENT, node.c, made.id), node.c, made)

@@ -12,8 +12,10 @@ from sandbox.instants import DAY, SECOND, parse
 from sandbox.ledger import Record
 from sandbox.world import World
 
-FEED: Final = frozenset({"feed", "messages", "message_echoes"})
-ACCOUNT: Final = frozenset({"comments", "mentions", "messages"})
+FEED: Final = frozenset({"feed", "messages", "message_echoes", "messaging_postbacks", "message_edits"})
+"""The fields that a Page can subscribe an application to."""
+ACCOUNT: Final = frozenset({"comments", "mentions", "messages", "messaging_postbacks"})
+"""The fields of an account."""
 TOPICS: Final = FEED | ACCOUNT
 REACTION_BATCH_DELAY: Final = 20 * SECOND
 """How long reactions are collected before they are sent in one request, in milliseconds."""
@@ -68,6 +70,8 @@ class GraphState:
         self._settled: dict[tuple[str, int], tuple[int, Figures]] = {}
         self._waiting: dict[str, list[dict[str, object]]] = {}
         self.containers: dict[str, dict[int, Container]] = {key: {} for key in world.communities}
+        self.hidden: set[tuple[str, int]] = set()
+        """Comments that are hidden, by community and id."""
         self.installed: dict[str, frozenset[str]] = {}
         """By community: the fields it has subscribed the application to."""
         self.subscribed: dict[str, tuple[str, str, frozenset[str]]] = {}
@@ -108,6 +112,10 @@ class GraphState:
         elif kind == "instagram_published":
             made = self.containers[c.key][record["count"]]
             self.containers[c.key][made.number] = replace(made, published=parse(record["at"]))
+        elif kind == "graph_hidden":
+            (self.hidden.add if record["detail"]["hidden"] else self.hidden.discard)((c.key, int(record["id"])))
+        elif kind == "graph_edited" and (entry := c.mail.get(int(record["id"]))) is not None:
+            entry.text = record["text"]
         elif kind == "graph_installed":
             self.installed[c.key] = _names(record["detail"]["fields"])
         elif kind == "graph_subscribed":

@@ -32,7 +32,7 @@ def apps(call: Call, node: Node, _: Args) -> Listing:
 def install(call: Call, node: Node) -> Json:
     """`POST /{page}/subscribed_apps`."""
     _may(call)
-    fields = _listed(call, "subscribed_fields")
+    fields = _listed(call, "subscribed_fields", ACCOUNT if call.caller.is_instagram_login else FEED)
     if not fields:
         raise invalid("The parameter subscribed_fields is required.")
     _set(call, node.c, fields)
@@ -72,7 +72,7 @@ def subscribe(call: Call, _: Node) -> Json:
     if call.caller.grant is not None:
         raise GraphError(15, "(#15) This method must be called with an app access_token.")
     url, verify, kind = call.get("callback_url"), call.get("verify_token"), call.get("object")
-    fields = _listed(call, "fields")
+    fields = _listed(call, "fields", FEED if kind == "page" else ACCOUNT)
     if kind not in {"page", "instagram"} or not url.startswith(("http://", "https://")) or not verify or not fields:
         raise invalid("object, callback_url, fields and verify_token are required")
     for c in call.world.communities.values():
@@ -92,10 +92,15 @@ def _may(call: Call) -> None:
     call.needs("pages_manage_metadata", "instagram_business_manage_messages", code=200)
 
 
-def _listed(call: Call, name: str) -> frozenset[str]:
+def _listed(call: Call, name: str, existing: frozenset[str]) -> frozenset[str]:
+    """A parameter's fields. Raises `GraphError` 100 for one that is not among the existing ones."""
     text = call.get(name)
-    names = call.structure(name) if text.startswith("[") else text.split(",")
-    return frozenset(str(one).strip() for one in names if one) if isinstance(names, list) else frozenset()
+    listed = call.structure(name) if text.startswith("[") else text.split(",")
+    names = [str(one).strip() for one in listed if one] if isinstance(listed, list) else []
+    for place, one in enumerate(names):
+        if one not in existing:
+            raise invalid(f"Param {name}[{place}] must be one of {{{', '.join(sorted(existing))}}}")
+    return frozenset(names)
 
 
 def _set(call: Call, c: Community, fields: frozenset[str]) -> None:

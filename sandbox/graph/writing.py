@@ -11,6 +11,7 @@ from sandbox.graph import ids
 from sandbox.graph.call import Call
 from sandbox.graph.errors import GraphError, gone, invalid
 from sandbox.graph.nodes import Json, Node
+from sandbox.graph.state import GraphState
 from sandbox.ledger import Fields
 
 TEXT_LIMIT: Final = 63_206
@@ -64,6 +65,21 @@ def comment(call: Call, node: Node) -> Node:
         fields["parent"] = str(entry.id)
     made = node.c.wall[int(call.world.emit("reply", node.c, "api", **fields)["id"])]
     return Node("comment", ids.comment(node.c, made.post or 0, made.id), node.c, made)
+
+
+def hide(call: Call, node: Node) -> Json:
+    """`POST /{comment}` with `is_hidden` (Facebook) or `hide` (Instagram): hide a comment, or show it again."""
+    if ids.is_instagram(node.c):
+        call.needs("instagram_manage_comments", "instagram_business_manage_comments")
+    else:
+        _may(call, "pages_manage_engagement")
+    hidden = call.flag("hide" if ids.is_instagram(node.c) else "is_hidden")
+    call.world.emit("graph_hidden", node.c, "api", id=str(node.entry.id), detail={"hidden": hidden})
+    return {"success": True}
+
+
+def is_hidden(call: Call, node: Node) -> bool:
+    return (node.c.key, node.entry.id) in call.network.extra_state(GraphState).hidden
 
 
 def remove(call: Call, node: Node) -> Json:

@@ -55,6 +55,14 @@ async def test_a_message_only_seen_deleted_is_not_shown_or_counted(setup: Inquir
     assert seen["waits"] == []
 
 
+async def test_whether_a_message_is_hidden_is_that_of_the_latest_report_that_says_so(setup: InquirySetup) -> None:
+    await setup.store_messages(setup.message("1", NOON))
+    assert (await setup.only())["messages"][0]["hidden"] is None, "unknown is not False"
+    for reported, visible in ((True, True), (None, True), (False, False)):
+        await setup.store_messages(setup.message("1", NOON, hidden=reported))
+        assert (await setup.only())["messages"][0]["hidden"] is visible
+
+
 async def test_an_answered_message_that_is_deleted_later_keeps_its_wait(setup: InquirySetup) -> None:
     await setup.store_messages(setup.message("1", NOON), setup.message("2", NOON + MINUTE, "Да.", by=OURS))
     before = (await setup.only())["waits"]

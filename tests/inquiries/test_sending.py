@@ -24,10 +24,12 @@ from app.platforms.contract import (
     Gone,
     LimitScope,
     Malformed,
+    MessageKind,
     MissingPermission,
     OutcomeUnknown,
     Rejected,
     SendReceipt,
+    TextLimit,
     TextUnit,
     Throttled,
     Transient,
@@ -122,6 +124,7 @@ async def test_what_cannot_be_sent_is_refused_at_once(setup: InquirySetup, agenc
         (TextUnit.CHARACTERS, "Да, да", "Да, да!"),
         (TextUnit.UTF16, "Да 👍!", "Да 👍!!"),
         (TextUnit.GRAPHEMES, "Да 👨‍👩‍👧!!", "Да 👨‍👩‍👧!!!"),
+        (TextUnit.BYTES, "Да!!", "Да!!!"),
     ],
 )
 async def test_an_answer_is_as_long_as_its_platform_counts(
@@ -133,10 +136,83 @@ async def test_an_answer_is_as_long_as_its_platform_counts(
     refused = await agency.post(f"{path}/messages", {"text": long}, status=422)
     assert (refused["code"], refused["detail"]) == (
         "text-too-long",
-        "Forgetful takes answers of at most 6 characters; these are 7.",
+        f"Forgetful takes answers of at most 6 {'bytes' if unit is TextUnit.BYTES else 'characters'}; these are 7.",
     )
     assert await agency_messages(setup, path) == []
     await agency.post(f"{path}/messages", {"text": fits}, status=202)
+
+
+async def test_a_message_may_have_a_limit_of_its_own(
+    setup: InquirySetup, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = platforms.adapters()["forgetful"]
+    limited = replace(kind.spec, text_limit=20, message_limit=TextLimit(12, TextUnit.BYTES))
+    monkeypatch.setattr(kind, "spec", limited)
+    comment = await open_inquiry(setup)
+    await agency.post(f"{comment}/messages", {"text": "Да, до шести"}, status=202)
+    await setup.store_messages(replace(setup.message("9", NOON, "?"), kind=MessageKind.MESSAGE, thread_id="mail"))
+    (mail,) = [one for one in await setup.inquiries() if one["channel"] == "message"]
+    refused = await agency.post(f"/v1/inquiries/{mail['id']}/messages", {"text": "Да, до шести"}, status=422)
+    assert refused["detail"] == "Forgetful takes answers of at most 12 bytes; these are 21."
+
+
+@pytest.mark.parametrize(
+    ("age", "automatic", "code", "late"),
+    [
+        (timedelta(hours=24), True, None, False),
+        (timedelta(hours=24, seconds=1), True, "reply-window-closed", True),
+        (timedelta(hours=24), False, None, False),
+        (timedelta(days=7), False, None, True),
+        (timedelta(days=7, seconds=1), False, "reply-window-closed", True),
+    ],
+)
+async def test_messages_may_be_answered_for_a_time(
+    setup: InquirySetup,
+    agency: Agency,
+    post: Post,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: SetClock,
+    age: timedelta,
+    automatic: bool,
+    code: str | None,
+    late: bool,
+) -> None:
+    """By a script for a day, by a person for a week; the inbox says until when, and sending says that it is late."""
+    kind: Any = platforms.adapters()["forgetful"]
+    windows = {"reply_window": timedelta(days=1), "person_reply_window": timedelta(days=7)}
+    monkeypatch.setattr(kind, "spec", replace(kind.spec, **windows))
+    await setup.store_messages(
+        setup.message("0", NOON - timedelta(days=20), kind=MessageKind.MESSAGE),
+        setup.message("1", NOON - timedelta(hours=1), kind=MessageKind.MESSAGE),
+    )
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    clock.advance(age - timedelta(hours=1))
+    seen = await agency.get(path)
+    assert seen["reply_until"] == "2026-10-22T11:00:00.000000Z", "that of a person"
+    assert (seen["reply_refusal"] is None) == (age <= timedelta(days=7))
+    status = 202 if code is None else 409
+    made = await agency.post(f"{path}/messages", {"text": "Да.", "automatic": automatic}, status=status)
+    assert made.get("code") == code
+    await agency.work("inquiries.send")
+    assert [(to.late, to.by_person) for to, *_ in post.sent] == ([] if code is not None else [(late, not automatic)])
+
+
+async def test_without_a_limit_of_time_the_inbox_names_none(setup: InquirySetup, agency: Agency) -> None:
+    seen = await agency.get(await open_inquiry(setup))
+    assert (seen["reply_until"], seen["reply_refusal"]) == (None, None)
+
+
+async def test_messages_that_cannot_be_answered_say_so(
+    setup: InquirySetup, agency: Agency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind: Any = platforms.adapters()["forgetful"]
+    monkeypatch.setattr(kind, "spec", replace(kind.spec, unanswerable={"tag-": "Tags cannot be answered."}))
+    await setup.store_messages(setup.message("tag-1", NOON, kind=MessageKind.MENTION))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    expected = {"code": "not-answerable", "detail": "Tags cannot be answered."}
+    assert (await agency.get(path))["reply_refusal"] == expected
+    refused = await agency.post(f"{path}/messages", {"text": "Да."}, status=409)
+    assert {name: refused[name] for name in expected} == expected
 
 
 async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) -> None:

@@ -14,7 +14,7 @@ from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from app.platforms.telegram.adapter import SECRET_HEADER, Telegram
 from app.platforms.vk import wire_models as vk
 from app.platforms.wire import parse_bytes
-from tests.platforms.meta.test_facebook import SECRETS, signed_request
+from tests.platforms.meta.facebook_graph import SECRETS, signed_request
 from tests.platforms.specimens import json_response, specimen
 from tests.platforms.vk.events import event, receive
 

@@ -140,8 +140,8 @@ def record_fault(record_property: Callable[[str, object], None]) -> RecordFault:
 def assert_no_secret(about: Specimen, error: BaseException, logged: str, heads: list[bytes]) -> None:
     """Assert that no secret is in the error, the log or the URLs requested."""
     text = f"{error} {error!r} {error.__dict__} {error.__cause__!r} {error.__context__!r} {logged}"
-    if not about.token_in_url:
-        text += " ".join(head.decode("latin-1").partition("\r\n")[0] for head in heads)
+    urls = [head.decode("latin-1").partition("\r\n")[0].split(" ")[1] for head in heads]
+    text += " ".join(url for url in urls if not about.token_in_url(url.partition("?")[0]))
     assert not {secret for secret in about.secrets if secret in text}
 
 

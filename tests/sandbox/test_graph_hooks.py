@@ -168,7 +168,8 @@ async def test_messages_and_their_echoes(client: SandboxClient, listener: Listen
         await _confirmed(client, listener, key, url)
         message = await someone.act("message", text="Open?", person=5)
         them = ids.person(someone.c, message["person"])
-        sent = await someone.post("me/messages", recipient=f'{{"id": "{them}"}}', message='{"text": "Yes"}')
+        said = {"recipient": f'{{"id": "{them}"}}', "message": '{"text": "Yes"}', "messaging_type": "RESPONSE"}
+        sent = await someone.post("me/messages", **said)
         await listener.until(lambda: len(listener.values("messages")) == 2)
     first, echo = listener.values("messages")
     assert (first["sender"]["id"], first["recipient"]["id"], first["message"]["text"]) == (them, account_id, "Open?")

@@ -13,6 +13,7 @@ import pytest
 from sandbox.graph import ids
 from sandbox.graph.call import app_secret
 from sandbox.graph.errors import KNOWN, fault
+from sandbox.graph.mentions import IN_COMMENT, TAG_ALONE
 from sandbox.server import build
 from tests.sandbox.conftest import ManualClock, SandboxClient, lift_rate_limits
 from tests.sandbox.graph_callers import ACCOUNT, PAGE, Someone
@@ -36,7 +37,7 @@ def account(client: SandboxClient) -> Someone:
     return Someone(client, ACCOUNT)
 
 
-async def _door(client: SandboxClient, path: str, status: int = 200, **params: Any) -> Any:
+async def _endpoint(client: SandboxClient, path: str, status: int = 200, **params: Any) -> Any:
     answer = await client.http.get(path, params=params)
     assert answer.status_code == status, answer.text
     return answer.json()
@@ -59,15 +60,15 @@ async def _allowed(client: SandboxClient, community: str, *scopes: str, kind: st
 async def test_tokens_travel_in_a_header_the_address_or_a_form(client: SandboxClient, page: Someone) -> None:
     name = {"name": "The Corner Café", "id": ids.page(page.c)}
     assert await page.get("me") == name
-    assert await _door(client, "/v26.0/me", access_token=page.token) == name
+    assert await _endpoint(client, "/v26.0/me", access_token=page.token) == name
     answer = await client.http.post("/v26.0/me", data={"method": "get", "access_token": page.token})
     assert answer.json() == name
     assert answer.headers["facebook-api-version"] == "v26.0"
-    assert (await _door(client, "/v26.0/me", 400))["error"]["code"] == 104
+    assert (await _endpoint(client, "/v26.0/me", 400))["error"]["code"] == 104
 
 
 async def test_tokens_end(client: SandboxClient, page: Someone) -> None:
-    assert (await _door(client, "/v26.0/me", 400, access_token="EAAGnonsense"))["error"]["code"] == 190
+    assert (await _endpoint(client, "/v26.0/me", 400, access_token="EAAGnonsense"))["error"]["code"] == 190
     for state, subcode in (("expired", 463), ("revoked", 460)):
         await client.http.post("/_sandbox/tokens/state", json={"token": page.token, "state": state})
         assert await page.refused("GET", "me") == (190, subcode)
@@ -96,26 +97,26 @@ async def test_a_person_gets_the_tokens_of_pages(client: SandboxClient, page: So
 async def test_a_persons_token_is_made_longer(client: SandboxClient) -> None:
     manager = Someone(client, PAGE, "user")
     params: dict[str, Any] = {"grant_type": "fb_exchange_token", "fb_exchange_token": manager.token}
-    answer = await _door(client, "/oauth/access_token", **_app(client), **params)
+    answer = await _endpoint(client, "/oauth/access_token", **_app(client), **params)
     assert (answer["token_type"], answer["expires_in"]) == ("bearer", 60 * DAY)
     await client.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "revoked"})
-    wrong = await _door(client, "/v26.0/oauth/access_token", 400, **_app(client), **params)
+    wrong = await _endpoint(client, "/v26.0/oauth/access_token", 400, **_app(client), **params)
     assert (wrong["error"]["code"], wrong["error"]["error_subcode"]) == (190, 460)
     manager.token = answer["access_token"]
     assert (await manager.get("me"))["id"] == ids.user(manager.c)
     client.sandbox.network.clock.set_speed(0)
     await client.http.post("/_sandbox/tokens/state", json={"token": manager.token, "state": "expired"})
     assert await manager.refused("GET", "me") == (190, 463)
-    unknown = await _door(client, "/oauth/access_token", 400, client_id="1", client_secret="x", **params)
+    unknown = await _endpoint(client, "/oauth/access_token", 400, client_id="1", client_secret="x", **params)
     assert unknown["error"]["code"] == 101
-    wrong = await _door(client, "/oauth/access_token", 400, **{**_app(client), "client_secret": "x"}, **params)
+    wrong = await _endpoint(client, "/oauth/access_token", 400, **{**_app(client), "client_secret": "x"}, **params)
     assert wrong["error"]["code"] == 1
 
 
 async def test_instagrams_own_login(client: SandboxClient, account: Someone) -> None:
     """Its tokens renew themselves, and `me` is the account, with an id used nowhere else."""
     own = Someone(client, ACCOUNT, "user")
-    answer = await _door(client, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
+    answer = await _endpoint(client, "/refresh_access_token", grant_type="ig_refresh_token", access_token=own.token)
     assert answer["expires_in"] == 60 * DAY
     assert "instagram_business_basic" in answer["permissions"].split(",")
     own.token = answer["access_token"]
@@ -127,24 +128,24 @@ async def test_instagrams_own_login(client: SandboxClient, account: Someone) -> 
         "instagram_business_account": {"username": ACCOUNT, "id": account_id}, "id": ids.page(account.c),
     }  # fmt: skip
     for token in (account.token, client.token(PAGE, "user")):
-        wrong = await _door(client, "/refresh_access_token", 400, grant_type="ig_refresh_token", access_token=token)
+        wrong = await _endpoint(client, "/refresh_access_token", 400, grant_type="ig_refresh_token", access_token=token)
         assert wrong["error"]["code"] == 190
 
 
 async def test_what_a_token_may_is_told(client: SandboxClient, page: Someone) -> None:
     token = f"{ids.APP}|{app_secret(client.world)}"
-    answer = (await _door(client, "/debug_token", access_token=token, input_token=page.token))["data"]
+    answer = (await _endpoint(client, "/debug_token", access_token=token, input_token=page.token))["data"]
     assert (answer["is_valid"], answer["type"], answer["expires_at"]) == (True, "PAGE", 0)
     assert {"pages_messaging", "read_insights"} <= set(answer["scopes"])
     grants, c = client.sandbox.network.grants, page.c
     short = grants.make(c, "user", ["pages_show_list"], 3600)
-    answer = (await _door(client, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
+    answer = (await _endpoint(client, "/v26.0/debug_token", access_token=token, input_token=short))["data"]
     assert (answer["type"], answer["scopes"]) == ("USER", ["pages_show_list"])
     assert answer["expires_at"] == client.world.now // 1000 + 3600
     grants.end(short, "expired")
-    answer = (await _door(client, "/debug_token", access_token=token, input_token=short))["data"]
+    answer = (await _endpoint(client, "/debug_token", access_token=token, input_token=short))["data"]
     assert (answer["is_valid"], answer["error"]["subcode"]) == (False, 463)
-    answer = (await _door(client, "/debug_token", access_token=token, input_token="x"))["data"]
+    answer = (await _endpoint(client, "/debug_token", access_token=token, input_token="x"))["data"]
     assert not answer["is_valid"]
 
 
@@ -373,6 +374,31 @@ async def test_mentions_are_listed_and_answered(account: Someone) -> None:
     assert await account.refused("POST", f"{account_id}/mentions", media_id="1", message="Thank you") == (100, 33)
 
 
+async def test_a_mention_in_a_comment_and_a_tag(account: Someone) -> None:
+    """The comment is read and answered by its own id; a picture in which the account is only tagged is not answered."""
+    me, thanks = account.c.profile.external_id, "Thank you"
+    emit, by = account.client.world.emit, account.c.number_of(1)
+    in_comment = emit("mention", account.c, "control", text="@corner.cafe?", person=by, kind=IN_COMMENT)
+    tag = emit("mention", account.c, "control", text="Buns", person=by, kind=TAG_ALONE)
+    numbers = [ids.make(kind, account.c, int(in_comment["id"])) for kind in (ids.TAGGED, ids.IG_COMMENT)]
+    media_id, comment_id = numbers
+    tag_id = ids.make(ids.TAGGED, account.c, int(tag["id"]))
+    fields = f"mentioned_comment.comment_id({comment_id}){{text,username,media{{id}}}}"
+    read = (await account.get(me, fields=fields))["mentioned_comment"]
+    assert (read["text"], read["id"], read["media"]) == ("@corner.cafe?", comment_id, {"id": media_id})
+    listed = (await account.get(f"{me}/tags", fields="caption"))["data"]
+    assert listed[0] == {"caption": "Buns", "id": tag_id}
+    assert media_id not in {one["id"] for one in listed}
+    await account.post(f"{me}/mentions", media_id=media_id, comment_id=comment_id, message=thanks)
+    assert account.client.records()[-1]["parent"] == in_comment["id"]
+    wrong: dict[str, Any]
+    for media, comment in ((tag_id, ""), (media_id, ""), (tag_id, comment_id)):
+        wrong = {"media_id": media, "comment_id": comment}
+        assert await account.refused("POST", f"{me}/mentions", message=thanks, **wrong) == (100, 33)
+    for field in (f"mentioned_media.media_id({tag_id})", f"mentioned_media.media_id({media_id})"):
+        assert await account.refused("GET", me, fields=field + "{id}") == (100, 33)
+
+
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -400,11 +426,18 @@ async def test_messages_are_answered_within_a_day(client: SandboxClient, key: st
     assert latest_messages == [{"message": "Yes", "id": sent["message_id"]}]
 
     too_long = json.dumps({"text": "x" * (limit + 1)})
-    assert await someone.refused("POST", "me/messages", recipient=to, message=too_long) == (100, None)
+    assert await someone.refused("POST", "me/messages", messaging_type="RESPONSE", recipient=to, message=too_long) == (
+        100,
+        None,
+    )
     nobody = json.dumps({"id": ids.person(someone.c, someone.c.number_of(999_998))})
-    assert await someone.refused("POST", "me/messages", recipient=nobody, message='{"text": "?"}') == (100, 2018001)
+    assert await someone.refused(
+        "POST", "me/messages", messaging_type="RESPONSE", recipient=nobody, message='{"text": "?"}'
+    ) == (100, 2018001)
     await client.http.post("/_sandbox/clock", json={"advance": DAY + 600})  # a customer may still thank for the reply
-    assert await someone.refused("POST", "me/messages", recipient=to, message='{"text": "?"}') == (10, subcode)
+    assert await someone.refused(
+        "POST", "me/messages", messaging_type="RESPONSE", recipient=to, message='{"text": "?"}'
+    ) == (10, subcode)
     human = {"messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
     await someone.post("me/messages", recipient=to, message='{"text": "Late"}', **human)
 
@@ -436,7 +469,7 @@ async def test_tokens_containers_and_what_was_published_survive_a_restart(
             account_id = own.c.profile.external_id
             if not start:
                 params: dict[str, Any] = {"grant_type": "ig_refresh_token", "access_token": own.token}
-                token = (await _door(client, "/refresh_access_token", **params))["access_token"]
+                token = (await _endpoint(client, "/refresh_access_token", **params))["access_token"]
                 container = await _container(own, image_url=PICTURE, caption="Before")
                 media = (await own.post(f"{account_id}/media_publish", creation_id=container))["id"]
             own.token = token

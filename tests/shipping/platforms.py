@@ -15,6 +15,7 @@ UNITS: Final = {
     TextUnit.CHARACTERS: "characters",
     TextUnit.UTF16: "UTF-16 units",
     TextUnit.GRAPHEMES: "graphemes",
+    TextUnit.BYTES: "bytes",
 }
 CONCERNED: Final = {
     LimitScope.TOKEN: "token",
@@ -147,7 +148,7 @@ def _pictures(one: Platform, may: Publishing) -> str:
     if not may.pictures:
         return "no pictures"
     types = ", ".join(kind.removeprefix("image/").upper() for kind in may.picture_types)
-    size = "from a public address" if may.by_url else f"each up to {_bytes(may.picture_bytes)}"
+    size = f"each up to {_bytes(may.picture_bytes)}{', from a public address' if may.by_url else ''}"
     said = f"{'up to' if may.text_alone else '1 to'} {may.pictures} pictures ({types}), {size}"
     if may.caption_limit != one.text_limit:
         said += f", with {may.caption_limit:,} {UNITS[one.text_unit]} at most"
@@ -157,7 +158,15 @@ def _pictures(one: Platform, may: Publishing) -> str:
 def _answer(one: Platform) -> str:
     if one.replying is None:
         return "cannot be sent"
-    return f"{one.replying.text_limit:,} {UNITS[one.text_unit]}; {_repeats(one.replying.remembered_seconds)}"
+    limit = f"{one.replying.text_limit:,} {UNITS[one.text_unit]}"
+    if (message := f"{one.replying.message_limit:,} {UNITS[one.replying.message_unit]}") != limit:
+        limit += f", a direct message {message}"
+    may = one.replying
+    if may.window_seconds is not None and may.person_window_seconds is not None:
+        limit += (
+            f"; to a direct message within {_time(may.window_seconds)}, a person's {_time(may.person_window_seconds)}"
+        )
+    return f"{limit}; {_repeats(may.remembered_seconds)}"
 
 
 def _repeats(seconds: int | None) -> str:

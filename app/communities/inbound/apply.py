@@ -1,5 +1,7 @@
 """Applying stored events: the same events are published as for what polls read.
 
+A message that an event only announces is read by a job of its own.
+
 Locks are taken in the order of polls: a publication's row before its counters', a community's
 threads before the publications they belong to, the community's own row last.
 """
@@ -17,14 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.communities import publications
-from app.communities.events import CommunityRef, MessagesDeleted, MessagesSeen, PostsMeasured
-from app.communities.inbound.store import APPLY, EVENT, PENDING, RETENTION, hook_of
+from app.communities.events import CommunityRef, MessagesChanged, MessagesDeleted, MessagesSeen, PostsMeasured
+from app.communities.inbound.store import APPLY, EVENT, PENDING, READ_ANNOUNCED, RETENTION, hook_of
 from app.communities.models import Community, Hook, InboundEvent, InboundItem, InboundStatus, Publication
 from app.kit.actors import Actor, ActorKind
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
-from app.kit.jobs import LeaseLost, Run, absorb_waiting
+from app.kit.jobs import LeaseLost, Run, absorb_waiting, enqueue
 from app.platforms import adapter as adapter_of
 from app.platforms.capabilities import Event, Streams
 from app.platforms.contract import MessageKind, Metric, MetricStatus, PostMetrics, RemoteMessage, Spec
@@ -198,6 +200,17 @@ class _EventGroup:
             await self._messages(session, newly_received, publication_ids, run)
             if deleted := self._deleted():
                 await publish(session, MessagesDeleted(self.ref, deleted))
+            for reference in sorted({one for event in self.events.values() for one in event.announced}):
+                await enqueue(
+                    session,
+                    READ_ANNOUNCED,
+                    workspace_id=self.ref.workspace_id,
+                    key=f"{self.ref.community_id}:{reference}",
+                    community_id=self.ref.community_id,
+                    reference=reference,
+                )
+            if changes := tuple(change for event in self.events.values() for change in event.changes):
+                await publish(session, MessagesChanged(self.ref, changes))
             await self._pushed_metrics(session)
             await session.execute(
                 update(InboundEvent)

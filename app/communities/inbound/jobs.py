@@ -11,9 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import platform_calls
+from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.inbound import apply
 from app.communities.inbound.ingest import CACHE_SECONDS
-from app.communities.inbound.store import APPLY, hook_of
+from app.communities.inbound.store import APPLY, READ_ANNOUNCED, hook_of
 from app.communities.inbound.subscriptions import (
     PROBE,
     SUBSCRIBE,
@@ -29,10 +30,12 @@ from app.communities.inbound.subscriptions import (
 from app.communities.models import Community, Hook, InboundEvent, State, SubscriptionState
 from app.communities.platform_calls import Answered, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
-from app.kit.db import now, workspace_of
+from app.kit.db import fetch, now, workspace_of
+from app.kit.events import publish
 from app.kit.jobs import Reschedule, Run, Snooze, job
-from app.platforms.capabilities import HookState, Subscribes, Unsubscribes
+from app.platforms.capabilities import HookState, ReadsAnnounced, Subscribes, Unsubscribes
 from app.platforms.contract import Adapter, Credentials
+from app.projects.models import Project
 
 log = structlog.get_logger()
 
@@ -44,6 +47,8 @@ DAILY: Final = timedelta(hours=24)
 WEEK: Final = timedelta(days=7)
 MAX_BATCHES: Final = 50
 """The most batches that a run applies together with its own."""
+ANNOUNCED_ATTEMPTS: Final = 20
+"""Over some hours while the platform is unavailable."""
 SLICE: Final = timedelta(seconds=20)
 """A run that has taken longer applies no further batches."""
 BUSY_WEEK: Final = 50
@@ -63,6 +68,34 @@ async def apply_events(run: Run, batch: UUID) -> None:
         joined = await apply.join(run, batch, MAX_BATCHES) if run.attempt == 1 else 0
         await apply.apply(run, batch)
         more = joined == MAX_BATCHES and run.now - started < SLICE
+
+
+@job(READ_ANNOUNCED, attempts=ANNOUNCED_ATTEMPTS)
+async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
+    """Read a message that an event has announced without its content."""
+    async with run.step() as session:
+        community, client = await platform_client(run.resources, session, community_id)
+        zone = (await fetch(session, Project, community.project_id)).timezone
+    adapter = client.adapter
+    assert isinstance(adapter, ReadsAnnounced), "only called for adapters that read announced messages"
+    result = await platform_calls.call(
+        run, community_id, client, lambda ready: adapter.announced(ready.credentials, reference)
+    )
+    match result:
+        case Postponed():
+            raise result.snooze()
+        case Failed(error) if result.is_outage:
+            raise error
+        case Failed(error):
+            log.info("inbound.announced_unreadable", community_id=str(community_id), code=error.code)
+        case Answered(message) if message.sent_at >= community.backfill_since:
+            own_account_ids = frozenset({community.external_id, *community.aliases} - {None})
+            async with run.step() as session:
+                ref = CommunityRef(
+                    workspace_of(session), community.project_id, community_id, community.platform, zone, own_account_ids
+                )
+                await publish(session, MessagesSeen(ref, ((message, None),)))
+                await run.finish(session)
 
 
 # These two are not given up when a platform fails for long: the hook's state would stay outdated.

@@ -45,6 +45,7 @@ from app.platforms.contract import Token
 log = structlog.get_logger()
 
 APPLY: Final = "communities.apply-events"
+READ_ANNOUNCED: Final = "communities.read-announced"
 RETENTION: Final = timedelta(days=30)
 """How long event ids and item ids are kept; platforms repeat an event for less long."""
 MAX_EVENT_ID: Final = 500

@@ -1,8 +1,10 @@
 """Requests to Graph: their URL, token and cost, batches, and the parsing of the responses."""
 
+import asyncio
 import hashlib
 import hmac
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
@@ -22,13 +24,15 @@ from app.platforms.contract import (
     MetricStatus,
     MissingPermission,
     PlatformError,
+    Rejected,
     Throttled,
     Token,
     Transient,
 )
 from app.platforms.errors import naming_token
 from app.platforms.meta import wire_models as graph
-from app.platforms.meta.errors import failure
+from app.platforms.meta.errors import UnknownField, failure
+from app.platforms.meta.fields import without_field
 
 T = TypeVar("T")
 S = TypeVar("S", bound=wire.Shape)
@@ -42,8 +46,11 @@ MAIL: Final = "conversations"
 """The rate limit for requests about messages: two a second for each Page and each account."""
 META: Final = "meta"
 """The owner of applications: Facebook and Instagram share them."""
-REPEATABLE: Final = "instep.repeatable"
-"""In a request's `extensions`: it is sent by POST, but may be repeated (an upload, a container, a read)."""
+CHANGES: Final = "instep.changes"
+"""In a request's `extensions`: it publishes or changes something, and must not be repeated. Some POSTs do not
+(an upload, a container, a batch of reads), and one GET does (the renewal of a token)."""
+SINGLE_READS: Final = 10
+"""How many reads are made at once where a host takes no batches."""
 
 Files = Mapping[str, tuple[str, bytes, str]]
 
@@ -61,6 +68,9 @@ class GraphAccess:
     units: Mapping[str, int] = field(default_factory=dict)
     """What each request takes from further rate limits, by their name."""
 
+    batches_are_documented: bool = True
+    """False for graph.instagram.com, which may refuse them."""
+
     @property
     def proof(self) -> Mapping[str, str]:
         """The parameter that proves that the request comes from the application itself."""
@@ -75,10 +85,18 @@ class GraphAccess:
 
 
 class Calls:
-    """Requests by one HTTP client. A path that begins with `/` has no API version."""
+    """Requests by one HTTP client. A path that begins with `/` has no API version.
+
+    A read whose `fields` have one that Graph does not know, or no longer, is repeated without it: one retired field
+    must not stop all others.
+    """
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
+        self._without_batches: set[str] = set()
+        """The hosts that have refused a batch."""
+        self.dropped: defaultdict[str, set[str]] = defaultdict(set)
+        """By the path of a read: the fields that Graph did not know."""
 
     async def get(
         self,
@@ -87,16 +105,70 @@ class Calls:
         model: TypeAdapter[T],
         query: Mapping[str, str],
     ) -> T:
-        request = self._request("GET", access, path, params={**query, **access.proof}, cost=access.cost(1))
-        return wire.parse_lenient(model, await wire.read(self._http, request, naming_token(classify, access.kind)))
+        while True:
+            request = self._request("GET", access, path, params={**query, **access.proof}, cost=access.cost(1))
+            try:
+                response = await wire.read(self._http, request, naming_token(classify, access.kind))
+            except UnknownField as error:
+                fields = query.get("fields", "")
+                query = {**query, "fields": without_field(fields, error.field)}
+                if query["fields"] == fields:
+                    raise
+                self.dropped[path].add(error.field)
+                continue
+            return wire.parse_lenient(model, response)
 
-    async def batch(self, access: GraphAccess, urls: Sequence[str], model: TypeAdapter[S]) -> list[S | PlatformError]:
-        """Several reads in one request, each with its own response or error, in the order of `urls`."""
-        query = [{"method": "GET", "relative_url": f"{VERSION}/{url}"} for url in urls]
+    async def batch(
+        self, access: GraphAccess, reads: Sequence[tuple[str, str]], model: TypeAdapter[S]
+    ) -> list[S | PlatformError]:
+        """Several reads, each of an object's id and `fields`, in one request; each has its own response or error.
+
+        Where a host refuses batches (`GraphAccess.batches_are_documented`), each read is a request of its own.
+        """
+        results = await self._batch(access, reads, model)
+        again: dict[int, tuple[str, str]] = {}
+        for place, ((node, fields), result) in enumerate(zip(reads, results, strict=True)):
+            if isinstance(result, UnknownField) and (fewer := without_field(fields, result.field)) != fields:
+                again[place] = (node, fewer)
+                self.dropped[node].add(result.field)
+        if again:
+            for place, result in zip(again, await self.batch(access, list(again.values()), model), strict=True):
+                results[place] = result
+        return results
+
+    async def _batch(
+        self, access: GraphAccess, reads: Sequence[tuple[str, str]], model: TypeAdapter[S]
+    ) -> list[S | PlatformError]:
+        if access.base_url not in self._without_batches:
+            try:
+                return await self._one_request(access, reads, model)
+            except (Gone, Malformed, MissingPermission, Rejected):
+                if access.batches_are_documented:
+                    raise
+                self._without_batches.add(access.base_url)
+        results: list[S | PlatformError] = []
+        for start in range(0, len(reads), SINGLE_READS):
+            part = reads[start : start + SINGLE_READS]
+            for result in await asyncio.gather(
+                *(self._single_read(access, node, fields, model) for node, fields in part), return_exceptions=True
+            ):
+                if isinstance(result, BaseException) and not isinstance(result, PlatformError):
+                    raise result
+                results.append(result)
+        return results
+
+    async def _single_read(self, access: GraphAccess, node: str, fields: str, model: TypeAdapter[S]) -> S:
+        request = self._request("GET", access, node, params={"fields": fields, **access.proof}, cost=access.cost(1))
+        return wire.parse(model, await wire.read(self._http, request, naming_token(classify, access.kind)))
+
+    async def _one_request(
+        self, access: GraphAccess, reads: Sequence[tuple[str, str]], model: TypeAdapter[S]
+    ) -> list[S | PlatformError]:
+        query = [{"method": "GET", "relative_url": f"{VERSION}/{node}?fields={fields}"} for node, fields in reads]
         form = {"batch": json.dumps(query), "include_headers": "false"}
-        response = await self.repeatable_post_response(access, "", form, calls=len(urls))
+        response = await self.repeatable_post_response(access, "", form, calls=len(reads))
         parts = wire.parse(graph.BATCH, response)
-        if len(parts) != len(urls):
+        if len(parts) != len(reads):
             raise Malformed("the response does not hold one part for each request")
         # Headers of the whole body, its encoding and length, do not apply to the parts.
         headers = [(name, value) for name, value in response.headers.multi_items() if name not in DROPPED_HEADERS]
@@ -112,9 +184,7 @@ class Calls:
         """
         nodes: dict[str, S | MetricStatus] = {}
         failed: PlatformError | None = None
-        for node, answered in zip(
-            ids, await self.batch(access, [f"{i}?fields={fields}" for i in ids], model), strict=True
-        ):
+        for node, answered in zip(ids, await self.batch(access, [(node, fields) for node in ids], model), strict=True):
             match answered:
                 case AuthExpired() | Throttled():
                     raise answered
@@ -140,7 +210,20 @@ class Calls:
         files: Files | None = None,
     ) -> T:
         """Send a change, once; `OutcomeUnknown` where no response says whether it was made."""
-        request = self._request("POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(1))
+        request = self._request(
+            "POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(1), changes=True
+        )
+        return await self._changed(access, request, model)
+
+    async def change_by_get(self, access: GraphAccess, path: str, model: TypeAdapter[T], query: Mapping[str, str]) -> T:
+        """As `change`, for an endpoint that Meta documents as a GET with the token in the query alone."""
+        request = self._request(
+            "GET", access, path, params={**query, "access_token": access.token}, cost=access.cost(1), changes=True
+        )
+        del request.headers["authorization"]
+        return await self._changed(access, request, model)
+
+    async def _changed(self, access: GraphAccess, request: httpx.Request, model: TypeAdapter[T]) -> T:
         return wire.parse_confirmation(
             model, await wire.write(self._http, request, naming_token(classify, access.kind))
         )
@@ -162,7 +245,7 @@ class Calls:
     ) -> httpx.Response:
         """As `repeatable_post`; the response is returned unparsed."""
         request = self._request(
-            "POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(calls), repeatable=True
+            "POST", access, path, data={**form, **access.proof}, files=files, cost=access.cost(calls)
         )
         return await wire.read(self._http, request, naming_token(classify, access.kind))
 
@@ -176,7 +259,7 @@ class Calls:
         params: Mapping[str, str] | None = None,
         data: Mapping[str, str] | None = None,
         files: Files | None = None,
-        repeatable: bool = False,
+        changes: bool = False,
     ) -> httpx.Request:
         return self._http.build_request(
             method,
@@ -185,15 +268,14 @@ class Calls:
             data=data,
             files=files,
             headers=wire.bearer(access.token or None),
-            extensions={COST: cost, REPEATABLE: repeatable},
+            extensions={COST: cost, CHANGES: changes},
         )
 
 
 def classify(response: httpx.Response) -> PlatformError | None:
     """The error that a response reports; None where it reports none."""
     request = wire.request_of(response)
-    changes = request is not None and request.method == "POST" and not request.extensions.get(REPEATABLE)
-    return failure(response, changes=changes)
+    return failure(response, changes=request is not None and bool(request.extensions.get(CHANGES)))
 
 
 def _part(

@@ -36,6 +36,18 @@ class Retired(Rejected):
     """The requested metric no longer exists."""
 
 
+class UnknownField(Rejected):
+    """Graph does not know a requested field, or no longer."""
+
+    def __init__(self, message: str, *, field: str, platform_code: str | None = None) -> None:
+        super().__init__(message, platform_code=platform_code)
+        self.field = field
+
+
+class OutsideWindow(Rejected):
+    """The customer wrote longer ago than replies of this kind are taken."""
+
+
 class TooFew(Rejected):
     """There are too few viewers for Meta to return a count."""
 
@@ -81,7 +93,9 @@ SUBCODES: Mapping[tuple[int, int], ErrorMeaning] = {
 SCOPES: Mapping[int, LimitScope] = {4: LimitScope.APP, 341: LimitScope.APP, 17: LimitScope.TOKEN, 613: LimitScope.TOKEN}
 """The scope of a rate limit, by code; the others (9, 32, 80001 …) are a Page's or an Instagram account's."""
 
-OUTSIDE_WINDOW: Final = "the customer wrote more than 24 hours ago: Meta lets no answer through until they write again"
+OUTSIDE_WINDOW: Final = (
+    "the customer's last message is too old: Meta takes a script's answer for 24 hours, a person's for seven days"
+)
 MESSAGES: Final[Mapping[tuple[int, int | None], str]] = {
     (4, None): "the application's limit of calls is used up",
     (9, 2_207_042): "the account has published as many posts in a day as Instagram allows",
@@ -118,6 +132,7 @@ MESSAGES: Final[Mapping[tuple[int, int | None], str]] = {
 RETIRED: Final = re.compile(
     r"must be a valid insights metric|metric is no longer supported|metric\[\d+\] must be one of the following values"
 )
+UNKNOWN_FIELD: Final = re.compile(r"nonexisting field \(([a-zA-Z0-9_]{1,100})\)")
 TOO_MUCH: Final = "reduce the amount of data"
 TOO_FEW: Final = re.compile(r"[Nn]ot enough viewers")
 NEEDS: Final = re.compile(r"\b(?:pages|instagram|business|publish|read)_[a-z_]+\b|\bmanage_pages\b")
@@ -228,8 +243,13 @@ def _error(meaning: ErrorMeaning, fault: Fault, response: httpx.Response, *, cha
             return TooMuch("so much at once is too much for Meta's platform", platform_code=code)
         case ErrorMeaning.AUTH_EXPIRED | ErrorMeaning.GONE | ErrorMeaning.UNAVAILABLE | ErrorMeaning.NOT_DONE:
             return platform_error(meaning, message, platform_code=code)
+        case _ if known_message is OUTSIDE_WINDOW:
+            return OutsideWindow(known_message, platform_code=code)
         case _ if RETIRED.search(fault.message):
             return Retired("the metric no longer exists", platform_code=code)
+        case _ if (unknown := UNKNOWN_FIELD.search(fault.message)) is not None:
+            field = unknown[1]
+            return UnknownField(f"{TITLE} does not know the field {field}", field=field, platform_code=code)
         case _:
             detail = wire.explanation(fault.error_user_msg or fault.message, _secrets(response))
             return Rejected(known_message or f"{message}: {detail}", platform_code=code)

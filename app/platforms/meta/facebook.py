@@ -60,6 +60,7 @@ from app.platforms.contract import (
     RemotePost,
     SendReceipt,
     Spec,
+    TextLimit,
     Token,
 )
 from app.platforms.meta import hooks, insights, mail, pages, subscriptions, tokens, usage
@@ -73,7 +74,7 @@ DAY: Final = 86_400
 ENOUGH_LIKES: Final = 100
 """A Page with fewer has no insights."""
 
-EVENTS: Final = ("feed", "messages", "message_echoes")
+EVENTS: Final = ("feed", "messages", "message_echoes", "messaging_postbacks", "message_edits")
 PERMISSIONS: Final = (
     "pages_manage_engagement",
     "pages_manage_metadata",
@@ -108,14 +109,16 @@ class Facebook:
         hook_manual_secrets=hooks.MANUAL_SECRETS,
         hook_secret_settings=hooks.SETTINGS,
         hook_of_app=True,
-        # A message's limit; a comment may have 8,000.
-        reply_limit=2000,
+        reply_limit=8000,
+        message_limit=TextLimit(2000),
         publishing=Publishing(
             pictures=10,
             picture_types=frozenset({"image/jpeg", "image/png", "image/gif"}),
             picture_bytes=4 * 1024 * 1024,
         ),
         app_owner=META,
+        reply_window=mail.REPLY_WINDOW,
+        person_reply_window=mail.PERSON_REPLY_WINDOW,
         app_settings=tokens.APP_SETTINGS,
         scopes={Token.COMMUNITY: PERMISSIONS, Token.USER: (*PERMISSIONS, "pages_show_list")},
         delayed_metrics=frozenset(pages.INSIGHTS.values()),
@@ -139,15 +142,15 @@ class Facebook:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """The Page's posts; each scan returns the latest fifty with current counters."""
-        access, own_id = _access(c), guards.community_id(c)
+        access, path = _access(c), f"{guards.community_id(c)}/published_posts"
 
         async def fetch(after: str | None, limit: int) -> graph.Listing[pages.Post]:
             query = page_query(pages.POST_FIELDS, limit, after)
-            return await self._calls.get(access, f"{own_id}/published_posts", pages.POSTS_PAGE, query)
+            return await self._calls.get(access, path, pages.POSTS_PAGE, query)
 
         paginator = wire.load(ListPaginator, cursor) or ListPaginator()
         posts, paginator, more = await next_items(fetch, paginator, POSTS_PAGE, lambda post: post.created_time, since)
-        return Page(tuple(pages.post(post) for post in posts), wire.dump(paginator), more)
+        return Page(tuple(pages.post(post, self._calls.dropped[path]) for post in posts), wire.dump(paginator), more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """Counters in one request and insights in another; each post counts as a call in both."""
@@ -165,7 +168,7 @@ class Facebook:
         statuses = [status for counts in insights_by_post.values() for status in counts.values()]
         if insights_by_post and all(status is MetricStatus.PENDING for status in statuses):
             insights_by_post = await self._pending_or_unsupported(c, access, insights_by_post)
-        return tuple(pages.metrics(i, nodes.get(i), insights_by_post.get(i, {})) for i in ids)
+        return tuple(pages.metrics(i, nodes.get(i), insights_by_post.get(i, {}), self._calls.dropped[i]) for i in ids)
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
@@ -204,16 +207,12 @@ class Facebook:
         )
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Reply as the Page, to a message within 24 hours. Facebook has no idempotency key, so `key` is unused."""
+        """Reply as the Page (see `mail.reply`). Facebook has no idempotency key, so `key` is unused."""
         access = _access(c)
         if to.kind is MessageKind.MESSAGE:
-            form = {
-                "recipient": json.dumps({"id": to.author.external_id}),
-                "messaging_type": "RESPONSE",
-                "message": json.dumps({"text": text}),
-            }
-            sent = await self._calls.change(access, f"{guards.community_id(c)}/messages", graph.SENT_MESSAGE, form)
-            return SendReceipt(external_id=sent.message_id)
+            kind = {"messaging_type": "RESPONSE"}
+            path = f"{guards.community_id(c)}/messages"
+            return await mail.reply(self._calls, access, path, to, text, messaging_type=kind)
         form = {"message": text, "fields": "id,created_time,permalink_url"}
         made = await self._calls.change(access, f"{to.external_id}/comments", pages.MADE_COMMENT, form)
         return SendReceipt(external_id=made.id, sent_at=made.created_time, url=made.permalink_url)

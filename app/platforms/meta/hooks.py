@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
-from app.platforms.capabilities import Event, HookRequest, HookResult, unparsed_event
+from app.platforms.capabilities import Event, HookRequest, HookResult, MessageChange, unparsed_event
 from app.platforms.contract import Malformed, MissingPermission, RemotePerson
 from app.platforms.meta import mail
 from app.platforms.meta import wire_models as graph
@@ -30,8 +30,8 @@ SETTINGS: Final = {"app_secret": "client_secret"}
 SIGNATURE: Final = "x-hub-signature-256"
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
 TAKEN: Final = "EVENT_RECEIVED"
-MESSAGES: Final = "messages"
-"""The field of messages, which the samples of Meta's dashboard send as changes."""
+MESSAGES: Final = frozenset({"messages", "messaging_postbacks", "message_edits", "message_edit"})
+"""The fields of messages, which the samples of Meta's dashboard send as changes."""
 
 
 def _any_time(value: object) -> datetime:
@@ -80,11 +80,34 @@ class Envelope(wire.Shape):
     entry: tuple[Any, ...]
 
 
+class QuickReply(wire.Shape):
+    payload: wire.OptionalText = ""
+
+
 class EventMessage(wire.Shape):
+    """A message. Of a button offered as a quick reply, the text is the button's title."""
+
     mid: graph.NodeId
     text: wire.OptionalText = ""
+    quick_reply: QuickReply | None = None
     is_echo: bool | None = None
     is_deleted: bool | None = None
+
+
+class Postback(wire.Shape):
+    """The customer pressed a button: "Get started", an ice breaker, one of a menu or of a message."""
+
+    mid: graph.NodeId | None = None
+    title: wire.OptionalText = ""
+    payload: wire.OptionalText = ""
+
+
+class MessageEdit(wire.Shape):
+    """The new text of a message. Instagram also sends one without a text when a message is new."""
+
+    mid: graph.NodeId
+    text: wire.OptionalText = ""
+    num_edit: Annotated[int | None, BeforeValidator(lambda value: value if type(value) is int else None)] = None
 
 
 class Messaging(wire.Shape):
@@ -92,6 +115,20 @@ class Messaging(wire.Shape):
     recipient: graph.Person
     timestamp: AnyTime
     message: EventMessage
+
+
+class Pressed(wire.Shape):
+    sender: graph.Person
+    recipient: graph.Person
+    timestamp: AnyTime
+    postback: Postback
+
+
+class Edited(wire.Shape):
+    """On Instagram without the sender."""
+
+    timestamp: AnyTime
+    message_edit: MessageEdit
 
 
 ENVELOPE: Final = TypeAdapter(Envelope)
@@ -169,20 +206,49 @@ def _entry(kind: str, raw: Any, to_event: ToEvent) -> list[Event]:
             continue
         if event is not None:
             events.append(event)
-        elif change.field == MESSAGES:
+        elif change.field in MESSAGES:
             items.append(change.value)
     for part in items:
         try:
-            events.append(_message(entry, Messaging.model_validate_json(json.dumps(part))))
+            if (message_event := _messaging(entry, part)) is not None:
+                events.append(message_event)
         except ValidationError as error:
-            # Without a message it reports that something was read, delivered or liked.
-            if not isinstance(part, dict) or "message" in part:
-                add_unparsed("messaging", part, error)
+            add_unparsed("messaging", part, error)
     return events
 
 
 def _body(kind: str, entry: Any) -> bytes:
     return json.dumps({"object": kind, "entry": [entry]}).encode()
+
+
+def _messaging(entry: Entry, part: Any) -> Event | None:
+    """The event of one item of `messaging`; None where it reports that something was read, delivered or liked."""
+    raw = json.dumps(part)
+    if not isinstance(part, dict) or "message" in part:
+        return _message(entry, Messaging.model_validate_json(raw))
+    if "postback" in part:
+        return _postback(entry, Pressed.model_validate_json(raw))
+    return _edit(entry, Edited.model_validate_json(raw)) if "message_edit" in part else None
+
+
+def _postback(entry: Entry, item: Pressed) -> Event | None:
+    """A pressed button as the customer's message, with the button's title."""
+    pressed = item.postback
+    text = pressed.title or pressed.payload
+    if not text or item.sender.id == entry.id:
+        return None
+    content_id = event_id(entry.id, item.sender.id, item.timestamp.isoformat(), pressed.title, pressed.payload)
+    author = RemotePerson(item.sender.id, "")
+    message = mail.message(pressed.mid or f"postback-{content_id}", item.sender.id, author, text, item.timestamp)
+    return Event(content_id if pressed.mid is None else event_id(entry.id, pressed.mid), entry.id, messages=(message,))
+
+
+def _edit(entry: Entry, item: Edited) -> Event | None:
+    edit = item.message_edit
+    if not edit.text or edit.num_edit == 0:
+        return None
+    change = MessageChange(edit.mid, item.timestamp, text=edit.text)
+    return Event(event_id(entry.id, edit.mid, "edit", edit.num_edit, edit.text), entry.id, changes=(change,))
 
 
 def _message(entry: Entry, item: Messaging) -> Event:
@@ -192,5 +258,6 @@ def _message(entry: Entry, item: Messaging) -> Event:
     is_own = received.is_echo or item.sender.id == entry.id
     customer = item.recipient if is_own else item.sender
     author = RemotePerson(item.sender.id, "", is_community=is_own)
-    message = mail.message(received.mid, customer.id, author, received.text, item.timestamp)
+    text = received.text or (received.quick_reply.payload if received.quick_reply is not None else "")
+    message = mail.message(received.mid, customer.id, author, text, item.timestamp)
     return Event(event_id(entry.id, received.mid), entry.id, messages=(message,))

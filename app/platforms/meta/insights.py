@@ -34,7 +34,7 @@ async def read(calls: Calls, access: GraphAccess, ids: Sequence[str], names: Seq
     if not ids or not names:
         return {post: {} for post in ids}
     try:
-        results = await calls.batch(access, [_url(post, names) for post in ids], graph.INSIGHTS)
+        results = await calls.batch(access, [(post, _fields(names)) for post in ids], graph.INSIGHTS)
     except PlatformError as error:
         results = [error] * len(ids)
     counts_by_post: dict[str, Counts] = {}
@@ -67,7 +67,7 @@ async def _apart(
     posts = list(refused)
     sample = next((post for post, error in refused.items() if isinstance(error, Retired)), None)
     if sample is not None:
-        alone = await calls.batch(access, [_url(sample, (name,)) for name in names], graph.INSIGHTS)
+        alone = await calls.batch(access, [(sample, _fields((name,))) for name in names], graph.INSIGHTS)
         gone = [name for name, result in zip(names, alone, strict=True) if isinstance(result, Retired)]
         if gone:
             rest = await read(calls, access, posts, [name for name in names if name not in gone])
@@ -76,8 +76,9 @@ async def _apart(
     return {post: {name: count for one in each for name, count in one[post].items()} for post in posts}
 
 
-def _url(post: str, names: Sequence[str]) -> str:
-    return f"{post}?fields=id,insights.metric({','.join(names)}).period(lifetime){{name,values,total_value}}"
+def _fields(names: Sequence[str]) -> str:
+    """Without nested fields: `total_value` exists only for some posts, and Graph refuses fields that do not exist."""
+    return f"id,insights.metric({','.join(names)}).period(lifetime)"
 
 
 def _counts(post: graph.Insights, names: Sequence[str]) -> Counts:
@@ -96,6 +97,13 @@ def post_metrics(
     missing = {metric: MetricStatus.PENDING if metric in supported else MetricStatus.UNSUPPORTED for metric in Metric}
     missing |= {metric: status for metric, status in counts.items() if isinstance(status, MetricStatus)}
     return PostMetrics(post, counters, {metric: missing[metric] for metric in Metric if metric not in counters})
+
+
+def without_unknown(
+    counts: Mapping[Metric, int | MetricStatus | None], metrics: Mapping[str, Metric], unknown: Collection[str]
+) -> Mapping[Metric, int | MetricStatus | None]:
+    """The counts, with those whose field Graph did not know as unsupported; `metrics` has the metric of each field."""
+    return {**counts, **{metric: MetricStatus.UNSUPPORTED for name, metric in metrics.items() if name in unknown}}
 
 
 def unavailable_metrics(post: str, status: MetricStatus, supported: Collection[Metric]) -> PostMetrics:

@@ -1,7 +1,8 @@
 """Instagram, business and creator accounts, Graph v26.0.
 
 Read: the account's media, the comments below them, direct messages, media in which the account is
-tagged, counters and insights. Not read: stories.
+tagged, mentions in captions and comments of others (announced by events alone, and read only with the
+Page's token), counters and insights. Not read: stories.
 
 Tokens: their kind decides the host. `community` is the token of the Facebook Page with which the account
 is linked, for graph.facebook.com; it does not expire. `user` is the token of Instagram's own login, for
@@ -16,11 +17,10 @@ that the type of media has. An empty insight is pending.
 Publishing makes a container for each picture, which Instagram fetches from its public address, and one
 for an album. The rate limits are those of an account with one viewer; responses report how much is used.
 Sources: Meta's business SDK (api_specs of v26.0), developers.facebook.com, python-facebook.
-Unverified: that graph.instagram.com accepts batches, and tokens in headers, as graph.facebook.com does;
-that `tags` lists media latest first.
+Unverified: that graph.instagram.com accepts tokens in headers, as graph.facebook.com does; that `tags` lists media
+latest first.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -58,6 +58,8 @@ from app.platforms.contract import (
     RemotePost,
     SendReceipt,
     Spec,
+    TextLimit,
+    TextUnit,
     Token,
 )
 from app.platforms.meta import accounts, containers, hooks, insights, mail, subscriptions, tokens, usage
@@ -80,7 +82,7 @@ TAGS: Final = "tags"
 COMMENTS_PAGE: Final = 50
 DAY: Final = 86_400
 
-EVENTS: Final = ("comments", "messages")
+EVENTS: Final = ("comments", "mentions", "messages", "messaging_postbacks", "message_edits")
 PAGE_EVENTS: Final = ("feed", "messages")
 """What the Page must send for the application to receive events of its Instagram account."""
 
@@ -109,10 +111,13 @@ class Instagram:
         hook_manual_secrets=hooks.MANUAL_SECRETS,
         hook_secret_settings=hooks.SETTINGS,
         hook_of_app=True,
-        # A message's limit; a comment may have 2,200.
-        reply_limit=1000,
+        reply_limit=2200,
+        message_limit=TextLimit(1000, TextUnit.BYTES),
         publishing=Publishing(pictures=10, picture_types=frozenset({"image/jpeg"}), text_alone=False, by_url=True),
         app_owner=META,
+        unanswerable={accounts.TAG: accounts.NO_REPLY_TO_TAGS},
+        reply_window=mail.REPLY_WINDOW,
+        person_reply_window=mail.PERSON_REPLY_WINDOW,
         app_settings=tokens.APP_SETTINGS,
         scopes={
             Token.COMMUNITY: (
@@ -170,15 +175,17 @@ class Instagram:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """The account's media; each scan returns the latest fifty with current counters."""
-        access, own_id = _access(c), guards.community_id(c)
+        access, path = _access(c), f"{guards.community_id(c)}/media"
 
         async def fetch(after: str | None, limit: int) -> graph.Listing[accounts.Media]:
             query = page_query(accounts.MEDIA_FIELDS, limit, after)
-            return await self._calls.get(access, f"{own_id}/media", accounts.MEDIA, query)
+            return await self._calls.get(access, path, accounts.MEDIA, query)
 
         paginator = wire.load(ListPaginator, cursor) or ListPaginator()
         posts, paginator, more = await next_items(fetch, paginator, MEDIA_PAGE, lambda media: media.timestamp, since)
-        return Page(tuple(accounts.post(media) for media in posts), wire.dump(paginator), more)
+        return Page(
+            tuple(accounts.post(media, self._calls.dropped[path]) for media in posts), wire.dump(paginator), more
+        )
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """Counters in one request, insights in one for each type of media; each post counts as a call in both."""
@@ -196,7 +203,9 @@ class Instagram:
         for names in {shape.insights for shape in with_counters.values()}:
             same_type = [i for i, shape in with_counters.items() if shape.insights == names]
             insights_by_post |= await insights.read(self._calls, access, same_type, names)
-        return tuple(accounts.metrics(i, nodes.get(i), insights_by_post.get(i, {})) for i in ids)
+        return tuple(
+            accounts.metrics(i, nodes.get(i), insights_by_post.get(i, {}), self._calls.dropped[i]) for i in ids
+        )
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
@@ -215,7 +224,7 @@ class Instagram:
             return Page((), wire.dump(paginator.from_start()), more=True)
         items, unread_threads = [], []
         for root_comment in listing.data:
-            customer = accounts.person(root_comment, is_own).external_id
+            customer = accounts.thread_key(accounts.person(root_comment, is_own))
             items.append(accounts.comment(root_comment, None, customer, post_id, is_own))
             if root_comment.replies is None:
                 continue
@@ -253,7 +262,7 @@ class Instagram:
 
         paginator = wire.load(ListPaginator, cursor) or ListPaginator()
         tagged, paginator, more = await next_items(fetch, paginator, MEDIA_PAGE, lambda media: media.timestamp, since)
-        items = tuple(accounts.mention(media, is_own) for media in tagged)
+        items = tuple(accounts.tagged(media, is_own, _name(c)) for media in tagged)
         return Page(items, wire.dump(paginator), more)
 
     async def conversations(
@@ -261,15 +270,29 @@ class Instagram:
     ) -> Page[RemoteMessage]:
         return await separate_lists.next_page(self, c, cursor, since)
 
+    async def announced(self, c: Credentials, reference: str) -> RemoteMessage:
+        """A mention of the account, in the caption of the media or in the comment that the reference names."""
+        media_id, _, comment_id = reference.partition("/")
+        if comment_id:
+            fields = f"mentioned_comment.comment_id({comment_id}){{{accounts.MENTIONED_COMMENT_FIELDS}}}"
+        else:
+            fields = f"mentioned_media.media_id({media_id}){{{accounts.TAGGED_FIELDS}}}"
+        shape = await self._calls.get(_access(c), guards.community_id(c), accounts.MENTIONED, {"fields": fields})
+        message = accounts.mention(shape, media_id, _is_own(c))
+        if message is None:
+            raise Gone("the mention does not exist any more")
+        return message
+
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
-        """Reply as the account, to a message within 24 hours. There is no idempotency key, so `key` is unused."""
+        """Reply as the account (see `mail.reply`). There is no idempotency key, so `key` is unused."""
         access = _access(c)
         if to.kind is MessageKind.MESSAGE:
-            form = {"recipient": json.dumps({"id": to.author.external_id}), "message": json.dumps({"text": text})}
-            sent = await self._calls.change(access, "me/messages", graph.SENT_MESSAGE, form)
-            return SendReceipt(external_id=sent.message_id)
+            return await mail.reply(self._calls, access, "me/messages", to, text, messaging_type={})
         if to.kind is MessageKind.MENTION:
-            form = {"media_id": to.external_id.removeprefix("tag-"), "message": text}
+            if to.external_id.startswith(accounts.TAG):
+                raise Rejected(accounts.NO_REPLY_TO_TAGS)
+            media_id, _, comment_id = to.external_id.removeprefix(accounts.MENTION).partition("-")
+            form = {"media_id": media_id, "message": text} | ({"comment_id": comment_id} if comment_id else {})
             made = await self._calls.change(access, f"{guards.community_id(c)}/mentions", graph.MADE, form)
         else:
             made = await self._calls.change(access, f"{to.external_id}/replies", graph.MADE, {"message": text})
@@ -289,8 +312,8 @@ class Instagram:
         if Token.USER not in c.tokens:
             raise AuthExpired("only a token of Instagram's own login can be renewed", token=Token.USER)
         access = GraphAccess(_host(c), c.tokens[Token.USER], Token.USER)
-        form = {"method": "get", "grant_type": "ig_refresh_token"}
-        response = await self._calls.change(access, "/refresh_access_token", graph.GRANTED, form)
+        query = {"grant_type": "ig_refresh_token"}
+        response = await self._calls.change_by_get(access, "/refresh_access_token", graph.GRANTED, query)
         return {Token.USER: tokens.issued(response)}
 
     async def inspect(self, c: Credentials) -> Mapping[Token, TokenState]:
@@ -379,7 +402,7 @@ def _access(c: Credentials) -> GraphAccess:
     if Token.COMMUNITY in c.tokens:
         return GraphAccess(c.base_url, c.tokens[Token.COMMUNITY], Token.COMMUNITY, target, c.app.get("client_secret"))
     if Token.USER in c.tokens:
-        return GraphAccess(_host(c), c.tokens[Token.USER], Token.USER, target)
+        return GraphAccess(_host(c), c.tokens[Token.USER], Token.USER, target, batches_are_documented=False)
     raise AuthExpired("Instagram needs the linked Page's token, or one of its own login", token=Token.COMMUNITY)
 
 

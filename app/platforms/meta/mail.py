@@ -3,16 +3,33 @@
 A thread is identified by its customer, because events name no thread.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.contract import Bypass, Gone, MessageKind, Page, PlatformError, RemoteMessage, RemotePerson
+from app.platforms.capabilities import ReplyTo
+from app.platforms.contract import (
+    Bypass,
+    Gone,
+    MessageKind,
+    Page,
+    PlatformError,
+    RemoteMessage,
+    RemotePerson,
+    SendReceipt,
+)
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import Calls, GraphAccess
+from app.platforms.meta.errors import OutsideWindow
 from app.platforms.meta.paginators import MessagePaginator, UnreadThread, page, page_query
 
+REPLY_WINDOW: Final = timedelta(hours=24)
+"""After a customer's message, in which any reply may be sent."""
+PERSON_REPLY_WINDOW: Final = timedelta(days=7)
+"""The same for a reply that a person wrote. It is sent with the tag `HUMAN_AGENT`, which Meta allows an application
+after a review."""
 THREADS_PAGE: Final = 25
 WITH_THREAD: Final = 20
 """How many messages come with their thread: of older ones Meta returns only the id."""
@@ -146,6 +163,28 @@ def _messages(
             continue
         result.append(message(shape.id, customer_id, author, shape.message, shape.created_time))
     return result
+
+
+async def reply(
+    calls: Calls, access: GraphAccess, path: str, to: ReplyTo, text: str, *, messaging_type: Mapping[str, str]
+) -> SendReceipt:
+    """Send a direct message; one that a person wrote more than 24 hours after the customer with a tag that says so.
+
+    The window may also end just before the message arrives: what was refused for that was not sent, and is sent again
+    with the tag.
+    """
+    form = {"recipient": json.dumps({"id": to.author.external_id}), "message": json.dumps({"text": text})}
+    tagged = {**form, "messaging_type": "MESSAGE_TAG", "tag": "HUMAN_AGENT"}
+    if to.late and to.by_person:
+        sent = await calls.change(access, path, graph.SENT_MESSAGE, tagged)
+    else:
+        try:
+            sent = await calls.change(access, path, graph.SENT_MESSAGE, {**form, **messaging_type})
+        except OutsideWindow:
+            if not to.by_person:
+                raise
+            sent = await calls.change(access, path, graph.SENT_MESSAGE, tagged)
+    return SendReceipt(external_id=sent.message_id)
 
 
 def message(mid: str, customer: str, author: RemotePerson, text: str, at: datetime) -> RemoteMessage:

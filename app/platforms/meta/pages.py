@@ -1,6 +1,7 @@
 """A Facebook Page, its posts and their comments: wire models, and their translation to the contract's types."""
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Final
 from urllib.parse import parse_qs
 
@@ -8,7 +9,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.addresses import on_site
-from app.platforms.capabilities import Event
+from app.platforms.capabilities import Event, MessageChange
 from app.platforms.contract import (
     CommunitySnapshot,
     MessageKind,
@@ -21,7 +22,7 @@ from app.platforms.contract import (
 )
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import AnyTime, Change, Entry, event_id
-from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics
+from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics, without_unknown
 
 SITE: Final = "https://www.facebook.com"
 HOSTS: Final = frozenset({"facebook.com", "www.facebook.com", "m.facebook.com", "web.facebook.com", "fb.com", "fb.me"})
@@ -33,16 +34,18 @@ PAGE_FIELDS: Final = "id,name,link,username,followers_count,fan_count"
 COUNTERS: Final = "shares,comments.filter(stream).summary(true).limit(0),reactions.summary(true).limit(0)"
 POST_FIELDS: Final = f"id,created_time,message,story,permalink_url,{COUNTERS}"
 METRIC_FIELDS: Final = f"id,{COUNTERS}"
-COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_url"
+COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_url,is_hidden"
 
 INSIGHTS: Final = {"post_media_view": Metric.VIEWS, "post_total_media_view_unique": Metric.REACH}
 """The names since `post_impressions` and `post_impressions_unique` were retired (2025-11, 2026-06)."""
+COUNTER_FIELDS: Final = {"shares": Metric.SHARES, "comments": Metric.COMMENTS, "reactions": Metric.REACTIONS}
 SUPPORTED: Final = frozenset({Metric.VIEWS, Metric.REACH, Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES})
 
 POSTS: Final = frozenset({"post", "status", "photo", "video", "link", "share", "album", "reel"})
 """The items of `feed` events that are posts, if the Page is their author."""
 EDITED: Final = frozenset({"edited", "edit", "update"})
 REMOVED: Final = frozenset({"remove", "delete"})
+HIDDEN: Final = {"hide": True, "unhide": False}
 
 
 class Page(wire.Shape):
@@ -102,6 +105,7 @@ class Comment(wire.Shape):
     author: graph.OptionalPerson = Field(default=None, alias="from")
     parent: Parent | None = None
     permalink_url: wire.StorableText | None = None
+    is_hidden: bool | None = None
 
 
 class MadePhoto(wire.Shape):
@@ -175,10 +179,13 @@ def snapshot(shape: Page) -> CommunitySnapshot:
     )
 
 
-def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) -> PostMetrics:
+def metrics(
+    post: str, shape: Counters | MetricStatus | None, insights: Counts, unknown: Collection[str] = ()
+) -> PostMetrics:
     """The counters of the post requested by the id `post`: the response may contain another id.
 
-    A counter that is left out is not known: it is `pending` if Graph supports it.
+    A counter that is left out is not known: it is `pending` if Graph supports it, and unsupported if its field is
+    among the `unknown` ones, which Graph has refused.
     """
     if shape is None:
         return PostMetrics(post, {}, gone=True)
@@ -190,16 +197,16 @@ def metrics(post: str, shape: Counters | MetricStatus | None, insights: Counts) 
         Metric.SHARES: shape.shared,
         **{metric: insights.get(name) for name, metric in INSIGHTS.items()},
     }
-    return post_metrics(post, counts, SUPPORTED)
+    return post_metrics(post, without_unknown(counts, COUNTER_FIELDS, unknown), SUPPORTED)
 
 
-def post(shape: Post) -> RemotePost:
+def post(shape: Post, unknown: Collection[str] = ()) -> RemotePost:
     return RemotePost(
         external_id=shape.id,
         url=shape.permalink_url or f"{SITE}/{shape.id}",
         text=(shape.message or shape.story).strip(),
         published_at=shape.created_time,
-        metrics=metrics(shape.id, shape, {}),
+        metrics=metrics(shape.id, shape, {}, unknown),
     )
 
 
@@ -221,6 +228,7 @@ def comment(shape: Comment, post_id: str, own_id: str) -> RemoteMessage:
         url=shape.permalink_url,
         post_id=post_id,
         in_reply_to=None if shape.parent is None else shape.parent.id,
+        hidden=shape.is_hidden,
     )
 
 
@@ -243,6 +251,10 @@ def to_event(entry: Entry, change: Change) -> Event | None:
     if item.item == "comment" and item.comment_id is not None:
         if item.verb in REMOVED:
             return Event(own_event_id, entry.id, deleted_ids=(item.comment_id,))
+        at = entry.time or item.created_time
+        if item.verb in HIDDEN and at is not None:
+            hidden = MessageChange(item.comment_id, at, hidden=HIDDEN[item.verb])
+            return Event(event_id(entry.id, item.comment_id, item.verb, at.isoformat()), entry.id, changes=(hidden,))
         message = _comment_of_event(item, entry) if item.verb in {"add", *EDITED} else None
         return None if message is None else Event(own_event_id, entry.id, messages=(message,))
     by_page = item.actor is not None and item.actor.id == entry.id

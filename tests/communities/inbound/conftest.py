@@ -19,9 +19,11 @@ from app.platforms.capabilities import Event, HookRequest, HookResult, HookState
 from app.platforms.contract import (
     CommunitySnapshot,
     Credentials,
+    Gone,
     Metric,
     MissingPermission,
     PlatformError,
+    RemoteMessage,
     Spec,
     Token,
 )
@@ -47,6 +49,8 @@ class FakePlatform:
     """The application's settings of each call."""
     calls: int = 0
     unsubscribed_urls: list[str] = field(default_factory=list)
+    announced: dict[str, list[PlatformError | RemoteMessage]] = field(default_factory=dict)
+    """By reference: the responses to one request after the other."""
 
 
 class PushingFake(Fake):
@@ -88,6 +92,12 @@ class PushingFake(Fake):
         self.fake_platform.calls += 1
         if self.fake_platform.fail:
             raise self.fake_platform.fail.pop(0)
+
+    async def announced(self, c: Credentials, reference: str) -> RemoteMessage:
+        answer = self.fake_platform.announced.get(reference, [Gone("there is none")]).pop(0)
+        if isinstance(answer, PlatformError):
+            raise answer
+        return answer
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         self._called_for_hook()

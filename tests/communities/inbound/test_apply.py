@@ -12,8 +12,8 @@ from app.communities.inbound import reconcile, store
 from app.inquiries import intake
 from app.kit.clock import SetClock
 from app.kit.db import actor_of
-from app.platforms.capabilities import Event
-from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost
+from app.platforms.capabilities import Event, MessageChange
+from app.platforms.contract import MessageKind, Metric, PostMetrics, RemoteMessage, RemotePerson, RemotePost, Transient
 from app.posts import matching
 from tests.communities.conftest import HOUR, START, World
 from tests.communities.inbound.conftest import InboundSetup
@@ -300,5 +300,49 @@ def test_an_event_is_written_down_whole() -> None:
         ("c9",),
         (PostMetrics("p1", {Metric.VIEWS: 2}, gone=False),),
         START,
+        changes=(MessageChange("c1", START, "Where to?", hidden=True),),
     )
     assert store.EVENT.validate_json(store.EVENT.dump_json(event)) == event
+
+
+async def test_edits_and_hidden_comments_change_what_is_stored(inbound: InboundSetup, clock: SetClock) -> None:
+    """An event may name the message alone, and events arrive in any order."""
+    path = await inbound.open(await inbound.connect("a"))
+    at = clock.now()
+    later, latest = at + timedelta(minutes=1), at + timedelta(minutes=2)
+
+    def event(name: str, *changes: MessageChange) -> Event:
+        return Event(name, "a", changes=changes)
+
+    await inbound.deliver(path, Event("new", "a", messages=(replace(comment(1, at), external_id="1"),)))
+    await inbound.deliver(path, event("second", MessageChange("1", latest, text="Three cups, please")))
+    await inbound.deliver(path, event("first", MessageChange("1", later, text="Two cups, please")))
+    await inbound.deliver(
+        path, event("hide", MessageChange("1", later, hidden=True), MessageChange("9", later, text="x"))
+    )
+    await inbound.deliver(path, event("again", MessageChange("1", latest, text="Three cups, please")))
+    (inquiry,) = (await inbound.agency.get("/v1/inquiries"))["data"]
+    assert inquiry["preview"] == "Three cups, please"
+    (visible,) = (await inbound.agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
+    assert (visible["text"], visible["hidden"]) == ("Three cups, please", True)
+    assert visible["edited_at"] == latest.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    await inbound.deliver(path, event("show", MessageChange("1", latest, hidden=False)))
+    (visible,) = (await inbound.agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
+    assert visible["hidden"] is False
+
+
+async def test_a_message_that_an_event_only_announces_is_read(inbound: InboundSetup, clock: SetClock) -> None:
+    """Once, however often it is announced; later, if the platform is unwell; not where it is gone, or too old."""
+    path = await inbound.open(await inbound.connect("a"))
+    mention = replace(comment(1, clock.now()), kind=MessageKind.MENTION, thread_id="mention-1", post_id=None)
+    old = replace(mention, external_id="c2", thread_id="mention-2", sent_at=clock.now() - timedelta(days=4000))
+    inbound.fake_platform.announced = {"m1": [Transient("unwell"), mention], "m2": [old]}
+    await inbound.deliver(path, Event("1", "a", announced=("m1", "m2", "gone")), Event("2", "a", announced=("m1",)))
+    assert await inbound.messages() == []
+    for _ in range(2):
+        await inbound.agency.work(store.READ_ANNOUNCED)
+        clock.advance(HOUR)
+    assert [external_id for _, external_id in await inbound.messages()] == ["c1"]
+    (inquiry,) = (await inbound.agency.get("/v1/inquiries"))["data"]
+    assert (inquiry["channel"], inquiry["preview"]) == ("mention", "Where?")
+    assert await inbound.agency.due(store.READ_ANNOUNCED) == []

@@ -6,8 +6,8 @@ from app.platforms.capabilities import OutgoingPost, Picture, ReplyTo
 from app.platforms.contract import MessageKind, PlatformError, RemotePerson
 from app.platforms.meta import mail, pages
 from app.platforms.meta.facebook import Facebook
+from tests.platforms.meta.facebook_graph import adapter, credentials, fake_graph
 from tests.platforms.meta.specs import client_answering, unknown_fields, unknown_params
-from tests.platforms.meta.test_facebook import adapter, credentials, fake_graph
 from tests.platforms.recorded.facebook import own_credentials
 from tests.platforms.specimens import PIXEL
 

@@ -1,8 +1,6 @@
 """The Instagram adapter against a fake Graph API server. What it shares with Facebook is tested there."""
 
 import base64
-import json
-import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +17,6 @@ from app.platforms.capabilities import (
     Receives,
     Refreshes,
     Replies,
-    ReplyTo,
     ReportsUsage,
     Subscribes,
 )
@@ -40,8 +37,8 @@ from app.platforms.contract import (
     Transient,
 )
 from app.platforms.meta.instagram import ADAPTER, Instagram
+from tests.platforms.meta.facebook_graph import APP, APP_TOKEN, SECRETS, read_all, signed_request
 from tests.platforms.meta.server import START, FakeGraph, Node, graph_error, graph_time
-from tests.platforms.meta.test_facebook import APP, APP_TOKEN, HOOK, SECRETS, read_all, signed_request
 from tests.platforms.specimens import PIXEL
 
 ACCOUNT_ID = "17841400000000077"
@@ -131,33 +128,6 @@ async def test_the_token_of_another_account_is_rejected() -> None:
         await adapter(graph).community(credentials({}))
 
 
-@pytest.mark.parametrize("seed", range(6))
-async def test_no_post_is_missed_while_the_list_changes(seed: int) -> None:
-    rng, graph, number = random.Random(seed), fake_graph(), 30
-    posts = graph.lists[f"{ACCOUNT_ID}/media"]
-    posts[:] = [media(n) for n in range(30, 0, -1)]
-    graph.page_size = 4
-
-    def change() -> None:
-        nonlocal number
-        if rng.random() < 0.3:
-            number += 1
-            posts.insert(0, media(number))
-        if rng.random() < 0.15:
-            posts.remove(rng.choice(posts))
-
-    graph.before_response = change
-    cursor, listed_ids = None, set[str]()
-    for _ in range(4):
-        before = {one["id"] for one in posts}
-        items, cursor = await read_all(lambda cursor: adapter(graph).posts(credentials(), cursor), cursor)
-        listed_ids |= {one.external_id for one in items}
-        assert before & {one["id"] for one in posts} <= listed_ids
-    (first, *_) = items
-    assert first.text == f"post {first.external_id.removeprefix('18')}"
-    assert first.metrics.missing[Metric.VIEWS] is MetricStatus.PENDING
-
-
 async def test_metrics_by_type_of_media() -> None:
     graph = fake_graph()
     kinds = {1: "FEED", 2: "REELS", 3: "STORY", 4: "FEED"}
@@ -181,14 +151,13 @@ async def test_metrics_by_type_of_media() -> None:
     assert not any(retired in urls for retired in ("impressions", "plays", "video_views"))
 
 
-async def test_deleted_media_and_a_retired_metric() -> None:
+async def test_a_retired_metric_and_media_that_may_not_be_read() -> None:
     graph = fake_graph()
     for number in (1, 2, 3):
         graph.nodes[f"18{number}"] = media(number)
         graph.insights[f"18{number}"] = {"views": 5, "reach": 4, "shares": 3, "saved": 2}
     graph.metrics.remove("saved")
-    one, gone, other = await adapter(graph).metrics(credentials(), ("181", "189", "183"))
-    assert (one.gone, gone.gone, other.gone) == (False, True, False)
+    one, other = await adapter(graph).metrics(credentials(), ("181", "183"))
     assert one.missing[Metric.SAVES] is MetricStatus.UNSUPPORTED
     assert other.counters[Metric.VIEWS] == 5
     error = graph_error(10, None, "(#10) requires the instagram_basic permission")
@@ -226,9 +195,9 @@ async def test_comments_with_all_their_replies() -> None:
     items, cursor = await read_all(lambda cursor: adapter(graph).comments(credentials(), "181", cursor))
     by_id: dict[str, RemoteMessage] = {one.external_id: one for one in items}
     assert set(by_id) == {f"179{n}" for n in (1, 2, 4, 5, 6, 7, 8, 9)}
-    assert {by_id[f"179{n}"].thread_id for n in (1, 6, 7, 9)} == {"comment-1791-5"}
-    assert by_id["1798"].thread_id == "comment-1791-6"
-    assert by_id["1795"].thread_id == by_id["1792"].thread_id == "comment-1792-6"
+    assert {by_id[f"179{n}"].thread_id for n in (1, 6, 7, 9)} == {"comment-1791"}
+    assert by_id["1798"].thread_id == "comment-1791-name.6"
+    assert by_id["1795"].thread_id == by_id["1792"].thread_id == "comment-1792"
     assert [by_id[f"179{n}"].author.is_community for n in (9, 5, 1)] == [True, True, False]
     assert (by_id["1797"].in_reply_to, by_id["1791"].in_reply_to) == ("1791", None)
     assert by_id["1794"].author == RemotePerson("unknown-1794", "")
@@ -280,29 +249,10 @@ async def test_messages_then_tags() -> None:
     assert [one.external_id for one in items] == ["tag-184"]
 
 
-async def test_replies() -> None:
-    graph = fake_graph()
-    graph.bodies = {
-        "1791/replies": {"id": "1792"},
-        "me/messages": {"recipient_id": "5", "message_id": "aW9"},
-        "/mentions": {"id": "7"},
-    }
-    kinds = {"1791": MessageKind.COMMENT, "aW1": MessageKind.MESSAGE, "tag-183": MessageKind.MENTION}
-    sent = []
-    for external_id, kind in kinds.items():
-        to = ReplyTo(external_id, "thread", kind, RemotePerson("5", "ann"), None)
-        sent.append((await adapter(graph).reply(credentials(), to, "Yes", "key")).external_id)
-    assert sent == ["1792", "aW9", "7"]
-    comment_, message, mention = [form for _, form in graph.sent]
-    assert comment_ == {"message": "Yes"}
-    assert json.loads(message["recipient"]) == {"id": "5"}
-    assert mention == {"media_id": "183", "message": "Yes"}
-
-
 # ── posts ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def publishing(*states: str, used: int = 0, total: int = 25) -> FakeGraph:
+def publishing(*states: str) -> FakeGraph:
     graph, numbers, status_codes = fake_graph(), iter(range(901, 999)), iter(states)
 
     def container() -> Node:
@@ -314,40 +264,16 @@ def publishing(*states: str, used: int = 0, total: int = 25) -> FakeGraph:
         }
         return {"id": number}
 
-    limit = {"quota_usage": used, "config": {"quota_total": total, "quota_duration": 86400}}
+    limit = {"quota_usage": 0, "config": {"quota_total": 25, "quota_duration": 86400}}
     graph.bodies = {"/media": container, "media_publish": {"id": "1850"}, "publishing_limit": {"data": [limit]}}
     return graph
 
 
-async def test_posts_are_published() -> None:
-    graph = publishing("IN_PROGRESS", "FINISHED")
-    sent = await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES[:1]), "key")
-    assert sent.external_id == "1850"
-    (_, made), (path, published) = graph.sent
-    assert made == {"image_url": "https://instep.example/0.jpg", "alt_text": "dot 0", "caption": "Open"}
-    assert (path, published) == (f"{ACCOUNT_ID}/media_publish", {"creation_id": "901"})
-    assert graph.requests[-1].extensions[COST].units == {"calls": 1, "posts": 1}
-    graph = publishing()
-    await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES), "key")
-    *parts, album, published = [form for _, form in graph.sent]
-    assert [part["is_carousel_item"] for part in parts] == ["true"] * 3
-    assert album == {"media_type": "CAROUSEL", "children": "901,902,903", "caption": "Open"}
-    assert published == {"creation_id": "904"}
-
-
 @pytest.mark.parametrize(
-    ("states", "used", "kind", "match"),
-    [
-        (["IN_PROGRESS"] * 9, 0, Transient, "busy"),
-        (["EXPIRED"] * 9, 0, Transient, "busy"),
-        (["ERROR"], 0, Rejected, "odd"),
-        ([], 25, Rejected, "25 posts"),
-    ],
+    ("state", "kind", "match"), [("EXPIRED", Transient, "busy"), ("", Transient, "busy"), ("ERROR", Rejected, "odd")]
 )
-async def test_what_is_not_ready_is_not_published(
-    states: list[str], used: int, kind: type[Exception], match: str
-) -> None:
-    graph = publishing(*states, used=used)
+async def test_what_is_not_ready_is_not_published(state: str, kind: type[Exception], match: str) -> None:
+    graph = publishing(*[state] * 9)
     with pytest.raises(kind, match=match):
         await adapter(graph).publish(credentials(), OutgoingPost("Open", PICTURES[:1]), "key")
     assert not any("media_publish" in path for path, _ in graph.sent)
@@ -359,7 +285,9 @@ async def test_what_is_not_ready_is_not_published(
         OutgoingPost("Open"),
         OutgoingPost("Open", PICTURES * 4),
         OutgoingPost("x" * 2201, PICTURES),
-        OutgoingPost("", (Picture(b"", "a/b"),)),
+        OutgoingPost("", (Picture(b"", "image/jpeg"),)),
+        OutgoingPost("", (Picture(PIXEL, "image/png", url="https://instep.example/1.png"),)),
+        OutgoingPost("", (Picture(bytes(8 * 2**20 + 1), "image/jpeg", url="https://instep.example/1.jpg"),)),
     ],
 )
 async def test_an_invalid_post_is_rejected_before_any_request(draft: OutgoingPost) -> None:
@@ -381,7 +309,9 @@ async def test_the_token_of_instagram_login_is_refreshed_with_itself() -> None:
     assert set(granted) == {Token.USER}
     assert (granted[Token.USER].text, granted[Token.USER].lifetime) == ("IGAAnew", timedelta(seconds=5_183_944))
     assert (graph.requests[0].url.host, graph.requests[0].url.path) == ("graph.instagram.com", "/refresh_access_token")
-    assert graph.sent[0][1] == {"method": "get", "grant_type": "ig_refresh_token"}
+    assert graph.requests[0].method == "GET"
+    assert dict(graph.requests[0].url.params) == {"grant_type": "ig_refresh_token", "access_token": OWN_TOKEN}
+    assert "authorization" not in graph.requests[0].headers
     with pytest.raises(AuthExpired):
         await adapter(graph).refresh(credentials())
     assert Instagram.renewable({Token.USER, Token.COMMUNITY}, {}) == {Token.USER}
@@ -412,15 +342,35 @@ def test_a_pushed_comment_equals_the_listed_one(*, flat: bool) -> None:
     (event,) = events("comments", value, flat=flat)
     (message,) = event.messages
     assert event.account_id == ACCOUNT_ID
-    assert (message.external_id, message.thread_id, message.post_id) == ("1791", "comment-1791-5", "181")
+    assert (message.external_id, message.thread_id, message.post_id) == ("1791", "comment-1791", "181")
     assert (message.author.name, message.text) == ("ann", "Open?")
     assert message.sent_at == datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
     (reply,) = events("comments", {**value, "parent_id": "1790"}, flat=flat)
-    assert (reply.messages[0].thread_id, reply.messages[0].in_reply_to) == ("comment-1790-5", "1790")
+    assert (reply.messages[0].thread_id, reply.messages[0].in_reply_to) == ("comment-1790-ann", "1790")
     for own in ({"id": ACCOUNT_ID}, {"id": "999", "self_ig_scoped_id": "999"}):
         assert events("comments", {**value, "from": own, "parent_id": "1790"}, flat=flat) == ()
         assert events("comments", {**value, "from": own}, flat=flat)[0].messages[0].author.is_community
-    assert events("mentions", {"media_id": "181", "comment_id": "1791"}, flat=flat) == ()
+    for mention, reference in (({"media_id": 181}, "181"), ({"media_id": "181", "comment_id": "1791"}, "181/1791")):
+        (event,) = events("mentions", mention, flat=flat)
+        assert (event.announced, event.messages) == ((reference,), ())
+    (unparsed,) = events("mentions", {"comment_id": "1791"}, flat=flat)
+    assert unparsed.unparsed is not None
+
+
+@pytest.mark.parametrize("writer", [None, {"username": "ann"}, {"id": "5"}, {"id": "5", "username": "ann.of.old"}])
+async def test_a_customer_is_in_one_thread_by_name_and_by_id(writer: Node | None) -> None:
+    """Events and lists contain the id, the name, or both; our answer belongs to the thread in any case."""
+    (event,) = events("comments", {"id": "1791", "text": "Open?", "from": writer, "media": {"id": "181"}})
+    graph = fake_graph()
+    author = {"username": "ann", "from": {"id": "5", "username": "ann"}}
+    graph.lists["181/comments"] = [{**comment(1, None), **author, "replies": {"data": [ours(2)]}}]
+    items, _ = await read_all(lambda cursor: adapter(graph).comments(credentials(), "181", cursor))
+    assert {one.thread_id for one in items} == {event.messages[0].thread_id}
+    assert all(one.renames_thread for one in items), "the list decides, whatever an event knew"
+    assert not event.messages[0].renames_thread
+    assert not event.messages[0].guesses_thread
+    (reply,) = events("comments", {"id": "1799", "text": "?", "from": writer, "parent_id": "1791"})
+    assert reply.messages[0].guesses_thread, "it may be the same customer"
 
 
 def test_messages_echoes_and_deletions() -> None:
@@ -429,7 +379,7 @@ def test_messages_echoes_and_deletions() -> None:
         return {"sender": {"id": sender}, "recipient": {"id": recipient}, "timestamp": at_ms, "message": message}
 
     received = events(
-        "mentions",
+        "story_insights",
         {},
         messaging=[
             message_event("5", ACCOUNT_ID, mid="aW1", text="Open?"),
@@ -442,18 +392,3 @@ def test_messages_echoes_and_deletions() -> None:
     assert ours_.messages[0].author.is_community
     assert (deleted.deleted_ids, deleted.messages) == (("aW1",), ())
     assert len({event.event_id for event in received}) == 3
-
-
-async def test_the_webhook_is_subscribed_by_either_login() -> None:
-    graph = fake_graph()
-    graph.bodies = {"/subscriptions": {"success": True}, "/subscribed_apps": {"success": True}}
-    await adapter(graph).subscribe(credentials(), HOOK, SECRETS)
-    await adapter(graph).subscribe(credentials(OWN), HOOK, SECRETS)
-    assert [(path, form.get("object"), form.get("subscribed_fields")) for path, form in graph.sent] == [
-        ("4400/subscriptions", "instagram", None),
-        ("me/subscribed_apps", None, "feed,messages"),
-        ("me/subscribed_apps", None, "comments,messages"),
-    ]
-    graph.bodies = {"/subscribed_apps": {"data": [{"subscribed_fields": ["comments", "messages"]}]}}
-    assert (await adapter(graph).subscription(credentials(OWN), HOOK)).subscribed
-    assert not (await adapter(graph).subscription(credentials(), HOOK)).subscribed

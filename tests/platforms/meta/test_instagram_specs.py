@@ -18,6 +18,7 @@ def test_requested_fields_exist() -> None:
         *((kind, accounts.MEDIA_FIELDS) for kind in ("IGMedia", "IGMediaForIGOnlyAPI")),
         ("IGMedia", accounts.TAGGED_FIELDS),
         ("IGComment", accounts.COMMENT_FIELDS),
+        ("IGComment", accounts.MENTIONED_COMMENT_FIELDS),
         ("ShadowIGMediaBuilder", accounts.CONTAINER_FIELDS),
         ("UnifiedThread", mail.THREAD_FIELDS),
     ]
@@ -34,14 +35,15 @@ async def test_sent_parameters_are_accepted() -> None:
     graph.bodies["1791/replies"] = graph.bodies["mentions"] = {"id": "1"}
     graph.bodies["messages"] = {"message_id": "1"}
     for external_id, kind in (
-        ("1791", MessageKind.COMMENT), ("aW1", MessageKind.MESSAGE), ("tag-1", MessageKind.MENTION),
+        ("1791", MessageKind.COMMENT), ("aW1", MessageKind.MESSAGE), ("mention-1", MessageKind.MENTION),
+        ("mention-1-2", MessageKind.MENTION),
     ):  # fmt: skip
         await adapter(graph).reply(
             credentials(), ReplyTo(external_id, "t", kind, RemotePerson("5", ""), None), "x", "k"
         )
     kinds = {ACCOUNT_ID: "IGUser", "me": "Page", "1791": "IGComment"}
     sent = [(kinds[path.partition("/")[0]], path.rpartition("/")[2], params) for path, params in graph.sent]
-    assert len(sent) == 10
+    assert len(sent) == 11
     assert [
         (edge, unknown_params(kind, edge, params)) for kind, edge, params in sent if unknown_params(kind, edge, params)
     ] == []

@@ -19,9 +19,9 @@ from app.platforms.contract import (
     Token,
 )
 from app.platforms.meta.facebook import Facebook
+from tests.platforms.meta.facebook_graph import APP, BOTH, PAGE, reply_to
 from tests.platforms.meta.server import Node
 from tests.platforms.meta.specs import client_answering
-from tests.platforms.meta.test_facebook import APP, BOTH, PAGE, reply_to
 from tests.platforms.recorded import Recorded, ResponseCheck
 
 

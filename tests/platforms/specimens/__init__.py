@@ -139,8 +139,8 @@ class Specimen:
     aliases: frozenset[str] = frozenset()
     public_settings: frozenset[str] = frozenset({"client_id"})
     derived_secrets: tuple[str, ...] = ()
-    token_in_url: bool = False
-    """The platform accepts the token only in the path or the query (Telegram)."""
+    token_in_url: Callable[[str], bool] = lambda _: False
+    """Whether the platform accepts the token only in the URL, by the path: of all (Telegram), or of one (Instagram)."""
     not_offered: frozenset[str] = frozenset()
     """Of `posts`, `metrics`, `conversations`, `comments`."""
     empty_as_object: frozenset[str] = frozenset()
@@ -192,9 +192,9 @@ def drafts(spec: Spec) -> dict[str, OutgoingPost]:
     may = spec.publishing
     if may is None:
         return {}
+    kind = "image/png" if "image/png" in may.picture_types else min(may.picture_types)
     pictures = tuple(
-        Picture(PIXEL, "image/png", f"dot {n}", f"https://instep.example/{n}.png" if may.by_url else None)
-        for n in range(2)
+        Picture(PIXEL, kind, f"dot {n}", f"https://instep.example/{n}.png" if may.by_url else None) for n in range(2)
     )
     posts = {"text": OutgoingPost("Open on Sunday")} if may.text_alone else {}
     if may.pictures > 0:

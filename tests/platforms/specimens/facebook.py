@@ -19,6 +19,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.meta.errors import OutsideWindow
 from tests.platforms.specimens import Limited, Refusal, Specimen, customer, json_response
 
 
@@ -94,8 +95,8 @@ REFUSALS: Final = (
     refused("no such object", Gone, 100, error_subcode=33, message="Unsupported get request. Object with ID '77'"),
     refused("no such aliases", Gone, 803, status=404),
     refused("a parameter", Rejected, 100, message="(#100) Invalid parameter"),
-    refused("written a day ago", Rejected, 10, error_subcode=2_018_278),
-    refused("written long ago", Rejected, 10, error_subcode=2_018_065),
+    refused("written a day ago", OutsideWindow, 10, error_subcode=2_018_278),
+    refused("written long ago", OutsideWindow, 10, error_subcode=2_018_065),
     refused("nobody like that", Gone, 100, error_subcode=2_018_001),
     refused("the same post again", Rejected, 506),
     refused("nobody to write to", Rejected, 551, error_subcode=1_545_041),
@@ -112,7 +113,8 @@ CODES: Final[dict[int | str, type[PlatformError]]] = {
     **dict.fromkeys((1, 2), Transient),
     **dict.fromkeys((3, 10, 200), MissingPermission),
     **dict.fromkeys((4, 17, 32, 368, 613, 80_001, 80_002), Throttled),
-    **dict.fromkeys((100, "10/2018278", 506, 551), Rejected),
+    **dict.fromkeys((100, 506, 551), Rejected),
+    "10/2018278": OutsideWindow,
     **dict.fromkeys((102, 190, "190/460", "190/463"), AuthExpired),
     **dict.fromkeys(("100/33", 803), Gone),
 }

@@ -15,6 +15,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
+from app.platforms.meta.errors import OutsideWindow
 from tests.platforms.specimens import Limited, Specimen, customer, json_response
 from tests.platforms.specimens.facebook import CODES, REFUSALS, refused
 
@@ -54,7 +55,7 @@ SPECIMEN: Final = Specimen(
         refused("the picture is too large", Rejected, 36_000, error_subcode=2_207_004),
         refused("the picture's proportions", Rejected, 36_003, error_subcode=2_207_009),
         refused("the text is too long", Rejected, 36_004, error_subcode=2_207_010),
-        refused("written a day ago", Rejected, 10, error_subcode=2_534_022),
+        refused("written a day ago", OutsideWindow, 10, error_subcode=2_534_022),
     ),
     refresh_refusals=(refused("the token", AuthExpired, 190, status=401),),
     listed_by_conversations=frozenset({MessageKind.MESSAGE, MessageKind.MENTION}),
@@ -66,4 +67,5 @@ SPECIMEN: Final = Specimen(
     ),
     codes=CODES,
     hook_signed=True,
+    token_in_url=lambda path: path == "/refresh_access_token",
 )

@@ -61,7 +61,7 @@ SPECIMEN: Final = Specimen(
     app={"application_id": "512000000077", "application_key": "CBAPUBLICKEY", "application_secret": SECRET},
     public_settings=frozenset({"application_id", "application_key"}),
     derived_secrets=(hashlib.md5((USER + SECRET).encode()).hexdigest(),),
-    token_in_url=True,
+    token_in_url=lambda _: True,
     post_ids=("151000000000001", "151000000000002"),
     comment=ReplyTo(
         "comment:151000000000001:11", "comment:151000000000001:5", MessageKind.COMMENT, customer("5"), "151000000000001"

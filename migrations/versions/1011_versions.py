@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "1009"
-down_revision: str | None = "1008"
+revision: str = "1011"
+down_revision: str | None = "1010"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

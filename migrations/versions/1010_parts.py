@@ -8,8 +8,8 @@ from sqlalchemy.dialects import postgresql
 
 from migrations.tables import isolate
 
-revision: str = "1009"
-down_revision: str | None = "1008"
+revision: str = "1010"
+down_revision: str | None = "1009"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
