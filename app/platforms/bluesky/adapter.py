@@ -28,7 +28,7 @@ from typing import ClassVar, Final
 import httpx
 
 from app.platforms import guards, outgoing, wire
-from app.platforms.bluesky import calls, limits, records, sessions, translate
+from app.platforms.bluesky import calls, limits, permalinks, records, sessions, translate
 from app.platforms.bluesky import wire_models as bsky
 from app.platforms.bluesky.errors import PRIVILEGED, classifier, from_response
 from app.platforms.bluesky.paginators import CommentPaginator, InboxPaginator, ListPaginator
@@ -36,6 +36,7 @@ from app.platforms.capabilities import IssuedToken, OutgoingPost, Picture, PostR
 from app.platforms.contract import (
     Address,
     AuthExpired,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -103,6 +104,10 @@ class Bluesky:
         if address is None:
             raise ValueError(f"a Bluesky address looks like {cls.spec.address_hint} or @name.bsky.social")
         return address
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────
 

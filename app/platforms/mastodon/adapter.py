@@ -34,6 +34,7 @@ from app.platforms.contract import (
     CALLS,
     COST,
     Address,
+    CommunityIdentity,
     CommunitySnapshot,
     Cost,
     Credentials,
@@ -54,7 +55,7 @@ from app.platforms.contract import (
     Token,
     Transient,
 )
-from app.platforms.mastodon import limits, lists, translate
+from app.platforms.mastodon import limits, lists, permalinks, translate
 from app.platforms.mastodon.addresses import HINT, canonical, split
 from app.platforms.mastodon.errors import from_response
 from app.platforms.mastodon.lists import Unparsed
@@ -123,6 +124,10 @@ class Mastodon:
         """`https://host/@name`, `https://host/users/name`, `@name@host` or `name@host`."""
         spelling, base = canonical(text)
         return Address(canonical=spelling, base_url=base)
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         if c.external_id is not None:

@@ -39,6 +39,7 @@ from app.platforms.capabilities import (
 )
 from app.platforms.contract import (
     Address,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -58,7 +59,7 @@ from app.platforms.contract import (
     Spec,
     Token,
 )
-from app.platforms.vk import hooks, translate
+from app.platforms.vk import hooks, permalinks, translate
 from app.platforms.vk import wire_models as vk
 from app.platforms.vk.addresses import canonical, group_id, name_of
 from app.platforms.vk.calls import BASE, VERSION, Calls, classify
@@ -120,6 +121,10 @@ class Vk:
     def address(cls, text: str) -> Address:
         """`https://vk.com/name`, `vk.com/club1`, `vk.ru/public1`, `@name`, `club1` or `-1`."""
         return Address(canonical=canonical(text))
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────
 
