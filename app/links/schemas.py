@@ -83,8 +83,8 @@ class ClickRead(Output):
     day: date = Field(description="In the project's zone.")
     visitor: str = Field(description="The same for the same address and browser, within this workspace.")
     bot: str | None = Field(
-        description="Why it is classified as a bot (`head`, `prefetch`, `no-agent`, `link-preview`, `crawler`, "
-        "`not-a-browser`); null for a person."
+        description="Why it is classified as a bot (`head`, `prefetch`, `no-agent`, `link-preview`, `fetcher`, "
+        "`crawler`, `not-a-browser`); null for a person."
     )
     repeat: bool = Field(description="The same person again, within 5 s of the click that was counted.")
     referrer: str | None = Field(description="The host of the Referer, where the browser sends one.")

@@ -6,14 +6,16 @@ so that a Cyrillic domain or path works in every browser.
 """
 
 import re
+from ipaddress import IPv6Address
+from posixpath import normpath
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
+
+from app.links.hosts import ascii_host
 
 MAX_LENGTH: Final = 2048
 
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f-\xa0\\<>\"`^{|}\u2028\u2029\ud800-\udfff]")
-_HOST: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
-_IPV6: Final = re.compile(r"[0-9a-f:.]{2,45}")
 
 
 def location(target: str) -> str:
@@ -31,7 +33,7 @@ def location(target: str) -> str:
         raise ValueError("must start with https:// or http://")
     if "@" in parts.netloc:
         raise ValueError("must not hold a user name or password")
-    host = _host(parts.hostname or "")
+    host = ascii_host(_raw_host(parts.netloc))
     if host is None or port == 0:
         raise ValueError("must name a host")
     authority = host if port is None else f"{host}:{port}"
@@ -45,19 +47,39 @@ def location(target: str) -> str:
 _SAFE_CHARACTERS: Final = "%/:?#[]@!$&'()*+,;=-._~"
 
 
-def _host(name: str) -> str | None:
-    """A host in ASCII; None where it cannot be one."""
-    if ":" in name:
-        return f"[{name}]" if _IPV6.fullmatch(name) else None
-    try:
-        ascii_name = name.encode("idna").decode().lower()
-    except UnicodeError:
-        return None
-    return ascii_name if _HOST.fullmatch(ascii_name) else None
+def _raw_host(netloc: str) -> str:
+    """The host to the letter: `SplitResult.hostname` is in lower case by other rules than the browsers'."""
+    return netloc[: netloc.index("]") + 1] if netloc.startswith("[") else netloc.partition(":")[0]
 
 
 def is_loop(target: str, public_url: str) -> bool:
-    """Whether a checked target is one of our own tracked links."""
-    target_url, own_url = urlsplit(location(target)), urlsplit(public_url)
-    path = re.sub(r"/+", "/", f"{target_url.path}/")
-    return target_url.hostname == own_url.hostname and path.startswith(re.sub(r"/+", "/", f"{own_url.path}/r/"))
+    """Whether a checked target is one of our own tracked links.
+
+    Hosts and paths are compared as they arrive here: in ASCII, dot segments resolved, percent-encoding decoded. The
+    port makes no difference: `http` redirects to `https` on most servers.
+    """
+    target_parts, own_parts = urlsplit(location(target)), urlsplit(public_url)
+    if _host_key(target_parts.netloc) != _host_key(own_parts.netloc):
+        return False
+    own_path = _path(f"{own_parts.path}/r")
+    return f"{_path(target_parts.path)}/".startswith(f"{own_path}/")
+
+
+def _host_key(netloc: str) -> str | None:
+    host = (ascii_host(_raw_host(netloc)) or "").removesuffix(".")
+    if host.startswith("[") and (mapped := IPv6Address(host[1:-1]).ipv4_mapped) is not None:
+        return str(mapped)
+    return host
+
+
+_ENCODED_DOT: Final = re.compile("%2e", re.IGNORECASE)
+
+
+def _path(path: str) -> str:
+    """A path as a server routes it. Browsers resolve dot segments before they decode, servers may do so afterwards."""
+    resolved = _resolved(_ENCODED_DOT.sub(".", path))
+    return _resolved(unquote(resolved))
+
+
+def _resolved(path: str) -> str:
+    return normpath(re.sub(r"/+", "/", f"/{path}"))

@@ -19,6 +19,17 @@ def on_site(text: str, hosts: Collection[str]) -> SplitResult | None:
     return url if on_host and url.scheme in WEB_SCHEMES and url.username is None else None
 
 
+def on_domain(text: str, domains: Collection[str]) -> SplitResult | None:
+    """A URL on one of these domains, or on any host below one (`m.`, `mobile.`, `de-de.`); None for any other."""
+    try:
+        url = urlsplit(text)
+        host = (url.hostname or "").rstrip(".")
+    except ValueError:
+        return None
+    known_host = any(host == domain or host.endswith(f".{domain}") for domain in domains)
+    return url if known_host and url.scheme in WEB_SCHEMES else None
+
+
 def named(text: str, hosts: Collection[str]) -> str:
     """The name in `@name` or `name`, or the path of a URL on one of these hosts; empty for any other URL."""
     text = text.strip()

@@ -52,6 +52,7 @@ __all__ = [
     "Address",
     "AuthExpired",
     "Bypass",
+    "CommunityIdentity",
     "CommunitySnapshot",
     "Cost",
     "Credentials",
@@ -129,6 +130,18 @@ class Credentials:
     """The settings of the installation's own application, by the names in `Spec.app_settings`."""
     aliases: frozenset[str] = frozenset()
     """As in `CommunitySnapshot`; empty until `Adapter.community` has returned them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommunityIdentity:
+    """All ids and addresses by which a community is known here."""
+
+    addresses: tuple[str, ...]
+    """As it was connected, and as the platform returned it: one may have the name, the other the number."""
+    external_id: str | None = None
+    """None until the community was read."""
+    aliases: frozenset[str] = frozenset()
+    """As in `CommunitySnapshot`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +275,15 @@ class Adapter(Protocol):
     @classmethod
     def address(cls, text: str) -> Address:
         """Parse what a person typed; `ValueError`, worded for that person, where it is no address."""
+        ...
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        """What identifies a post of this community in an address; equal for all addresses of the post.
+
+        It is the post's `external_id` where an address contains that, and else what the address in `RemotePost.url`
+        contains too (Instagram's shortcode). None for any other address, and for another community's post.
+        """
         ...
 
     async def community(self, c: Credentials) -> CommunitySnapshot:

@@ -10,6 +10,7 @@ replaces the found one, keeps its own id and text, and takes the found one's cat
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -28,6 +29,7 @@ from app.kit.ids import uuid7
 from app.kit.preconditions import require_version
 from app.links import service as links
 from app.metrics.service import set_category
+from app.platforms.contract import CommunityIdentity
 from app.posts import permalinks
 from app.posts.models import Post, PostOrigin, PostStatus
 from app.posts.service import bump_version, lock_publication
@@ -42,12 +44,37 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a caller's clock may be ahead of ours."""
 
 
-async def _lock_community(session: AsyncSession, community_id: UUID) -> None:
-    await session.execute(
-        select(Community.id)
-        .where(in_workspace(Community, workspace_of(session)), Community.id == community_id)
-        .with_for_update(key_share=True)
-    )
+@dataclass(frozen=True, slots=True)
+class _Addresses:
+    """Compares addresses of the posts of one community."""
+
+    platform: str
+    community: CommunityIdentity
+
+    def key(self, permalink: str) -> str:
+        """What `post.permalink_key` is for a person's permalink."""
+        return permalinks.post_key(self.platform, self.community, permalink) or permalinks.canonical(permalink)
+
+    def publication_key(self, publication: SeenPublication) -> str:
+        """The same for a publication."""
+        return permalinks.post_key(self.platform, self.community, publication.url) or publication.external_id
+
+    def match(self, permalink: str, publication: Publication | SeenPublication) -> bool:
+        return permalinks.is_same_post(
+            self.platform, self.community, permalink, publication.url, publication.external_id
+        )
+
+
+async def _lock_community(session: AsyncSession, community_id: UUID) -> _Addresses:
+    row = (
+        await session.execute(
+            select(Community.platform, Community.address, Community.url, Community.external_id, Community.aliases)
+            .where(in_workspace(Community, workspace_of(session)), Community.id == community_id)
+            .with_for_update(key_share=True)
+        )
+    ).one()
+    addresses = (row.address, row.url) if row.url else (row.address,)
+    return _Addresses(row.platform, CommunityIdentity(addresses, row.external_id, frozenset(row.aliases)))
 
 
 async def publish(
@@ -69,8 +96,8 @@ async def publish(
     )
     if community_id is None:
         raise NotFound
-    await _lock_community(session, community_id)
-    publication, others = await _publication_at(session, community_id, permalink)
+    addresses = await _lock_community(session, community_id)
+    publication, others = await _publication_at(session, community_id, addresses, permalink)
     if publication is not None:
         await lock_publication(session, publication.id)
     post = await fetch(session, Post, post_id, for_update=True)
@@ -87,7 +114,7 @@ async def publish(
             raise Conflict("Another post was published there.", code="permalink-taken")
         await _replace_found_post(session, actor, post, other)
     post.status = PostStatus.PUBLISHED.value
-    post.permalink, post.permalink_key = permalink, permalinks.canonical(permalink)
+    post.permalink, post.permalink_key = permalink, addresses.key(permalink)
     post.published_at = published_at or now(session)
     bump_version(session, post)
     audit.record(session, actor, "posts.publish", post_id=post.id)
@@ -100,12 +127,13 @@ async def publish(
 
 
 async def _publication_at(
-    session: AsyncSession, community_id: UUID, permalink: str
+    session: AsyncSession, community_id: UUID, addresses: _Addresses, permalink: str
 ) -> tuple[Publication | None, set[UUID]]:
     """The publication at a permalink; and the posts that have the publication, or the permalink."""
     workspace_id = workspace_of(session)
-    key = permalinks.canonical(permalink)
-    has_key = in_workspace(Post, workspace_id) & (Post.community_id == community_id) & (Post.permalink_key == key)
+    key = addresses.key(permalink)
+    keys = {key, permalinks.canonical(permalink)}  # the latter where the community had not been read yet
+    has_key = in_workspace(Post, workspace_id) & (Post.community_id == community_id) & Post.permalink_key.in_(keys)
     others = set(await session.scalars(select(Post.id).where(has_key)))
     candidates = await session.execute(
         select(Publication, Post.id)
@@ -114,15 +142,15 @@ async def _publication_at(
             in_workspace(Publication, workspace_id),
             Publication.community_id == community_id,
             or_(
-                Publication.external_id.in_(permalinks.external_ids(permalink)),
+                Publication.external_id == key,
                 Publication.url == permalink,
-                Post.permalink_key == key,
+                Post.permalink_key.in_(keys),
             ),
         )
         .order_by(Publication.published_at)
     )
     for publication, post_id in candidates:
-        if permalinks.is_same_post(permalink, publication.url, publication.external_id):
+        if addresses.match(permalink, publication):
             return publication, others | ({post_id} if post_id else set())
     return None, others
 
@@ -145,12 +173,13 @@ async def match_seen(session: AsyncSession, actor: Actor, event: PublicationsSee
             bump_version(session, post)
     new = [publication for publication in event.publications if publication.id not in matched]
     if new:
-        await _lock_community(session, event.community.community_id)
+        addresses = await _lock_community(session, event.community.community_id)
         matched_meanwhile = await _posts_of(session, (publication.id for publication in new))
         await _match_new(
             session,
             actor,
             event.community,
+            addresses,
             [publication for publication in new if publication.id not in matched_meanwhile],
         )
     await session.flush()
@@ -166,7 +195,11 @@ async def _posts_of(session: AsyncSession, publication_ids: Iterable[UUID]) -> d
 
 
 async def _match_new(
-    session: AsyncSession, actor: Actor, community: CommunityRef, new: Sequence[SeenPublication]
+    session: AsyncSession,
+    actor: Actor,
+    community: CommunityRef,
+    addresses: _Addresses,
+    new: Sequence[SeenPublication],
 ) -> None:
     """Match new publications to posts without one; store the others as found posts."""
     unmatched = list(
@@ -185,7 +218,7 @@ async def _match_new(
     categories: defaultdict[str, list[UUID]] = defaultdict(list)
     to_add: list[SeenPublication] = []
     for publication in new:
-        post = _post_for(publication, unmatched)
+        post = _post_for(publication, addresses, unmatched)
         if post is None:
             to_add.append(publication)
             continue
@@ -197,29 +230,25 @@ async def _match_new(
     if to_add:
         await session.execute(
             _INSERT_FOUND,
-            column_arrays([_found_post_values(session, community, publication) for publication in to_add], _COLUMNS),
+            column_arrays(
+                [_found_post_values(session, community, addresses, publication) for publication in to_add], _COLUMNS
+            ),
         )
     await session.flush()
     for category in sorted(categories):
         await set_category(session, actor, categories[category], category)
 
 
-def _post_for(publication: SeenPublication, unmatched: Sequence[Post]) -> Post | None:
-    """The unmatched post for this publication; an equal address takes precedence over an equal id."""
-    key = permalinks.canonical(publication.url)
-    exact = next((post for post in unmatched if post.permalink_key == key), None)
-    return exact or next(
-        (
-            post
-            for post in unmatched
-            if post.permalink and permalinks.is_same_post(post.permalink, publication.url, publication.external_id)
-        ),
-        None,
-    )
+def _post_for(publication: SeenPublication, addresses: _Addresses, unmatched: Sequence[Post]) -> Post | None:
+    """The unmatched post for this publication.
+
+    Addresses are compared anew: when a post was published the community may not have been read yet.
+    """
+    return next((post for post in unmatched if post.permalink and addresses.match(post.permalink, publication)), None)
 
 
 def _found_post_values(
-    session: AsyncSession, community: CommunityRef, publication: SeenPublication
+    session: AsyncSession, community: CommunityRef, addresses: _Addresses, publication: SeenPublication
 ) -> dict[str, object]:
     return {
         "workspace_id": community.workspace_id,
@@ -232,7 +261,7 @@ def _found_post_values(
         "status": PostStatus.PUBLISHED.value,
         "timezone": community.timezone,
         "permalink": publication.url,
-        "permalink_key": permalinks.canonical(publication.url),
+        "permalink_key": addresses.publication_key(publication),
         "published_at": publication.published_at,
         "version": 1,
         "created_at": now(session),

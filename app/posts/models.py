@@ -90,7 +90,7 @@ class Post(Owned, Base):
     permalink: Mapped[str | None]
     """Its address on the platform, as it was given."""
     permalink_key: Mapped[str | None]
-    """The same, normalised (`permalinks.canonical`)."""
+    """What identifies the post in it: as its platform's adapter says, else its normalised form (`permalinks`)."""
     published_at: Mapped[datetime | None]
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]

@@ -1,56 +1,39 @@
 """Whether two addresses are of one post.
 
-A person pastes the address from wherever the post was open: with `www.` or `m.`, with tracking
-parameters, in another of a platform's spellings (VK shows a post over any of its pages:
-`vk.com/club1?w=wall-1_2` is `vk.com/wall-1_2`). `canonical` removes what makes no difference
-on any platform. `external_ids` are the post ids an address may contain: one of them, on the same host
-and in the same community, identifies the post too.
+A person pastes the address from wherever the post was open: on a mobile host, with tracking parameters, under the
+account's name or number, in another of a platform's spellings. What identifies the post in an address is the
+platform's own (`Adapter.post_key`). `canonical` is for the addresses that its adapter does not recognise: it removes
+what makes no difference on any platform.
 """
 
 import re
 from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from app.platforms import adapter as adapter_of
+from app.platforms.contract import CommunityIdentity
+
 _PREFIX: Final = re.compile(r"^(www|m|mobile|touch)\.")
 _TRACKING: Final = re.compile(r"utm_.*|fbclid|gclid|yclid|igsh|igshid|si|from|ref|ref_src|s|t|share|mibextid")
-_WALL: Final = re.compile(r"(?:^|/)wall(-?\d+)_(\d+)")
-_SAME_HOST: Final = {"vk.ru": "vk.com"}
-
-
-def host(url: str) -> str:
-    """The host of an address, without `www.`, `m.` and the like."""
-    name = _PREFIX.sub("", (urlsplit(url).hostname or "").rstrip("."))
-    return _SAME_HOST.get(name, name)
 
 
 def canonical(url: str) -> str:
     """The normalised form of an address: no scheme, no `www.`, no tracking parameters."""
     parts = urlsplit(url)
-    wall = _wall(url)
-    if wall is not None:
-        return f"{host(url)}/wall{wall[1]}_{wall[2]}"
+    host = _PREFIX.sub("", (parts.hostname or "").rstrip("."))
     path = quote(unquote(parts.path), safe="/@:-._~!$&'()*+,;=").rstrip("/")
     kept = sorted((name, value) for name, value in parse_qsl(parts.query) if not _TRACKING.fullmatch(name))
-    return f"{host(url)}{path}" + (f"?{urlencode(kept)}" if kept else "")
+    return f"{host}{path}" + (f"?{urlencode(kept)}" if kept else "")
 
 
-def external_ids(url: str) -> frozenset[str]:
-    """The possible post ids in an address: the last part of its path, or VK's `owner_post`."""
-    wall = _wall(url)
-    if wall is not None:
-        return frozenset({f"{wall[1]}_{wall[2]}"})  # never the number alone: each wall has its own 2
-    last = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
-    return frozenset({last}) if any(c.isdigit() for c in last) else frozenset()
+def post_key(platform: str, community: CommunityIdentity, url: str) -> str | None:
+    """What identifies a post of the community in an address; None where its adapter finds no such post in it."""
+    return adapter_of(platform).post_key(community, url)
 
 
-def _wall(url: str) -> re.Match[str] | None:
-    parts = urlsplit(url)
-    candidates = [parts.path, *(value for name, value in parse_qsl(parts.query) if name in {"w", "z"})]
-    return next((match for candidate in candidates if (match := _WALL.search(candidate))), None)
-
-
-def is_same_post(permalink: str, url: str, external_id: str) -> bool:
-    """Whether a person's permalink is of the publication at `url`, in the same community."""
-    if canonical(permalink) == canonical(url):
+def is_same_post(platform: str, community: CommunityIdentity, permalink: str, url: str, external_id: str) -> bool:
+    """Whether a person's permalink is of the community's publication with this id at `url`."""
+    key = post_key(platform, community, permalink)
+    if key is not None and key in {external_id, post_key(platform, community, url)}:
         return True
-    return host(permalink) == host(url) and external_id in external_ids(permalink)
+    return canonical(permalink) == canonical(url)

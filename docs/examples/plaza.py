@@ -11,6 +11,7 @@ from app.platforms import guards, wire
 from app.platforms.contract import (
     Address,
     AuthExpired,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -98,6 +99,11 @@ class Plaza:
         if url.hostname != "plaza.example" or not url.path.strip("/").isalnum():
             raise ValueError(f"a Plaza address looks like {cls.spec.address_hint}")
         return Address(f"https://plaza.example/{url.path.strip('/')}")
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        address, _, number = url.partition("?")[0].rstrip("/").rpartition("/")
+        return number if address in community.addresses else None
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         group = wire.parse(GROUP, await self._get(c, f"groups/{c.external_id or c.address.rpartition('/')[2]}"))

@@ -14,6 +14,7 @@ from app.kit.resources import Resources
 from app.metrics import routes as metrics_routes
 from app.platforms.contract import (
     Address,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     LimitScope,
@@ -30,6 +31,7 @@ from app.platforms.contract import (
     Spec,
     Token,
 )
+from app.posts import permalinks
 from tests.conftest import Agency
 
 MISSING: dict[Metric, MetricStatus] = {
@@ -102,6 +104,10 @@ class Fake:
         if not text.startswith("https://fake.test/"):
             raise ValueError("That is not an address of Fake.")
         return Address(text.lower())
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return url.rpartition("/")[2] or None
 
     def _called(self, name: str) -> None:
         self.world.calls.append(name)
@@ -176,7 +182,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def register_adapters(monkeypatch: pytest.MonkeyPatch, adapter_classes: Mapping[str, Any]) -> None:
     """Make these the only registered adapters."""
     monkeypatch.setattr(service, "adapters", lambda: adapter_classes)
-    for room in (platform_client, health, metrics_routes):
+    for room in (platform_client, health, metrics_routes, permalinks):
         monkeypatch.setattr(room, "adapter_of", adapter_classes.__getitem__)
 
 

@@ -44,6 +44,28 @@ PEOPLE = {
     "in Facebook, iPhone": f"{_IPHONE} Mobile/22F76 [FBAN/FBIOS;FBAV/516.0.0.42.81;FBBV/1;FBDV/iPhone14,5]",
     "in Facebook, Android": f"{_ANDROID} Version/4.0 Chrome/137.0.7151.61 Mobile Safari/537.36 "
     "[FB_IAB/FB4A;FBAV/516.0.0.35.86;]",
+    "in Facebook, Android, no Mozilla": "[FBAN/FB4A;FBAV/570.0.0.44.71;FBBV/900000001;"
+    "FBDM/{density=2.625,width=1080,height=2400};FBLC/pl_PL;FBCR/Play;FBMF/Xiaomi;FBBD/Redmi;"
+    "FBPN/com.facebook.katana;FBDV/22101316G;FBSV/14;FBOP/1;FBCA/arm64-v8a:;]",
+    "in Facebook, no Mozilla, other order": "[FB_IAB/FB4A;FBAV/566.0.0.10.50;IABMV/1;]",
+    "in Facebook, a phone and an operator with names like bots'": "[FBAN/FB4A;FBAV/560.0.0.1.1;"
+    "FBCR/Spider Mobile;FBMF/CUBOT;FBDV/KING KONG bot;FBSV/13;]",
+    "in Facebook Lite": "[FBAN/EMA;FBAV/480.0.0.8.107;FBLC/ru_RU;FBDV/SM-A155F;]",
+    "in Facebook, iPhone, no Mozilla": "[FBAN/FBIOS;FBAV/516.0.0.42.81;FBBV/1;FBDV/iPhone14,5;FBMD/iPhone;FBSN/iOS;]",
+    "in Messenger, Android, no Mozilla": "[FB_IAB/MESSENGER;FBAV/480.0.0.30.109;]",
+    "in Messenger, Orca": "[FBAN/Orca-Android;FBAV/480.0.0.30.109;FBPN/com.facebook.orca;FBLC/de_DE;FBSV/15;]",
+    "in Messenger, iPhone, no Mozilla": "[FBAN/MessengerForiOS;FBAV/480.0.0.30.106;FBDV/iPhone15,2;FBSN/iOS;]",
+    "in Instagram, no Mozilla": "Instagram 382.0.0.28.81 (iPhone14,5; iOS 18_5; ru_RU; ru; scale=3.00; 1170x2532; "
+    "742217234) AppleWebKit/420+",
+    "in Instagram, Android, no Mozilla": "Instagram 382.0.0.49.84 Android (34/14; 480dpi; 1080x2115; samsung; "
+    "SM-S911B; dm1q; qcom; ru_RU; 743100100)",
+    "in Threads, no Mozilla": "Barcelona 382.0.0.29.81 Android (34/14; 480dpi; 1080x2115; samsung; SM-S911B; dm1q)",
+    "Internet Explorer 11": "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
+    "Internet Explorer 10": "Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.2; Trident/6.0)",
+    "Konqueror": "Mozilla/5.0 (compatible; Konqueror/4.14; Linux) KHTML/4.14.30 (like Gecko)",
+    "UC Browser": "UCWEB/2.0 (Java; U; MIDP-2.0; ru; nokia5250) U2/1.0.0 UCBrowser/9.5.0.449 U2/1.0.0 Mobile",
+    "Pale Moon": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Goanna/20251101 PaleMoon/33.9.1",
+    "a scanner of QR codes": f"{_IPHONE} Mobile/15E148 QRScanner/5.2",
     "in WhatsApp": f"{_ANDROID} Version/4.0 Chrome/137.0.7151.61 Mobile Safari/537.36 WhatsApp/2.25.16.81",
     "in Viber": f"{_IPHONE} Mobile/15E148 Viber/23.1",
     "in Slack": "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -92,6 +114,45 @@ BOTS = {
     "headless Chrome": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
     "HeadlessChrome/142.0.0.0 Safari/537.36",
     "GPTBot": "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+    "Perplexity, for a person": "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; Perplexity-User/1.0; "
+    "+https://perplexity.ai/perplexity-user)",
+    "ChatGPT, for a person": "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko); compatible; ChatGPT-User/1.0; "
+    "+https://openai.com/bot",
+    "Claude, for a person": "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; Claude-User/1.0; "
+    "+Claude-User@anthropic.com)",
+    "Mistral, for a person": "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; MistralAI-User/1.0; "
+    "+https://docs.mistral.ai/robots)",
+    "DuckAssist": "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; DuckAssistBot/1.2; "
+    "+http://duckduckgo.com/duckassistbot.html)",
+    "Meta, for a person": "meta-externalfetcher/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)",
+    "Meta, for a person, as a browser": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 meta-externalfetcher/1.1",
+    "an assistant in a browser's clothes": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 Kettle-User/2.0",
+    "an assistant beside the platform": "Mozilla/5.0 (Linux; Android 10; K; Kettle-User/2.0) AppleWebKit/537.36 "
+    "(KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
+    "an assistant that gives an address": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 Kettle/1 (+https://kettle.example)",
+    "an assistant that gives an e-mail": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 (help@kettle.example)",
+    "Google's assistant": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 (compatible; GoogleAgent-Mariner; "
+    "+https://developers.google.com/crawling)",
+    "Google Safety": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 Google-Safety",
+    "Google Safety alone": "Google-Safety",
+    "Google NotebookLM": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 Google-NotebookLM",
+    "Google Read Aloud": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 Google-Read-Aloud",
+    "Gmail, a sample": f"{_WINDOWS} Chrome/119.0.0.0 Safari/537.36 Edge/12.246 Gmail-content-sampling",
+    "Gemini": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 Gemini-Deep-Research",
+    "a mail gateway": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 Proofpoint",
+    "Gmail, pictures": "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+    "Yahoo Mail, pictures": "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html",
+    "a mail scanner": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 Kettle-link-sampling/1.0",
+    "Outlook, before it asks": "Mozilla/4.0 (compatible; ms-office; MSOffice 16)",
+    "a fetcher": f"{_WINDOWS} Chrome/142.0.0.0 Safari/537.36 KettleFetcher/1.0",
+    "bare Mozilla": "Mozilla/5.0",
+    "bare Mozilla 4": "Mozilla/4.0",
+    "bare Mozilla, with nothing in brackets": "Mozilla/5.0 ()",
+    "Mozilla and a system": "Mozilla/5.0 (Windows NT 10.0; Win64; x64)",
+    "Mozilla, compatible": "Mozilla/5.0 (compatible)",
+    "Mozilla and an engine without a system": "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0",
+    "Facebook's preview in an app's brackets": "[FBAN/FB4A;FBAV/1;] facebookexternalhit/1.1",
+    "Dalvik": "Dalvik/2.1.0 (Linux; U; Android 14; SM-S911B Build/UP1A.231005.007)",
     "curl": "curl/8.5.0",
     "Python": "python-requests/2.32.3",
     "Go": "Go-http-client/2.0",

@@ -18,10 +18,25 @@ def test_a_bot_is_a_bot(user_agent: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("purpose", "prefetch"), ("sec-purpose", "prefetch;prerender"), ("x-moz", "prefetch"), ("x-purpose", "preview")],
+    [
+        ("purpose", "prefetch"),
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("sec-purpose", "prefetch;anonymous-client-ip"),
+        ("sec-purpose", "prerender"),
+        ("sec-purpose", "Prerender;speculative"),
+        ("purpose", "prerender"),
+        ("x-moz", "prefetch"),
+        ("x-purpose", "preview"),
+        ("x-purpose", "instant"),
+    ],
 )
 def test_prefetching_is_no_click(name: str, value: str) -> None:
     assert audience.bot("GET", {"user-agent": PEOPLE["Chrome"], name: value}) == "prefetch"
+
+
+def test_a_purpose_of_a_person_is_a_click() -> None:
+    assert audience.bot("GET", {"user-agent": PEOPLE["Chrome"], "sec-purpose": "partitioned-popin"}) is None
 
 
 def test_the_reason_is_given() -> None:
@@ -30,3 +45,7 @@ def test_the_reason_is_given() -> None:
     assert audience.bot("GET", {"user-agent": BOTS["Telegram"]}) == "link-preview"
     assert audience.bot("GET", {"user-agent": BOTS["Google"]}) == "crawler"
     assert audience.bot("GET", {"user-agent": "MyShop"}) == "not-a-browser"
+    assert audience.bot("GET", {"user-agent": BOTS["bare Mozilla"]}) == "not-a-browser"
+    assert audience.bot("GET", {"user-agent": BOTS["Google Safety"]}) == "fetcher"
+    assert audience.bot("GET", {"user-agent": BOTS["Claude, for a person"]}) == "fetcher"
+    assert audience.bot("GET", {"user-agent": BOTS["Gmail, a sample"]}) == "fetcher"

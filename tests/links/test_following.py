@@ -46,6 +46,27 @@ async def test_a_visitor_arrives_at_exactly_the_target(stranger: httpx.AsyncClie
     assert "etag" not in answer.headers
 
 
+async def test_a_visitor_arrives_where_browsers_take_the_target(
+    agency: Agency, stranger: httpx.AsyncClient, project_id: str
+) -> None:
+    made = await agency.post("/v1/links", {"project_id": project_id, "target": "https://faß.de/größe"})
+    assert made["target"] == "https://faß.de/größe"
+    answer = await stranger.get(f"/r/{made['slug']}", headers={"User-Agent": PEOPLE["Firefox"]})
+    assert answer.headers["location"] == "https://xn--fa-hia.de/gr%C3%B6%C3%9Fe"
+
+
+async def test_apps_without_mozilla_are_people_and_fetchers_are_not(
+    agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str]
+) -> None:
+    await follow(stranger, link, "in Facebook, Android, no Mozilla")
+    await follow(stranger, link, "in Messenger, Orca")
+    await follow(stranger, link, "bot Perplexity, for a person")
+    await follow(stranger, link, "bot Gmail, a sample")
+    await follow(stranger, link, "bot bare Mozilla")
+    await follow(stranger, link, "Edge", **{"Sec-Purpose": "prerender"})
+    assert await totals(agency, link) == (2, 4, 0)
+
+
 async def test_people_and_bots_are_counted_apart(
     agency: Agency, stranger: httpx.AsyncClient, link: dict[str, str]
 ) -> None:

@@ -45,6 +45,28 @@ async def store(agency: Agency, community_id: str, *posts: RemotePost) -> None:
         await publications.store(session, place, posts, agency.resources.clock.now(), 1.0)
 
 
+async def connect(
+    agency: Agency, project_id: str, platform: str, address: str, external_id: str | None, url: str | None = None
+) -> str:
+    """A community of any platform, as connecting and reading it would leave it. Its id."""
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        community = Community(
+            workspace_id=agency.workspace_id,
+            project_id=uuid.UUID(project_id),
+            platform=platform,
+            address=address,
+            url=url or address,
+            external_id=external_id,
+            base_url="https://api.example",
+            state="healthy",
+            backfill_since=agency.resources.clock.now(),
+            created_at=agency.resources.clock.now(),
+        )
+        session.add(community)
+        await session.flush()
+        return str(community.id)
+
+
 @pytest.fixture
 def yesterday(agency: Agency) -> datetime:
     return agency.resources.clock.now() - timedelta(days=1)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from app.communities.models import Publication
 from app.metrics.models import RollupDay
 from tests.conftest import Agency
-from tests.posts.conftest import HOME, remote, store
+from tests.posts.conftest import HOME, connect, remote, store
 
 
 async def plan(agency: Agency, community_id: str, **more: Any) -> dict[str, Any]:
@@ -98,26 +98,107 @@ async def test_the_plans_own_category_wins(agency: Agency, community_id: str, ye
     assert await rollup_categories(agency) == {"promotional": 7}
 
 
+DID = "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"
+
+
 @pytest.mark.parametrize(
-    "permalink", ["https://vk.ru/club1?w=wall-1_11", "https://m.vk.com/wall-1_11", "https://vk.com/wall-1_11?reply=9"]
+    ("platform", "home", "url", "external_id", "permalink"),
+    [
+        ("vk", ("https://vk.com/nina", "1"), "https://vk.com/wall-1_11", "11", "https://m.vk.ru/nina?w=wall-1_11"),
+        (
+            "bluesky",
+            ("https://bsky.app/profile/nina.example", DID),
+            f"https://bsky.app/profile/{DID}/post/3lf",
+            f"at://{DID}/app.bsky.feed.post/3lf",
+            "https://bsky.app/profile/Nina.example/post/3lf?ref_src=embed",
+        ),
+        (
+            "youtube",
+            ("https://www.youtube.com/@nina", "UCbbbbbbbbbbbbbbbbbbbbbb"),
+            "https://www.youtube.com/watch?v=q-W_rTyUiOp",
+            "q-W_rTyUiOp",
+            "https://youtu.be/q-W_rTyUiOp?si=x&t=3",
+        ),
+        (
+            "instagram",
+            ("https://www.instagram.com/nina", "17840000000000001"),
+            "https://www.instagram.com/reel/Dq_W-e1",
+            "17990000000000001",
+            "https://instagram.com/nina/p/Dq_W-e1?img_index=2",
+        ),
+        (
+            "facebook",
+            ("https://www.facebook.com/nina", "555"),
+            "https://www.facebook.com/photo.php?fbid=909090",
+            "555_424242",
+            "https://m.facebook.com/story.php?story_fbid=424242&id=555",
+        ),
+        ("telegram", ("https://t.me/nina", "-1000000000077"), "https://t.me/nina/11", "11", "https://t.me/s/Nina/11"),
+        (
+            "odnoklassniki",
+            ("https://ok.ru/nina", "570"),
+            "https://ok.ru/group/570/topic/1511",
+            "1511",
+            "https://m.ok.ru/nina/topic/1511",
+        ),
+    ],
 )
-@pytest.mark.parametrize("found_first", [True, False])
+@pytest.mark.parametrize("seen_first", [True, False])
 async def test_other_forms_of_an_address_match(
-    agency: Agency, community_id: str, yesterday: datetime, permalink: str, found_first: bool
+    agency: Agency,
+    project_id: str,
+    yesterday: datetime,
+    platform: str,
+    home: tuple[str, str],
+    url: str,
+    external_id: str,
+    permalink: str,
+    seen_first: bool,
 ) -> None:
-    there = remote("11", url="https://vk.com/wall-1_11", at=yesterday)
-    other = remote("9", url="https://vk.com/wall-1_9", at=yesterday)
+    community_id = await connect(agency, project_id, platform, *home)
+    page = (
+        remote(f"{external_id}9", url=f"{url}9", at=yesterday),
+        remote(external_id, url=url, at=yesterday),
+    )
     post = await plan(agency, community_id)
-    if found_first:
-        await store(agency, community_id, other, there)
+    if seen_first:
+        await store(agency, community_id, *page)
         await publish(agency, post, permalink)
     else:
         await publish(agency, post, permalink)
-        await store(agency, community_id, other, there)
+        await store(agency, community_id, *page)
     rows = {row["id"]: row for row in await posts(agency)}
     assert len(rows) == 2
     assert rows[post["id"]]["publication_id"] is not None
     assert datetime.fromisoformat(rows[post["id"]]["published_at"]) == yesterday
+    other = await plan(agency, community_id)
+    assert (await publish(agency, other, url, status=409))["code"] == "permalink-taken"
+
+
+async def test_an_address_from_before_the_community_was_read_matches(
+    agency: Agency, project_id: str, yesterday: datetime
+) -> None:
+    community_id = await connect(agency, project_id, "bluesky", "https://bsky.app/profile/nina.example", None)
+    post = await plan(agency, community_id)
+    await publish(agency, post, "https://bsky.app/profile/nina.example/post/3lf")
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        await session.execute(
+            text("UPDATE community SET external_id = :did WHERE id = :id"), {"did": DID, "id": uuid.UUID(community_id)}
+        )
+    url = f"https://bsky.app/profile/{DID}/post/3lf"
+    await store(agency, community_id, remote(f"at://{DID}/app.bsky.feed.post/3lf", url=url, at=yesterday))
+    (row,) = await posts(agency)
+    assert row["id"] == post["id"]
+    assert row["publication_id"] is not None
+
+
+async def test_publications_without_an_address_of_their_own_stay_apart(
+    agency: Agency, project_id: str, yesterday: datetime
+) -> None:
+    community_id = await connect(agency, project_id, "instagram", "https://www.instagram.com/nina", "1784")
+    site = "https://www.instagram.com"
+    await store(agency, community_id, remote("1", url=site, at=yesterday), remote("2", url=site, at=yesterday))
+    assert len(await posts(agency)) == 2
 
 
 async def test_an_address_under_an_id_matches_too(agency: Agency, community_id: str, yesterday: datetime) -> None:

@@ -28,7 +28,7 @@ from typing import ClassVar, Final
 import httpx
 
 from app.platforms import guards, outgoing, separate_lists, wire
-from app.platforms.bluesky import calls, limits, records, sessions, translate
+from app.platforms.bluesky import calls, limits, permalinks, records, sessions, translate
 from app.platforms.bluesky import wire_models as bsky
 from app.platforms.bluesky.errors import PRIVILEGED, classifier, from_response
 from app.platforms.bluesky.paginators import CommentPaginator, ListPaginator, MessagePaginator
@@ -37,6 +37,7 @@ from app.platforms.contract import (
     Address,
     AuthExpired,
     Bypass,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -107,6 +108,10 @@ class Bluesky:
         if address is None:
             raise ValueError(f"a Bluesky address looks like {cls.spec.address_hint} or @name.bsky.social")
         return address
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────
 

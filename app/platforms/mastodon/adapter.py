@@ -35,6 +35,7 @@ from app.platforms.capabilities import OutgoingPost, Picture, PostRef, ReplyTo, 
 from app.platforms.contract import (
     Address,
     AuthExpired,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -58,7 +59,7 @@ from app.platforms.contract import (
     Transient,
     Unsupported,
 )
-from app.platforms.mastodon import calls, limits, lists, servers, translate, webfinger
+from app.platforms.mastodon import calls, limits, lists, permalinks, servers, translate, webfinger
 from app.platforms.mastodon.addresses import HINT, canonical, split
 from app.platforms.mastodon.errors import from_response
 from app.platforms.mastodon.lists import Unparsed
@@ -130,6 +131,10 @@ class Mastodon:
         """`https://host/@name`, `https://host/users/name`, `@name@host` or `name@host`."""
         spelling, base = canonical(text)
         return Address(canonical=spelling, base_url=base)
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         """The account; looked up by its name at first, on the server that webfinger names where it is another one."""

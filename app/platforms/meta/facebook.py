@@ -46,6 +46,7 @@ from app.platforms.capabilities import (
 from app.platforms.contract import (
     Address,
     AuthExpired,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     LimitScope,
@@ -63,7 +64,7 @@ from app.platforms.contract import (
     TextLimit,
     Token,
 )
-from app.platforms.meta import hooks, insights, mail, pages, subscriptions, tokens, usage
+from app.platforms.meta import hooks, insights, mail, pages, permalinks, subscriptions, tokens, usage
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify
 from app.platforms.meta.paginators import ListPaginator, ListPosition, next_items, page, page_query
@@ -135,6 +136,10 @@ class Facebook:
         if name is None:
             raise ValueError(f"a Facebook Page's address looks like {cls.spec.address_hint}")
         return Address(canonical=f"{pages.SITE}/{name}")
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.facebook_post_key(community, url)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         name = c.external_id or c.address.rpartition("/")[2]

@@ -43,6 +43,7 @@ from app.platforms.capabilities import (
 from app.platforms.contract import (
     Address,
     AuthExpired,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -62,7 +63,7 @@ from app.platforms.contract import (
     TextUnit,
     Token,
 )
-from app.platforms.meta import accounts, containers, hooks, insights, mail, subscriptions, tokens, usage
+from app.platforms.meta import accounts, containers, hooks, insights, mail, permalinks, subscriptions, tokens, usage
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify
 from app.platforms.meta.paginators import (
@@ -151,6 +152,10 @@ class Instagram:
         if name is None:
             raise ValueError(f"an Instagram account's address looks like {cls.spec.address_hint}")
         return Address(canonical=f"{accounts.SITE}/{name}")
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.instagram_post_key(community, url)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         """The account of the token; `Rejected` where its address is another, `Gone` where the Page has no account."""

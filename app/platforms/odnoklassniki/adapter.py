@@ -45,6 +45,7 @@ from app.platforms.capabilities import (
 from app.platforms.contract import (
     Address,
     AuthExpired,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -67,7 +68,7 @@ from app.platforms.contract import (
     Throttled,
     Token,
 )
-from app.platforms.odnoklassniki import addresses, chats, translate
+from app.platforms.odnoklassniki import addresses, chats, permalinks, translate
 from app.platforms.odnoklassniki import wire_models as ok
 from app.platforms.odnoklassniki.calls import Api
 from app.platforms.odnoklassniki.errors import from_answer
@@ -130,6 +131,10 @@ class Odnoklassniki:
     def address(cls, text: str) -> Address:
         """`https://ok.ru/group/57000000000000`, `ok.ru/name` or `group57000000000000`."""
         return Address(canonical=addresses.canonical(text))
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────
 

@@ -47,6 +47,7 @@ from app.platforms.contract import (
     COST,
     Address,
     AuthExpired,
+    CommunityIdentity,
     CommunitySnapshot,
     Cost,
     Credentials,
@@ -69,7 +70,7 @@ from app.platforms.contract import (
     TextUnit,
     Token,
 )
-from app.platforms.telegram import errors, translate
+from app.platforms.telegram import errors, permalinks, translate
 from app.platforms.telegram import wire_models as telegram
 
 T = TypeVar("T")
@@ -149,6 +150,10 @@ class Telegram:
                 "an invitation does not tell which channel it is"
             )
         return Address(canonical=f"https://t.me/{name}")
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         """The `aliases` are the discussion group, where comments are written, and the bot itself."""

@@ -40,6 +40,7 @@ from app.platforms.capabilities import (
 from app.platforms.contract import (
     Address,
     Bypass,
+    CommunityIdentity,
     CommunitySnapshot,
     Credentials,
     Gone,
@@ -59,7 +60,7 @@ from app.platforms.contract import (
     Spec,
     Token,
 )
-from app.platforms.vk import hooks, translate
+from app.platforms.vk import hooks, permalinks, translate
 from app.platforms.vk import wire_models as vk
 from app.platforms.vk.addresses import canonical, group_id, name_of
 from app.platforms.vk.calls import BASE, VERSION, Calls, classify
@@ -121,6 +122,10 @@ class Vk:
     def address(cls, text: str) -> Address:
         """`https://vk.com/name`, `vk.com/club1`, `vk.ru/public1`, `@name`, `club1` or `-1`."""
         return Address(canonical=canonical(text))
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────
 

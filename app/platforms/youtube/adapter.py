@@ -32,6 +32,7 @@ from app.platforms.contract import (
     COST,
     Address,
     AuthExpired,
+    CommunityIdentity,
     CommunitySnapshot,
     Cost,
     Credentials,
@@ -50,7 +51,7 @@ from app.platforms.contract import (
     Spec,
     Token,
 )
-from app.platforms.youtube import translate
+from app.platforms.youtube import permalinks, translate
 from app.platforms.youtube import wire_models as youtube
 from app.platforms.youtube.errors import COMMENTS_OFF, FORCE_SSL, KEY, from_response
 from app.platforms.youtube.paginators import ListPosition, LongThread, PagedList, ThreadPaginator, UploadPaginator
@@ -102,6 +103,10 @@ class YouTube:
         if canonical is None:
             raise ValueError(f"a YouTube channel's address looks like {cls.spec.address_hint}")
         return Address(canonical=canonical)
+
+    @staticmethod
+    def post_key(community: CommunityIdentity, url: str) -> str | None:
+        return permalinks.post_key(community, url)
 
     async def community(self, c: Credentials) -> CommunitySnapshot:
         """The channel. YouTube rounds sizes above a thousand down to three digits."""

@@ -7,6 +7,7 @@ import pytest
 from app.platforms.capabilities import Inspects, ListsComments, MeasuresAcross, PostRef, Streams
 from app.platforms.contract import (
     AuthExpired,
+    CommunityIdentity,
     Gone,
     Metric,
     MetricStatus,
@@ -61,6 +62,10 @@ async def paged(s: Subject, listing: Listing) -> None:
     if listing.name == "posts":
         times = [item.published_at for item in done.items if isinstance(item, RemotePost)]
         assert times == sorted(times, reverse=True), "the first poll is not newest first"
+        identity = CommunityIdentity((s.c.address,), s.c.external_id, s.c.aliases)
+        keys = {s.kind.post_key(identity, item.url) for item in done.items if isinstance(item, RemotePost)}
+        assert None not in keys, "the address of a post has no key"
+        assert len(keys) == len(times), "several posts have one key"
     again = await read_pages(listing, s, done.cursor)
     new = {item.external_id for item in again.items} - {item.external_id for item in done.items}
     assert not new, f"the next poll returns {len(new)} items that existed before but were not returned"
