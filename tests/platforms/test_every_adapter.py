@@ -219,7 +219,9 @@ async def test_a_failed_change_is_sent_once_and_classified(
     ):
         with pytest.raises(expected.to_a_renewal if case.renews else expected.to_a_change) as caught:
             await case.call(http)(case.about.credentials(f"http://{server.address}"))
-    assert counted.changes == 1
+    # The HTTP client repeats a GET by itself; a change by GET has to bear that (Instagram's renewal does).
+    again = fault == "closed without an answer" and server.heads[-1].startswith(b"GET")
+    assert counted.changes == 1 + again
     assert set(deadlines.seconds) == {7}
     if isinstance(caught.value, Throttled):
         assert caught.value.retry_after == expected.retry_after

@@ -155,7 +155,9 @@ class Facebook:
 
         paginator = wire.load(ListPaginator, cursor) or ListPaginator()
         posts, paginator, more = await next_items(fetch, paginator, POSTS_PAGE, lambda post: post.created_time, since)
-        return Page(tuple(pages.post(post, self._calls.dropped[path]) for post in posts), wire.dump(paginator), more)
+        return Page(
+            tuple(pages.post(post, self._calls.dropped.get(path, ())) for post in posts), wire.dump(paginator), more
+        )
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """Counters in one request and insights in another; each post counts as a call in both."""
@@ -173,7 +175,9 @@ class Facebook:
         statuses = [status for counts in insights_by_post.values() for status in counts.values()]
         if insights_by_post and all(status is MetricStatus.PENDING for status in statuses):
             insights_by_post = await self._pending_or_unsupported(c, access, insights_by_post)
-        return tuple(pages.metrics(i, nodes.get(i), insights_by_post.get(i, {}), self._calls.dropped[i]) for i in ids)
+        return tuple(
+            pages.metrics(i, nodes.get(i), insights_by_post.get(i, {}), self._calls.dropped.get(i, ())) for i in ids
+        )
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None

@@ -63,15 +63,23 @@ from app.platforms.contract import (
     TextUnit,
     Token,
 )
-from app.platforms.meta import accounts, containers, hooks, insights, mail, permalinks, subscriptions, tokens, usage
+from app.platforms.meta import (
+    accounts,
+    comments,
+    containers,
+    hooks,
+    insights,
+    mail,
+    permalinks,
+    subscriptions,
+    tokens,
+    usage,
+)
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import BATCH, MAIL, META, PLATFORM, VERSION, Calls, GraphAccess, classify
 from app.platforms.meta.paginators import (
-    CommentPaginator,
     ListPaginator,
-    UnreadThread,
     next_items,
-    page,
     page_query,
 )
 
@@ -80,7 +88,6 @@ INSTAGRAM: Final = "https://graph.instagram.com"
 MEDIA_PAGE: Final = 50
 MESSAGES: Final = "messages"
 TAGS: Final = "tags"
-COMMENTS_PAGE: Final = 50
 DAY: Final = 86_400
 
 EVENTS: Final = ("comments", "mentions", "messages", "messaging_postbacks", "message_edits")
@@ -189,7 +196,9 @@ class Instagram:
         paginator = wire.load(ListPaginator, cursor) or ListPaginator()
         posts, paginator, more = await next_items(fetch, paginator, MEDIA_PAGE, lambda media: media.timestamp, since)
         return Page(
-            tuple(accounts.post(media, self._calls.dropped[path]) for media in posts), wire.dump(paginator), more
+            tuple(accounts.post(media, self._calls.dropped.get(path, ())) for media in posts),
+            wire.dump(paginator),
+            more,
         )
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
@@ -209,44 +218,14 @@ class Instagram:
             same_type = [i for i, shape in with_counters.items() if shape.insights == names]
             insights_by_post |= await insights.read(self._calls, access, same_type, names)
         return tuple(
-            accounts.metrics(i, nodes.get(i), insights_by_post.get(i, {}), self._calls.dropped[i]) for i in ids
+            accounts.metrics(i, nodes.get(i), insights_by_post.get(i, {}), self._calls.dropped.get(i, ())) for i in ids
         )
 
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
         """Comments with their replies, then the replies that are too many to come with their comment."""
-        paginator, access, is_own = wire.load(CommentPaginator, cursor) or CommentPaginator(), _access(c), _is_own(c)
-        if paginator.unread_threads:
-            return await self._replies(access, paginator, post_id, is_own, since)
-
-        async def fetch(after: str | None, limit: int) -> graph.Listing[accounts.Comment]:
-            query = page_query(accounts.COMMENT_FIELDS, limit, after)
-            return await self._calls.get(access, f"{post_id}/comments", accounts.COMMENTS, query)
-
-        listing = await page(fetch, paginator, COMMENTS_PAGE)
-        if listing is None:
-            return Page((), wire.dump(paginator.from_start()), more=True)
-        items, unread_threads = [], []
-        for root_comment in listing.data:
-            customer = accounts.thread_key(accounts.person(root_comment, is_own))
-            items.append(accounts.comment(root_comment, None, customer, post_id, is_own))
-            if root_comment.replies is None:
-                continue
-            items += [
-                accounts.comment(reply, root_comment.id, customer, post_id, is_own)
-                for reply in root_comment.replies.data
-            ]
-            if root_comment.replies.after is not None:
-                unread_threads.append(
-                    UnreadThread(id=root_comment.id, customer_id=customer, after=root_comment.replies.after)
-                )
-        changed = {"after": listing.after, "read": listing.after is None, "unread_threads": tuple(unread_threads)}
-        return _page(
-            items,
-            paginator.seen([root_comment.timestamp for root_comment in listing.data]).model_copy(update=changed),
-            since,
-        )
+        return await comments.read(self._calls, _access(c), post_id, cursor, since, _is_own(c))
 
     def conversation_lists(self, c: Credentials) -> tuple[str, ...]:
         """Direct messages, and media in which the account is tagged. Comments come from `comments`."""
@@ -317,6 +296,7 @@ class Instagram:
         if Token.USER not in c.tokens:
             raise AuthExpired("only a token of Instagram's own login can be renewed", token=Token.USER)
         access = GraphAccess(_host(c), c.tokens[Token.USER], Token.USER)
+        # The HTTP client may repeat a GET whose connection was closed. That does no harm: the old token stays valid.
         query = {"grant_type": "ig_refresh_token"}
         response = await self._calls.change_by_get(access, "/refresh_access_token", graph.GRANTED, query)
         return {Token.USER: tokens.issued(response)}
@@ -372,28 +352,6 @@ class Instagram:
         """Judged by the error's code, whatever the status."""
         return classify(response)
 
-    async def _replies(
-        self, access: GraphAccess, paginator: CommentPaginator, post_id: str, is_own: mail.IsOwn, since: datetime | None
-    ) -> Page[RemoteMessage]:
-        """The next replies to the first comment in `unread_threads`; a comment that is gone has none."""
-        thread, rest = paginator.unread_threads[0], paginator.unread_threads[1:]
-
-        async def fetch(after: str | None, limit: int) -> graph.Listing[accounts.Reply]:
-            query = page_query(accounts.REPLY_FIELDS, limit, after)
-            return await self._calls.get(access, f"{thread.id}/replies", accounts.REPLIES, query)
-
-        items: list[RemoteMessage] = []
-        try:
-            listing = await page(fetch, thread, COMMENTS_PAGE)
-        except Gone:
-            listing = graph.Listing[accounts.Reply](data=())
-        if listing is None:
-            rest = (thread.from_start(), *rest)
-        else:
-            items = [accounts.comment(shape, thread.id, thread.customer_id, post_id, is_own) for shape in listing.data]
-            rest = rest if listing.after is None else (thread.model_copy(update={"after": listing.after}), *rest)
-        return _page(items, paginator.model_copy(update={"unread_threads": rest}), since)
-
 
 ADAPTER: Final = Instagram
 
@@ -428,8 +386,3 @@ def _subscribed_fields(access: GraphAccess) -> tuple[str, ...]:
 def _subscription_credentials(c: Credentials, access: GraphAccess) -> Credentials:
     """Without the application's settings for Instagram's own login, which knows the application by another id."""
     return replace(c, app={}) if access.kind is Token.USER else c
-
-
-def _page(items: list[RemoteMessage], paginator: CommentPaginator, since: datetime | None) -> Page[RemoteMessage]:
-    requested = tuple(item for item in items if since is None or item.sent_at >= since)
-    return Page(requested, wire.dump(paginator) if paginator.more else "{}", paginator.more)
