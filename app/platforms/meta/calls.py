@@ -93,8 +93,8 @@ class Calls:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self._without_batches: set[str] = set()
-        """The hosts that have refused a batch."""
+        self._batches_accepted: dict[str, bool] = {}
+        """By host: whether it has accepted the first batch."""
         self.dropped: defaultdict[str, set[str]] = defaultdict(set)
         """By the path of a read: the fields that Graph did not know."""
 
@@ -139,13 +139,25 @@ class Calls:
     async def _batch(
         self, access: GraphAccess, reads: Sequence[tuple[str, str]], model: TypeAdapter[S]
     ) -> list[S | PlatformError]:
-        if access.base_url not in self._without_batches:
-            try:
-                return await self._one_request(access, reads, model)
-            except (Gone, Malformed, MissingPermission, Rejected):
-                if access.batches_are_documented:
-                    raise
-                self._without_batches.add(access.base_url)
+        accepted = access.batches_are_documented or self._batches_accepted.get(access.base_url)
+        if accepted is False:
+            return await self._single_reads(access, reads, model)
+        # Whether a host takes batches is found out with a batch of one: a refused one of fifty might cost fifty calls.
+        first = reads if accepted else reads[:1]
+        try:
+            results = await self._one_request(access, first, model)
+        except (Gone, Malformed, MissingPermission, Rejected):
+            if accepted:
+                raise
+            self._batches_accepted[access.base_url] = False
+            return await self._single_reads(access, reads, model)
+        self._batches_accepted[access.base_url] = True
+        rest = reads[len(first) :]
+        return [*results, *(await self._one_request(access, rest, model))] if rest else results
+
+    async def _single_reads(
+        self, access: GraphAccess, reads: Sequence[tuple[str, str]], model: TypeAdapter[S]
+    ) -> list[S | PlatformError]:
         results: list[S | PlatformError] = []
         for start in range(0, len(reads), SINGLE_READS):
             part = reads[start : start + SINGLE_READS]

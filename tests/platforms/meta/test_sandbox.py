@@ -15,7 +15,7 @@ import pytest
 
 from app.platforms import adapter
 from app.platforms.capabilities import OutgoingPost, Picture, Replies
-from app.platforms.contract import Gone, MessageKind, Metric, Rejected, Token, Transient
+from app.platforms.contract import COST, Gone, MessageKind, Metric, Rejected, Token, Transient
 from app.platforms.meta.facebook import Facebook
 from app.platforms.meta.instagram import Instagram
 from sandbox.graph.mentions import IN_COMMENT, TAG_ALONE
@@ -156,8 +156,22 @@ async def test_insights_by_either_login(account: Subject, kind: Token) -> None:
     first, second, deleted = await Instagram(account.http).metrics(with_one, ids)
     assert all(Instagram.spec.metrics == one.counters.keys() for one in (first, second)), "nothing is unsupported"
     assert deleted.gone
-    # Counters and insights, each a batch; without batches one that is refused, then three and two reads.
-    assert len(account.way.requests) - requests_before == (2 if kind is Token.COMMUNITY else 1 + 3 + 2)
+    costs = [request.extensions[COST].units["calls"] for request in account.way.requests[requests_before:]]
+    # Counters and insights, each a batch; without batches a refused one of a single read, then three and two reads.
+    assert costs == ([3, 2] if kind is Token.COMMUNITY else [1] * (1 + 3 + 2))
+
+
+async def test_batches_are_used_where_they_are_accepted(account: Subject) -> None:
+    """By graph.instagram.com too, if it does: found out with a batch of one."""
+    posts = tuple([await remote_post(account, account.post(f"Post {number}")["id"]) for number in range(3)])
+    account.later(49 * 3600)
+    page_token = account.c.tokens[Token.COMMUNITY]
+    in_place_of_own = replace(account.c, tokens={Token.USER: page_token})
+    made, requests_before = Instagram(account.http), len(account.way.requests)
+    for _ in range(2):
+        assert all(one.counters[Metric.VIEWS] for one in await made.metrics(in_place_of_own, posts))
+    costs = [request.extensions[COST].units["calls"] for request in account.way.requests[requests_before:]]
+    assert costs == [1, 2, 3, 3, 3], "the first alone; all others together, from then on"
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────
