@@ -14,6 +14,7 @@ from sandbox.odnoklassniki.call import connection
 from sandbox.odnoklassniki.errors import fault
 from sandbox.odnoklassniki.events import HOOK
 from sandbox.odnoklassniki.photos import PATH
+from sandbox.odnoklassniki.removed_comments import RemovedComments
 
 _ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message", "share", "view"})
 
@@ -44,4 +45,5 @@ WIRE_FORMAT: Final = WireFormat(
     limits={"user_rps": 5, "community_rps": 5},
     fault=fault,
     hook=HOOK,
+    extra_state=RemovedComments,
 )

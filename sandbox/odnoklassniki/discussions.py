@@ -10,6 +10,7 @@ from sandbox.network import BadParameterError
 from sandbox.odnoklassniki import ids, wire_models
 from sandbox.odnoklassniki.call import Call, Methods, anchor, anchor_entry_id
 from sandbox.odnoklassniki.errors import OkError
+from sandbox.odnoklassniki.removed_comments import RemovedComments
 from sandbox.odnoklassniki.wire_models import Json
 
 TEXT: Final = 4_000
@@ -36,6 +37,9 @@ def comments(call: Call) -> object:
     backward = call.params.get("direction", "FORWARD") == "BACKWARD"
     begin = call.params.get("anchor", "FIRST")
     entries = wire_models.comments(c, topic)
+    if call.params.flag("includeRemoved"):
+        removed = call.network.extra_state(RemovedComments).below(c, topic)
+        entries = sorted((*entries, *removed), key=lambda entry: entry.id)
     if begin not in ("FIRST", "LAST"):
         at = anchor_entry_id(begin)
         entries = [entry for entry in entries if (entry.id < at if backward else entry.id > at)]

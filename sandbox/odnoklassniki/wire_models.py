@@ -78,7 +78,7 @@ def comment(c: Community, entry: Entry) -> Json:
     rendered: Json = {
         "id": str(entry.id),
         "text": entry.text,
-        "type": "ACTIVE_MESSAGE",
+        "type": "REMOVED_MESSAGE" if entry.deleted else "ACTIVE_MESSAGE",
         "date": datetime.fromtimestamp(entry.at // 1000, UTC).astimezone(MOSCOW).strftime("%Y-%m-%d %H:%M:%S"),
         "author_id": author.partition(":")[2],
         "author_ref": author,

@@ -84,7 +84,10 @@ def _event(record: Record, c: Community) -> tuple[str, Json] | None:
         }  # fmt: skip
     if kind == "message":
         info = {"button_actions": ["text"], "keyboard": True, "inline_keyboard": True, "carousel": True, "lang_id": 0}
-        return "message_new", {"message": wire_models.message(c, c.mail[int(record["id"])]), "client_info": info}
+        message = wire_models.message(c, c.mail[int(record["id"])])
+        # VK has been seen to say of customers' messages that they are outgoing: `from_id` decides.
+        message["out"] = int(int(record["id"]) % 3 == 0)
+        return "message_new", {"message": message, "client_info": info}
     if kind == "reply":
         return "message_reply", wire_models.message(c, c.mail[int(record["id"])])
     if kind == "follow":

@@ -146,7 +146,9 @@ def thread(c: Community, root_comment: Entry) -> list[Entry]:
 
 
 def message(c: Community, entry: Entry) -> Json:
-    return {
+    """A direct message; the community's own are all its administrator's."""
+    administrator: Json = {"admin_author_id": admin_id(c)} if entry.person is None else {}
+    return administrator | {
         "id": entry.id,
         "conversation_message_id": entry.number,
         "date": entry.at // 1000,

@@ -15,7 +15,8 @@ Sources: apiok.ru, github.com/apiok/documentation, public clients. There is no s
 limit but the batch of 100 topics; that `group.getStatTopics` lists the latest first (harmless, because
 scans read all pages), that its anchors survive deletions, and how late a topic appears there (a day is
 read again); the response of `discussions.addDiscussionComment` (several forms are accepted); that `from`
-and `to` of a chat's messages include the time itself; the names of the fields of `url.getInfo`.
+and `to` of a chat's messages include the time itself; the `type` of a removed comment, and whether it still has its
+author and time; what a pressed button sends; the names of the fields of `url.getInfo`.
 """
 
 import json
@@ -93,7 +94,17 @@ COUNTERS: Final = ",".join(
 )
 COMMENT: Final = ",".join(
     f"comment.{name}"
-    for name in ("ID", "DATE", "TEXT", "AUTHOR_ID", "AUTHOR_REF", "AUTHOR_NAME", "REPLY_TO_COMMENT_ID", "REPLY_TO_ID")
+    for name in (
+        "ID",
+        "TYPE",
+        "DATE",
+        "TEXT",
+        "AUTHOR_ID",
+        "AUTHOR_REF",
+        "AUTHOR_NAME",
+        "REPLY_TO_COMMENT_ID",
+        "REPLY_TO_ID",
+    )
 )
 """OK refuses a request that names a field it does not have."""
 
@@ -206,10 +217,11 @@ class Odnoklassniki:
     async def comments(
         self, c: Credentials, post_id: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """The comments of all levels, latest first, down to those that earlier scans have read."""
+        """The comments of all levels, removed ones too, latest first, down to those that earlier scans have read."""
         paginator, group = wire.load(AnchorPaginator, cursor) or AnchorPaginator(), guards.community_id(c)
         query = {"discussionId": post_id, "discussionType": "GROUP_TOPIC", "fields": COMMENT}
         query |= {"anchor": paginator.anchor or "LAST", "direction": "BACKWARD", "count": str(COMMENTS_PAGE)}
+        query["includeRemoved"] = "true"
         listing = await self._api.rest(c, ok.COMMENTS, "discussions.getComments", query)
         times = [int(shape.date.timestamp()) for shape in listing.comments]
         bound = latest(paginator.read_up_to, None if since is None else int(since.timestamp()))
@@ -340,9 +352,12 @@ class Odnoklassniki:
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
-        """The event of a message; empty for any other kind."""
+        """The event of a message or a pressed button; empty for any other kind."""
         try:
-            if not wire.parse_bytes(ok.HOOK_CALL, payload).brings_message:
+            call = wire.parse_bytes(ok.HOOK_CALL, payload)
+            if call.kind == "MESSAGE_CALLBACK":
+                return (translate.press(wire.parse_bytes(ok.PRESSED, payload)),)
+            if not call.brings_message:
                 return ()
             shape = wire.parse_bytes(ok.MESSAGE, payload)
         except Malformed as error:
@@ -355,7 +370,7 @@ class Odnoklassniki:
 
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         if not (await self.subscription(c, url)).subscribed:
-            body = {"url": url, "types": ["MESSAGE_CREATED"]}
+            body = {"url": url, "types": ["MESSAGE_CREATED", "MESSAGE_CALLBACK"]}
             done = await self._api.graph_post(c, ok.DONE, "subscribe", body)
             if not done.success:
                 raise Rejected("Odnoklassniki does not take this address for a hook")

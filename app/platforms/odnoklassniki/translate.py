@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from app.platforms import wire
+from app.platforms.capabilities import Event
 from app.platforms.contract import (
     MessageKind,
     Metric,
@@ -83,11 +84,12 @@ def comment(shape: ok.Comment, topic: str, group: str) -> RemoteMessage:
         thread_id=f"comment:{topic}:{customer}",
         kind=MessageKind.COMMENT,
         author=author,
-        text=shape.text.strip(),
+        text="" if shape.is_removed else shape.text.strip(),
         sent_at=shape.date,
         url=topic_url(group, topic),
         post_id=topic,
         in_reply_to=None if parent_id is None else comment_id(topic, parent_id),
+        deleted=shape.is_removed,
     )
 
 
@@ -103,6 +105,21 @@ def is_by_person(shape: ok.Message) -> bool:
     except ValidationError:
         return True
     return False
+
+
+def press(shape: ok.Pressed) -> Event:
+    """A press of a button, as a message with the button's text."""
+    mid = None if shape.message is None else shape.message.mid
+    pressed = RemoteMessage(
+        external_id=f"button:{shape.callback_id}",
+        thread_id=shape.recipient.chat_id,
+        kind=MessageKind.MESSAGE,
+        author=person(shape.sender.id, shape.sender.name, None),
+        text=shape.label.strip(),
+        sent_at=shape.timestamp or wire.since_1970(0),
+        in_reply_to=mid,
+    )
+    return Event(pressed.external_id, None, messages=(pressed,), undated=shape.timestamp is None)
 
 
 def message(shape: ok.Message, at: datetime, group: str | None) -> RemoteMessage:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter, model_validator
 
-from app.platforms import wire
+from app.platforms import buttons, wire
 
 T = TypeVar("T")
 
@@ -154,6 +154,8 @@ class Topics(wire.Shape):
 
 class Comment(wire.Shape):
     id: Id
+    type: wire.OptionalText = ""
+    """`ACTIVE_MESSAGE`, or that it is removed."""
     date: MoscowTime
     text: wire.OptionalText = ""
     author_id: Id | None = None
@@ -161,6 +163,10 @@ class Comment(wire.Shape):
     author_name: wire.OptionalText = ""
     reply_to_comment_id: Id | None = None
     reply_to_id: Id | None = None
+
+    @property
+    def is_removed(self) -> bool:
+        return any(word in self.type.upper() for word in ("REMOVED", "DELETED"))
 
 
 class Comments(Listing):
@@ -230,6 +236,53 @@ class Message(wire.Shape):
     message: Body
     timestamp: Annotated[Millis | None, wire.NONE_IF_OUT_OF_BOUNDS]
     """None where it is out of bounds; such a message is then left out, but counts towards a full page."""
+
+
+class Button(wire.Shape):
+    text: wire.OptionalText = ""
+    payload: Any = None
+
+
+class Keyboard(wire.Shape):
+    buttons: OptionalList[OptionalList[Button]] = ()
+
+
+class KeyboardPayload(wire.Shape):
+    keyboard: Keyboard | None = None
+
+
+class Attachment(wire.Shape):
+    """An attachment of a message with buttons; other kinds have no keyboard."""
+
+    payload: KeyboardPayload | None = None
+
+
+class ButtonMessage(wire.Shape):
+    """The message below which a button was pressed."""
+
+    mid: Id | None = None
+    attachments: OptionalList[Attachment] = ()
+
+
+class Pressed(wire.Shape):
+    """A press of a button. Unverified: its fields; public clients read `callbackId` and `payload`."""
+
+    callback_id: Id = Field(validation_alias="callbackId")
+    payload: Any = None
+    """What the author of the keyboard has put there."""
+    sender: Sender
+    recipient: Recipient
+    message: ButtonMessage | None = None
+    timestamp: Annotated[Millis | None, wire.NONE_IF_OUT_OF_BOUNDS] = None
+
+    @property
+    def label(self) -> str:
+        """What is written on the button; its payload, where the event does not show the button."""
+        attachments = () if self.message is None else self.message.attachments
+        keyboards = (one.payload.keyboard for one in attachments if one.payload is not None)
+        rows = (row for keyboard in keyboards if keyboard is not None for row in keyboard.buttons)
+        texts = (button.text for row in rows for button in row if button.payload == self.payload is not None)
+        return next(filter(None, texts), buttons.text_of(self.payload))
 
 
 class Messages(wire.Shape):
@@ -308,6 +361,7 @@ MESSAGES: Final = TypeAdapter(Messages)
 SENT_MESSAGE: Final = TypeAdapter(SentMessage)
 HOOKS: Final = TypeAdapter(Hooks)
 DONE: Final = TypeAdapter(Done)
+PRESSED: Final = TypeAdapter(Pressed)
 HOOK_CALL: Final = TypeAdapter(HookCall)
 MESSAGE: Final = TypeAdapter(Message)
 NOTICE: Final = TypeAdapter(Notice)

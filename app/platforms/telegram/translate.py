@@ -145,7 +145,7 @@ def albums_of(updates: Sequence[telegram.Update]) -> dict[str, telegram.Message]
 
 
 def with_joined_albums(updates: Sequence[telegram.Update], seen_albums: Collection[str]) -> list[telegram.Update]:
-    """The updates with each new album as one post, and without the parts of `seen_albums`."""
+    """The updates with each new album as one post, and of `seen_albums` only the parts with a text."""
     albums = {key: album for key, album in albums_of(updates).items() if key not in seen_albums}
     joined = []
     for update in updates:
@@ -154,6 +154,8 @@ def with_joined_albums(updates: Sequence[telegram.Update], seen_albums: Collecti
             joined.append(update)
         elif (album := albums.pop(_album_key(message), None)) is not None:
             joined.append(update.model_copy(update={"channel_post": album}))
+        elif message.content_text and _album_key(message) in seen_albums:
+            joined.append(update)
     return joined
 
 

@@ -4,13 +4,12 @@ Live responses lack some of the fields that the schema requires, so here only th
 rest is of no use.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
-from app.platforms import wire
+from app.platforms import buttons, wire
 
 T = TypeVar("T")
 
@@ -33,8 +32,6 @@ Several = Annotated[tuple[T, ...], Field(strict=False), BeforeValidator(lambda v
 """A list that may be absent or null."""
 ItemId = Annotated[int, Field(gt=0, le=2**63 - 1)]
 """The id of a group, a post, a comment or a message."""
-_LABELS: Final = ("label", "text", "title", "button", "command")
-"""Names under which keyboards' authors put the text of a button into its payload."""
 CHATS: Final = 2_000_000_000
 """Peer ids from this one on are chats of several people."""
 
@@ -345,21 +342,7 @@ class PressedButton(wire.Shape):
     @property
     def label(self) -> str:
         """The text of the press, as far as the payload has one."""
-        return _label(self.payload)
-
-
-def _label(payload: Any) -> str:
-    if isinstance(payload, str):
-        try:
-            parsed = json.loads(payload)
-        except ValueError:
-            return payload.strip()
-        return payload.strip() if isinstance(parsed, str | int | float) or parsed is None else _label(parsed)
-    if isinstance(payload, Mapping):
-        texts = [payload[name] for name in _LABELS if isinstance(payload.get(name), str) and payload[name].strip()]
-        if texts:
-            return str(texts[0]).strip()
-    return json.dumps(payload, ensure_ascii=False) if payload else ""
+        return buttons.text_of(self.payload)
 
 
 class DeletedComment(wire.Shape):

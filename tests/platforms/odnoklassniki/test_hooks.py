@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -11,7 +11,7 @@ from app.platforms.contract import MessageKind, MissingPermission, RemoteMessage
 from app.platforms.odnoklassniki.adapter import Odnoklassniki
 from tests.platforms.contract.stage import staged
 
-MESSAGE: Final = {
+MESSAGE: Final[dict[str, Any]] = {
     "sender": {"user_id": "user:123456789012", "name": "A Customer"},
     "recipient": {"chat_id": "chat:C3ecb9d02a600"},
     "message": {"text": "text", "seq": 98211023614189660, "mid": "mid:C3ecb9d02a600.15cea67d78d2059"},
@@ -43,9 +43,52 @@ def test_a_message_of_the_group_is_of_the_community() -> None:
     assert event.messages[0].author.is_community
 
 
-@pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_CALLBACK"])
+@pytest.mark.parametrize("kind", ["CHAT_SYSTEM", "MESSAGE_READ"])
 def test_other_events_are_ignored(kind: str) -> None:
     assert events({"webhookType": kind, "chat_id": 1}) == ()
+
+
+@pytest.mark.parametrize(("kind", "text"), [(None, "picture"), ("MESSAGE_CREATED", "")])
+def test_old_and_new_envelopes_bring_links_and_pictures(kind: str | None, text: str) -> None:
+    """Older ones do not name their kind; a picture may come without a text."""
+    more = {} if kind is None else {"webhookType": kind}
+    attached = {"attachments": [{"type": "IMAGE", "payload": {"url": "https://i.example/1"}}]}
+    content = {name: value for name, value in MESSAGE["message"].items() if name != "text"}
+    (event,) = events(MESSAGE | more | {"message": content | attached | ({"text": text} if text else {})})
+    (message,) = event.messages
+    assert (message.external_id, message.text) == (MESSAGE["message"]["mid"], text)
+    assert events({"recipient": MESSAGE["recipient"], "type": "chat_title_changed", "timestamp": 1}) == ()
+
+
+KEYBOARD: Final = {
+    "type": "INLINE_KEYBOARD",
+    "payload": {
+        "keyboard": {
+            "buttons": [
+                [{"type": "LINK", "text": "Our site", "url": "https://coffee.example"}],
+                [{"type": "CALLBACK", "text": "Delivery", "payload": "delivery"}],
+            ]
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(("payload", "text"), [("delivery", "Delivery"), ("unlisted", "unlisted"), (None, "")])
+def test_a_pressed_button_is_a_message_of_the_customer(payload: str | None, text: str) -> None:
+    pressed = {"webhookType": "MESSAGE_CALLBACK", "callbackId": "c-1", "payload": payload}
+    (event,) = events(MESSAGE | pressed | {"message": MESSAGE["message"] | {"attachments": [KEYBOARD]}})
+    (message,) = event.messages
+    assert (message.external_id, message.thread_id) == ("button:c-1", MESSAGE["recipient"]["chat_id"])
+    assert (message.author.external_id, message.author.is_community, message.text) == ("123456789012", False, text)
+    assert (message.in_reply_to, event.undated) == (MESSAGE["message"]["mid"], False)
+
+
+def test_a_pressed_button_without_a_time_or_its_message_is_read() -> None:
+    pressed = {"webhookType": "MESSAGE_CALLBACK", "callbackId": "c-1", "payload": "delivery"}
+    (event,) = events(pressed | {name: MESSAGE[name] for name in ("sender", "recipient")})
+    assert (event.messages[0].text, event.messages[0].in_reply_to, event.undated) == ("delivery", None, True)
+    (unparsed,) = events(pressed)
+    assert unparsed.unparsed is not None, "neither by anybody nor in a chat"
 
 
 @pytest.mark.parametrize(
@@ -95,5 +138,5 @@ async def test_a_webhook_is_subscribed_once() -> None:
             assert await adapter.subscribe(s.c, url, {}) == {}
         posts = [request for request in s.way.requests if request.url.path == "/graph/me/subscribe"]
         assert len(posts) == 1
-        assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED"]}
+        assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED", "MESSAGE_CALLBACK"]}
         assert posts[0].headers["content-type"] == "application/json;charset=utf-8"

@@ -47,6 +47,25 @@ async def test_the_groups_reply_is_in_the_thread_of_the_customer(s: Subject) -> 
     assert first.author.url == f"https://ok.ru/profile/{first.author.external_id}"
 
 
+async def test_removed_comments_are_read_as_deleted(s: Subject) -> None:
+    post = s.post()["id"]
+    answered, alone, kept = (s.comment(post, text) for text in ("Answered", "Alone", "Kept"))
+    s.let("reply", via="comment", post=post, parent=answered["id"], text="Until six")
+    adapter = Odnoklassniki(s.http)
+    before = (await adapter.comments(s.c, post, None)).items
+    assert not any(one.deleted for one in before)
+    s.delete(answered)
+    s.delete(alone)
+    after = {one.external_id: one for one in (await adapter.comments(s.c, post, None)).items}
+    assert after.keys() == {one.external_id for one in before}
+    deleted = {external_id.rpartition(":")[2] for external_id, one in after.items() if one.deleted}
+    assert deleted == {answered["id"], alone["id"]}
+    assert {one.text for one in after.values()} == {"", "Kept", "Until six"}
+    same = {one.external_id: (one.thread_id, one.author.external_id, one.sent_at) for one in before}
+    assert {key: (one.thread_id, one.author.external_id, one.sent_at) for key, one in after.items()} == same
+    assert kept["id"]
+
+
 async def test_the_next_poll_reads_only_new_comments(s: Subject) -> None:
     post = s.post()["id"]
     for number in range(250):

@@ -277,6 +277,15 @@ async def test_an_album_on_two_pages_is_one_post() -> None:
     assert post_ids == ["20", "50"]
 
 
+async def test_the_text_of_an_album_may_come_with_the_next_page() -> None:
+    pages = [[{"update_id": 1, **album_part(20)}], [{"update_id": 2, **album_part(21, "Spring")}]]
+    fake = FakeBotApi([ok_response(page) for page in pages])
+    first = await fake.adapter().updates(C, None)
+    second = await fake.adapter().updates(C, first.cursor)
+    [begun], [more] = ([post for event in page.items for post in event.posts] for page in (first, second))
+    assert (begun.text, more.text, begun.album) == ("", "Spring", more.album)
+
+
 def test_the_webhook_takes_each_part_of_an_album_as_one_of_the_same_post() -> None:
     parts = [album_part(20), album_part(21, "Spring"), album_part(22), album_part(23, album="b")]
     posts = [post for part in parts for event in webhook_events(part) for post in event.posts]

@@ -24,6 +24,7 @@ from app.platforms.contract import (
 from app.platforms.vk import adapter as module
 from app.platforms.vk.adapter import Vk
 from app.platforms.vk.hooks import EVENTS
+from sandbox.vk import wire_models
 from tests.platforms.contract.pagination import Comments, Conversations, Listing, read_pages
 from tests.platforms.contract.stage import Subject, staged
 from tests.platforms.specimens import PIXEL
@@ -234,6 +235,9 @@ async def test_messages_both_ways(s: Subject, vk: Vk) -> None:
         ("Until six", f"message-{one}", True),
         ("Is there tea?", f"message-{two}", False),
     }
+    administrator = str(wire_models.admin_id(s.community))
+    assert {(m.text, m.written_by_id) for m in messages if m.author.is_community} == {("Until six", administrator)}
+    assert not any(m.written_by_id for m in messages if not m.author.is_community)
     calls = len(s.way.requests)
     assert (await _messages(s, cursor))[0] == []
     assert len(s.way.requests) == calls + 1
