@@ -22,6 +22,7 @@ from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
 from app.platforms import outgoing
 from app.platforms.capabilities import Replies
+from app.platforms.contract import MessageKind
 
 SEND: Final = "inquiries.send"
 RECONCILE: Final = "inquiries.reconcile"
@@ -44,12 +45,11 @@ async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: 
             "answer there; what you write is found by the next poll.",
             code="replies-unsupported",
         )
-    limit, length = (
-        adapter_class.spec.reply_limit or adapter_class.spec.text_limit,
-        outgoing.length(text, adapter_class.spec.text_unit),
-    )
-    if length > limit:
-        detail = f"{adapter_class.spec.title} takes answers of at most {limit} characters; these are {length}."
+    spec = adapter_class.spec
+    is_message = inquiry.channel == MessageKind.MESSAGE.value
+    limit = spec.message_text_limit if is_message else spec.reply_text_limit
+    if (excess := outgoing.excess(text, limit)) is not None:
+        detail = f"{spec.title} takes answers of {excess}."
         raise Invalid(
             detail,
             code="text-too-long",

@@ -31,7 +31,19 @@ from app.platforms.errors import (
     Unreadable,
     Unsupported,
 )
-from app.platforms.spec import CALLS, COST, Cost, LimitScope, Metric, Publishing, RateLimit, Spec, TextUnit, Token
+from app.platforms.spec import (
+    CALLS,
+    COST,
+    Cost,
+    LimitScope,
+    Metric,
+    Publishing,
+    RateLimit,
+    Spec,
+    TextLimit,
+    TextUnit,
+    Token,
+)
 
 __all__ = [
     "CALLS",
@@ -62,6 +74,7 @@ __all__ = [
     "RemotePost",
     "SendReceipt",
     "Spec",
+    "TextLimit",
     "TextUnit",
     "Throttled",
     "Token",

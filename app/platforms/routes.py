@@ -99,7 +99,9 @@ class Capabilities(BaseModel):
 class Replying(BaseModel):
     """Replies to customers."""
 
-    text_limit: int = Field(description="In `text_unit`.", examples=[9000])
+    text_limit: int = Field(description="In `text_unit` of the platform.", examples=[9000])
+    message_limit: int = Field(description="Of a direct message, in `message_unit`.", examples=[1000])
+    message_unit: TextUnit = Field(description="`bytes`: of UTF-8.")
     remembered_seconds: int | None = Field(
         description="How long the platform drops a reply repeated with the same key; null: it would be sent twice, so "
         "a reply whose outcome is unknown is left to a person.",
@@ -262,7 +264,9 @@ def _source(spec: Spec, metric: Metric) -> MetricSource:
 
 def _replying(spec: Spec) -> Replying:
     return Replying(
-        text_limit=spec.text_limit if spec.reply_limit is None else spec.reply_limit,
+        text_limit=spec.reply_text_limit.most,
+        message_limit=spec.message_text_limit.most,
+        message_unit=spec.message_text_limit.unit,
         remembered_seconds=_seconds(spec.replies_dedup_window),
     )
 

@@ -106,6 +106,18 @@ class TextUnit(StrEnum):
     CHARACTERS = "characters"
     UTF16 = "utf16"
     GRAPHEMES = "graphemes"
+    BYTES = "bytes"
+    """Of UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLimit:
+    """The most of `unit` that a text may have."""
+
+    most: int
+    unit: TextUnit = TextUnit.CHARACTERS
+    most_bytes: int | None = None
+    """The most bytes of UTF-8, where the platform limits these too (Bluesky)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +157,11 @@ class Spec:
     """
     text_unit: TextUnit = TextUnit.CHARACTERS
     reply_limit: int | None = None
-    """The limit of a reply's text; None: that of a post."""
+    """The limit of a reply's text, in `text_unit`; None: that of a post."""
+    text_bytes: int | None = None
+    """The most bytes of UTF-8 of a post or a reply, where the platform limits these too (Bluesky)."""
+    message_limit: TextLimit | None = None
+    """The limit of a direct message's text; None: that of any other reply."""
     publishing: Publishing | None = None
     """None where nothing can be published through the API."""
     app_settings: frozenset[str] = frozenset()
@@ -168,3 +184,14 @@ class Spec:
     """How late; until then such a counter is `pending`."""
     history: bool = True
     """Posts and messages from before the community was connected can be read."""
+
+    @property
+    def reply_text_limit(self) -> TextLimit:
+        """The limit of a reply's text, for all but direct messages."""
+        most = self.text_limit if self.reply_limit is None else self.reply_limit
+        return TextLimit(most, self.text_unit, self.text_bytes)
+
+    @property
+    def message_text_limit(self) -> TextLimit:
+        """The limit of a direct message's text."""
+        return self.message_limit or self.reply_text_limit
