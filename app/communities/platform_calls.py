@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from app.communities.models import Community
-from app.communities.platform_client import PlatformClient, reauthorised, with_valid_tokens
+from app.communities.platform_client import PlatformClient, reauthorised, renewable, with_valid_tokens
 from app.communities.polling.rate_limits import RateLimitReached
 from app.kit.db import fetch
 from app.kit.jobs import Run, Snooze
@@ -106,7 +106,7 @@ async def call(
             raise Transient(error.message) from None
         return Answered(await make(client))
     except AuthExpired as error:
-        if not client.stored_tokens.versions:
+        if not client.stored_tokens.versions and not renewable(client):
             return Failed(_token_missing(client, error))
         if when_refused is not None:
             await when_refused()

@@ -22,7 +22,7 @@ from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
 from app.platforms import outgoing
-from app.platforms.contract import MessageKind, TextUnit
+from app.platforms.contract import MessageKind
 
 SEND: Final = "inquiries.send"
 RECONCILE: Final = "inquiries.reconcile"
@@ -59,9 +59,8 @@ async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: 
     spec = adapter_class.spec
     is_message = inquiry.channel == MessageKind.MESSAGE.value
     limit = spec.message_text_limit if is_message else spec.reply_text_limit
-    if (length := outgoing.length(text, limit.unit)) > limit.most:
-        unit = "bytes" if limit.unit is TextUnit.BYTES else "characters"
-        detail = f"{spec.title} takes answers of at most {limit.most} {unit}; these are {length}."
+    if (excess := outgoing.excess(text, limit)) is not None:
+        detail = f"{spec.title} takes answers of {excess}."
         raise Invalid(
             detail,
             code="text-too-long",

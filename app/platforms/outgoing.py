@@ -5,7 +5,7 @@ from typing import Final
 import regex
 
 from app.platforms.capabilities import OutgoingPost
-from app.platforms.contract import Rejected, Spec, TextUnit
+from app.platforms.contract import Rejected, Spec, TextLimit, TextUnit
 
 GRAPHEME: Final = regex.compile(r"\X")
 """A character as readers count it: an emoji of several code points, a letter with its accents."""
@@ -24,6 +24,14 @@ def length(text: str, unit: TextUnit) -> int:
             return len(text.encode())
 
 
+def excess(text: str, limit: TextLimit) -> str | None:
+    """What a text has too much of, for people: `at most 300 characters; these are 301`; None where it fits."""
+    counts = [(limit.most, "bytes" if limit.unit is TextUnit.BYTES else "characters", length(text, limit.unit))]
+    if limit.most_bytes is not None:
+        counts.append((limit.most_bytes, "bytes", length(text, TextUnit.BYTES)))
+    return next((f"at most {most} {unit}; these are {count}" for most, unit, count in counts if count > most), None)
+
+
 def problems(draft: OutgoingPost, spec: Spec) -> list[str]:
     """The reasons for which a platform would refuse a post, for people; empty where it can be published."""
     limits = spec.publishing
@@ -34,6 +42,9 @@ def problems(draft: OutgoingPost, spec: Spec) -> list[str]:
     characters = length(draft.text, spec.text_unit)
     if characters > limit:
         reasons.append(f"the text has {characters} characters, {spec.title} takes {limit}")
+    size = length(draft.text, TextUnit.BYTES)
+    if spec.text_bytes is not None and size > spec.text_bytes:
+        reasons.append(f"the text has {size} bytes, {spec.title} takes {spec.text_bytes}")
     if not draft.pictures and not limits.text_alone:
         reasons.append(f"{spec.title} takes no post without a picture")
     if not draft.pictures and not draft.text.strip():

@@ -116,6 +116,8 @@ class TextLimit:
 
     most: int
     unit: TextUnit = TextUnit.CHARACTERS
+    most_bytes: int | None = None
+    """The most bytes of UTF-8, where the platform limits these too (Bluesky)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ class Spec:
     text_unit: TextUnit = TextUnit.CHARACTERS
     reply_limit: int | None = None
     """The limit of a reply's text, in `text_unit`; None: that of a post."""
+    text_bytes: int | None = None
+    """The most bytes of UTF-8 of a post or a reply, where the platform limits these too (Bluesky)."""
     message_limit: TextLimit | None = None
     """The limit of a direct message's text; None: that of any other reply."""
     publishing: Publishing | None = None
@@ -190,7 +194,8 @@ class Spec:
     @property
     def reply_text_limit(self) -> TextLimit:
         """The limit of a reply's text, for all but direct messages."""
-        return TextLimit(self.text_limit if self.reply_limit is None else self.reply_limit, self.text_unit)
+        most = self.text_limit if self.reply_limit is None else self.reply_limit
+        return TextLimit(most, self.text_unit, self.text_bytes)
 
     @property
     def message_text_limit(self) -> TextLimit:

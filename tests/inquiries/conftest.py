@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
+from app.communities import tokens
 from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.models import Community
 from app.inquiries import subscribers  # noqa: F401 - it listens
@@ -18,7 +20,7 @@ from app.inquiries.models import Message
 from app.kit.events import publish
 from app.kit.resources import Resources
 from app.platforms.capabilities import ReplyTo
-from app.platforms.contract import Credentials, MessageKind, RemoteMessage, RemotePerson, SendReceipt, Spec
+from app.platforms.contract import Credentials, MessageKind, RemoteMessage, RemotePerson, SendReceipt, Spec, Token
 from tests.conftest import Agency
 
 OURS = RemotePerson("us", "Coffee at Nina's", is_community=True)
@@ -159,6 +161,10 @@ async def connect_community(
                 backfill_since=agency.resources.clock.now() - timedelta(days=30),
                 created_at=agency.resources.clock.now(),
             )
+        )
+        await session.flush()
+        await tokens.store(
+            session, agency.resources.keyring, ref.community_id, {Token.COMMUNITY: SecretStr("a-token-1234")}
         )
     return InquirySetup(agency, ref)
 

@@ -32,6 +32,7 @@ from app.platforms.contract import (
     TextLimit,
     TextUnit,
     Throttled,
+    TokenMissing,
     Transient,
 )
 from tests.conftest import Agency
@@ -215,6 +216,33 @@ async def test_messages_that_cannot_be_answered_say_so(
     assert {name: refused[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "fits", "long", "detail"),
+    [
+        (MessageKind.COMMENT, "Да, да", "Да, да!", "at most 6 characters; these are 7"),
+        (MessageKind.COMMENT, "👍", "👨‍👩‍👧", "at most 12 bytes; these are 18"),
+        (MessageKind.MESSAGE, "Да, да, да", "Да, да, да!", "at most 10 characters; these are 11"),
+    ],
+)
+async def test_a_direct_message_has_a_limit_of_its_own(
+    setup: InquirySetup,
+    agency: Agency,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: MessageKind,
+    fits: str,
+    long: str,
+    detail: str,
+) -> None:
+    platform: Any = platforms.adapters()["forgetful"]
+    limits = {"text_unit": TextUnit.GRAPHEMES, "text_bytes": 12, "message_limit": TextLimit(10, TextUnit.GRAPHEMES)}
+    monkeypatch.setattr(platform, "spec", replace(platform.spec, text_limit=6, **limits))
+    await setup.store_messages(setup.message("1", NOON - 10 * MINUTE, kind=kind))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    refused = await agency.post(f"{path}/messages", {"text": long}, status=422)
+    assert (refused["code"], refused["detail"]) == ("text-too-long", f"Forgetful takes answers of {detail}.")
+    await agency.post(f"{path}/messages", {"text": fits}, status=202)
+
+
 async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) -> None:
     setup = await connect_community(agency, "silent")
     path = await open_inquiry(setup)
@@ -227,7 +255,8 @@ async def test_a_platform_without_replies_says_so(agency: Agency, post: Post) ->
     [
         (Rejected("no links, please"), "no links, please"),
         (MissingPermission("no", scopes=("write",)), "write"),
-        (AuthExpired("no"), "Reconnect"),
+        (AuthExpired("no"), "refuses the token. Reconnect"),
+        (TokenMissing("no"), "No token was given"),
         (Gone("no"), "does not exist"),
     ],
 )

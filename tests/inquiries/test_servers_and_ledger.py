@@ -1,0 +1,191 @@
+"""On every kind of server, what Instep has is what the server's ledger says: counters, messages, dates and replies."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.kit.clock import SetClock
+from app.kit.resources import Resources
+from sandbox import recount
+from sandbox.ledger import Record
+from sandbox.server import Sandbox, build
+from tests.conftest import Agency
+from tests.sandbox.conftest import lift_rate_limits
+
+MINUTE = timedelta(minutes=1)
+BASE = "http://127.0.0.1:3300"
+COMMUNITY = {"mastodon": "coffee", "bluesky": "windowseat"}
+VARIANTS = [
+    ("mastodon", "mastodon"),
+    ("mastodon", "gotosocial"),
+    ("mastodon", "takahe"),
+    ("bluesky", "usual"),
+    ("bluesky", "chat_down"),
+    ("bluesky", "suspended_account"),
+]
+
+
+@pytest.fixture(params=VARIANTS, ids="-".join)
+def played(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A platform and its variant."""
+    platform, variant = request.param
+    return platform, variant
+
+
+@pytest.fixture
+def sandbox(played: tuple[str, str], clock: SetClock) -> Iterator[Sandbox]:
+    """Its server, which goes by the service's clock."""
+    platform, variant = played
+    made = build(
+        seed=7,
+        real=lambda: clock.now().timestamp(),
+        tick=None,
+        platforms=[platform],
+        alive=False,
+        variants={platform: variant},
+    )
+    made.network.base_url = BASE
+    lift_rate_limits(made)
+    yield made
+    made.network.world.ledger.close()
+
+
+@pytest.fixture
+async def resources(resources: Resources, sandbox: Sandbox) -> AsyncIterator[Resources]:
+    """Resources of a worker whose calls reach that server."""
+    changes = {"outbound_allow": [BASE.removeprefix("http://")], "platform_urls": {"bluesky": BASE}}
+    settings = resources.settings.model_copy(update=changes)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app)) as http:
+        yield dataclasses.replace(resources, http=http, settings=settings)
+
+
+@dataclass
+class Stage:
+    """An agency, a server, and what people do there."""
+
+    agency: Agency
+    clock: SetClock
+    sandbox: Sandbox
+    platform: str
+    project_id: str
+
+    async def control(self, path: str, body: object) -> Any:
+        transport = httpx.ASGITransport(self.sandbox.app)
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as http:
+            answer = await http.post(f"/_sandbox/{path}", json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    async def act(self, act: str, community: str | None = None, **fields: object) -> Any:
+        """Let a person do something, a minute after what was done before."""
+        self.clock.advance(MINUTE)
+        return await self.control(f"communities/{community or COMMUNITY[self.platform]}", {"act": act, **fields})
+
+    async def connect(self, community: str | None = None) -> str:
+        c = self.sandbox.network.world.communities[community or COMMUNITY[self.platform]]
+        wire = next(one for one in self.sandbox.network.wire_formats if self.platform in one.platforms)
+        tokens = {kind: text for kind, text in self.sandbox.network.grants.stable(c).items() if kind == "community"}
+        body = {
+            "project_id": self.project_id,
+            "platform": self.platform,
+            "address": wire.address(self.sandbox.network, c),
+            "credentials": tokens,
+        }
+        return str((await self.agency.post("/v1/communities", body))["id"])
+
+    async def settle(self, *communities: str) -> None:
+        """Poll until all that happened must have been read."""
+        for _ in range(3):
+            await self.agency.work("communities.poll", "communities.measure", "inquiries.send")
+            self.clock.advance(10 * MINUTE)
+            for community in communities:
+                await self.agency.post(f"/v1/communities/{community}/sync", status=202)
+        await self.agency.work("communities.poll", "communities.measure", "inquiries.send")
+
+    def ledger(self) -> list[Record]:
+        return self.sandbox.network.world.ledger.page(0, 1_000_000)
+
+    async def measured(self, community: str) -> dict[str, int]:
+        """The counters of the community's only post."""
+        (post,) = (await self.agency.get("/v1/posts", community_id=community))["data"]
+        metrics = (await self.agency.get(f"/v1/posts/{post['id']}/metrics"))["data"]
+        return {one["metric"]: one["value"] for one in metrics if one["metric"] in {"reactions", "comments"}}
+
+    async def messages(self, direction: str) -> dict[str, datetime]:
+        """When each message was sent, by its text without a mention."""
+        by_text: dict[str, datetime] = {}
+        for inquiry in (await self.agency.get("/v1/inquiries", limit=100))["data"]:
+            for one in (await self.agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]:
+                text = one["text"].rpartition("@")[2].partition(" ")[2] if "@" in one["text"] else one["text"]
+                assert text not in by_text, "a message is in two inquiries"
+                if one["direction"] == direction:
+                    by_text[text] = datetime.fromisoformat(one["sent_at"])
+        return by_text
+
+
+@pytest.fixture
+async def stage(agency: Agency, sandbox: Sandbox, clock: SetClock, played: tuple[str, str]) -> Stage:
+    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    return Stage(agency, clock, sandbox, played[0], project["id"])
+
+
+async def test_what_is_stored_equals_the_ledger(stage: Stage, played: tuple[str, str]) -> None:
+    platform, variant = played
+    post = (await stage.act("post", text="We are open"))["id"]
+    for person in (1, 2, 3):
+        await stage.act("react", person=900_000 + person)
+    question = await stage.act("comment", text="Until when?", person=900_001)
+    await stage.act("comment", text="And on Sunday?", person=900_001, parent=question["id"])
+    await stage.act("comment", text="From the past", person=900_002, claimed="2015-01-01T00:00:00Z")
+    await stage.act("mention", text="From the future", person=900_003, claimed="2031-01-01T00:00:00Z")
+    await stage.act("mention", text="From no time", person=900_004, claimed="11968-11-07T17:22:13Z")
+    await stage.act("message", text="In private", person=900_005)
+    thread = await stage.act("mention", text="Deep 0", person=900_006)
+    for number in range(1, 14):
+        thread = await stage.act("mention", text=f"Deep {number}", person=900_006, parent=thread["id"])
+    community = await stage.connect()
+    others = [await stage.connect("velosreda")] if variant == "suspended_account" else []
+    await stage.settle(community, *others)
+
+    now = round(stage.clock.now().timestamp() * 1000)
+    counters = recount.counters(stage.ledger(), COMMUNITY[platform], post, now)
+    assert counters is not None
+    assert await stage.measured(community) == {"reactions": counters.reactions, "comments": counters.comments}
+
+    written = {
+        one["text"]: datetime.fromisoformat(one["at"]) for one in stage.ledger() if one["type"] in recount.CUSTOMERS
+    }
+    if variant == "chat_down":
+        del written["In private"]
+    stored = await stage.messages("customer")
+    assert stored.keys() == written.keys()
+    late = {text for text, at in stored.items() if abs(at - written[text]) > timedelta(seconds=2)}
+    assert late == set(), {text: (stored[text], written[text]) for text in late}
+    inquiries = (await stage.agency.get("/v1/inquiries", limit=100))["data"]
+    assert len(inquiries) == (5 if variant == "chat_down" else 6)
+
+    for inquiry in inquiries:
+        await stage.agency.post(f"/v1/inquiries/{inquiry['id']}/messages", {"text": f"Re {inquiry['id']}"}, status=202)
+    await stage.settle(community)
+    replies = [one["text"] for one in stage.ledger() if one["type"] == "reply"]
+    assert sorted(text[text.index("Re ") :] for text in replies) == sorted(f"Re {one['id']}" for one in inquiries)
+    assert len(await stage.messages("agency")) == len(inquiries)
+    assert {one["status"] for one in (await stage.agency.get("/v1/inquiries", limit=100))["data"]} == {"answered"}
+
+
+@pytest.mark.parametrize("played", [("bluesky", "chat_down")], ids="-".join, indirect=True)
+async def test_messages_come_once_the_chat_is_back(stage: Stage) -> None:
+    await stage.act("post", text="We are open")
+    await stage.act("message", text="In private", person=900_005)
+    await stage.act("mention", text="In public", person=900_006)
+    community = await stage.connect()
+    await stage.settle(community)
+    assert (await stage.messages("customer")).keys() == {"In public"}
+    await stage.control("variants", {"bluesky": "usual"})
+    await stage.settle(community)
+    assert (await stage.messages("customer")).keys() == {"In public", "In private"}
