@@ -320,7 +320,7 @@ async def test_edits_and_hidden_comments_change_what_is_stored(inbound: InboundS
     await inbound.deliver(
         path, event("hide", MessageChange("1", later, hidden=True), MessageChange("9", later, text="x"))
     )
-    await inbound.deliver(path, event("again", MessageChange("1", latest, text="Three cups, please")))
+    await inbound.deliver(path, event("again", MessageChange("1", later, text="Two cups, please")))
     (inquiry,) = (await inbound.agency.get("/v1/inquiries"))["data"]
     assert inquiry["preview"] == "Three cups, please"
     (visible,) = (await inbound.agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
