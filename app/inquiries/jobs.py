@@ -7,11 +7,11 @@ from uuid import UUID
 
 from app.communities import platform_calls
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
-from app.communities.platform_client import platform_client
+from app.communities.platform_client import PlatformClient, platform_client
 from app.inquiries import sending
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
-from app.kit.jobs import Run, Snooze, job
+from app.kit.jobs import Reschedule, Run, Snooze, job
 from app.platforms.capabilities import FindsReplies, Replies
 from app.platforms.contract import (
     AuthExpired,
@@ -91,11 +91,39 @@ async def _send_or_find(run: Run, adapter: Replies, c: Credentials, intent: Inte
 
 
 @job(RECONCILE)
-async def reconcile(run: Run, message_id: UUID) -> None:
-    """Mark a reply that polling has not found as needing review."""
+async def reconcile(run: Run, message_id: UUID) -> Reschedule | None:
+    """Look up a reply that may have been sent, where the platform can be asked; one that is not there needs review."""
+    async with run.step() as session:
+        intent = await sending.unresolved(session, message_id=message_id)
+        client = (await platform_client(run.resources, session, intent.community_id))[1] if intent is not None else None
+    if intent is not None and client is not None and isinstance(client.adapter, FindsReplies):
+        if await _looked_up(run, client.adapter, client, intent):
+            return None
+        review_at = intent.lookup_since + sending.RECONCILE_TIMEOUT
+        if run.now < review_at:
+            return Reschedule(review_at)
     async with run.step() as session:
         await sending.require_review(session, message_id=message_id)
         await run.finish(session)
+    return None
+
+
+async def _looked_up(run: Run, adapter: FindsReplies, client: PlatformClient, intent: Intent) -> bool:
+    """Whether the platform says that it has the reply; if so the message is sent, and the job finished."""
+    result = await platform_calls.call(
+        run,
+        intent.community_id,
+        client,
+        lambda ready: adapter.find_replies(ready.credentials, intent.to, intent.text, intent.lookup_since),
+    )
+    if not isinstance(result, Answered):
+        return False
+    async with run.step() as session:
+        receipt = await sending.resolve(session, intent=intent, candidates=result.value, may_resend=False)
+        if receipt is not None:
+            await sending.delivered(session, message_id=intent.message_id, sent=receipt)
+            await run.finish(session)
+    return receipt is not None
 
 
 def _failure_detail(failure: Failed, *, maybe_sent: bool) -> str:

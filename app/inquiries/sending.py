@@ -8,7 +8,8 @@ may have been sent. To a platform that drops repeats it is sent again with the s
 platform keeps keys. Where that depends on the server (`FindsReplies`), and this one may not drop it, the
 reply is first looked up there, and sent again only where it is still absent `RESEND_AFTER` the attempt.
 To any other platform it is not sent again: the outcome is unknown, and polling searches the thread for
-the reply. Where it is not found, a person has to check.
+the reply. Where it is not found, a person has to check. A platform with `FindsReplies` is asked for the reply
+first, `RESEND_AFTER` its outcome became unknown and once more before a person is.
 
 A failed repeat (platform unavailable, rate limit, refused token) says nothing about the attempt before
 it. So only the platform's confirmation, a poll that finds the reply, or a person settles it: a message
@@ -36,8 +37,8 @@ from app.inquiries.service import RECONCILE, SEND_DEADLINE, record
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import enqueue
-from app.platforms.capabilities import ReplyTo
-from app.platforms.contract import MessageKind, RemotePerson, SendReceipt, Spec
+from app.platforms.capabilities import FindsReplies, ReplyTo
+from app.platforms.contract import Adapter, MessageKind, RemotePerson, SendReceipt
 
 RECONCILE_TIMEOUT: Final = timedelta(hours=1)
 """How long polling may take to find a reply whose outcome is unknown."""
@@ -93,25 +94,44 @@ async def record_intent(session: AsyncSession, *, message_id: UUID) -> Intent | 
             await _failed(session, message, inquiry, _TOO_OLD)
             return None
         message.delivery, message.intended_at = ReplyDelivery.SENDING.value, now(session)
-    answered = await _answered_message(session, message)
-    if answered is None or answered.external_id is None:
+    to = await _reply_to(session, message, inquiry)
+    if to is None:
         why = "The message it answers is not known any more."
         if repeat_safe_until is None:
             await _failed(session, message, inquiry, why)
         else:
             await _unknown(session, message, inquiry, f"{_WORKER_DIED} {why}")
         return None
-    to = ReplyTo(
+    attempted_at = None if repeat_safe_until is None else message.intended_at
+    return Intent(message.id, message.community_id, to, message.text, repeat_safe_until, attempted_at)
+
+
+async def unresolved(session: AsyncSession, *, message_id: UUID) -> Intent | None:
+    """A reply that may have been sent, to be looked up on the platform; None for any other."""
+    message, inquiry = await _locked(session, message_id)
+    may_be_sent = message.delivery in {ReplyDelivery.OUTCOME_UNKNOWN.value, ReplyDelivery.SENDING.value}
+    if not may_be_sent or message.intended_at is None:
+        return None
+    to = await _reply_to(session, message, inquiry)
+    if to is None:
+        return None
+    return Intent(message.id, message.community_id, to, message.text, attempted_at=message.intended_at)
+
+
+async def _reply_to(session: AsyncSession, message: Message, inquiry: Inquiry) -> ReplyTo | None:
+    """The message that a reply answers; None where it is not stored any more."""
+    answered = await _answered_message(session, message)
+    if answered is None or answered.external_id is None:
+        return None
+    return ReplyTo(
         external_id=answered.external_id,
         thread_id=message.thread_id,
         kind=MessageKind(inquiry.channel),
         author=RemotePerson(answered.author_id or "", answered.author_name),
         post_id=inquiry.post_id,
-        late=is_late(await _spec(session, message), inquiry.channel, answered, now(session)),
+        late=is_late((await _adapter_class(session, message)).spec, inquiry.channel, answered, now(session)),
         by_person=not message.automatic,
     )
-    attempted_at = None if repeat_safe_until is None else message.intended_at
-    return Intent(message.id, message.community_id, to, message.text, repeat_safe_until, attempted_at)
 
 
 async def resolve(
@@ -141,13 +161,12 @@ async def resolve(
 
 async def _repeat_safe_until(session: AsyncSession, message: Message) -> datetime | None:
     """Until when the platform drops a repeat of this reply; None where it would deliver it twice."""
-    dedup_window = (await _spec(session, message)).replies_dedup_window
+    dedup_window = (await _adapter_class(session, message)).spec.replies_dedup_window
     return None if dedup_window is None or message.intended_at is None else message.intended_at + dedup_window
 
 
-async def _spec(session: AsyncSession, message: Message) -> Spec:
-    """That of the platform to which a reply goes."""
-    return platforms.adapter((await fetch(session, Community, message.community_id)).platform).spec
+async def _adapter_class(session: AsyncSession, message: Message) -> type[Adapter]:
+    return platforms.adapter((await fetch(session, Community, message.community_id)).platform)
 
 
 async def _found_by_polling(session: AsyncSession, message: Message, inquiry: Inquiry) -> bool:
@@ -294,7 +313,8 @@ async def _unknown(session: AsyncSession, message: Message, inquiry: Inquiry, wh
     await session.flush()
     if await _found_by_polling(session, message, inquiry):
         return
-    due: datetime = now(session) + RECONCILE_TIMEOUT
+    is_looked_up = issubclass(await _adapter_class(session, message), FindsReplies)
+    due: datetime = now(session) + (RESEND_AFTER if is_looked_up else RECONCILE_TIMEOUT)
     await enqueue(
         session, RECONCILE, workspace_id=workspace_of(session), key=str(message.id), at=due, message_id=message.id
     )

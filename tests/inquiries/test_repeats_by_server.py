@@ -183,3 +183,22 @@ async def test_the_same_words_sent_before_are_another_reply(
         await thread.run_again(RESEND_AFTER)
     assert len(thread.accepted()) == 2
     assert await thread.deliveries() == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "lost"])
+async def test_a_reply_whose_answer_is_lost_is_looked_up_and_never_sent_again(thread: Thread, is_taken: bool) -> None:
+    """The server takes it, or not, and its response does not arrive."""
+    when, effect = "after" if is_taken else "before", {"type": "status", "status": 502}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(thread.sandbox.app), base_url=BASE) as http:
+        rule = {"path": "/api/v1/statuses$", "method": "POST", "when": when, "effect": effect}
+        assert (await http.post("/_sandbox/faults", json=rule)).is_success
+    await thread.answer()
+    await thread.agency.work(SEND)
+    assert await thread.deliveries() == ["outcome_unknown"]
+    thread.clock.advance(RESEND_AFTER)
+    await thread.agency.work("inquiries.reconcile")
+    assert await thread.deliveries() == ["sent" if is_taken else "outcome_unknown"]
+    thread.clock.advance(timedelta(hours=1))
+    await thread.agency.work("inquiries.reconcile")
+    assert await thread.deliveries() == ["sent" if is_taken else "needs_review"]
+    assert len(thread.accepted()) == is_taken
