@@ -7,7 +7,7 @@ once any report gave it. The platform's time of sending replaces ours.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -235,6 +235,7 @@ def _row(session: AsyncSession, community: CommunityRef, sighting: _Sighting) ->
         "author_id": message.author.external_id,
         "author_name": sighting.name,
         "text": message.text,
+        "attachments": [asdict(attachment) for attachment in message.attachments],
         "sent_at": message.sent_at,
         "edited_at": message.edited_at,
         "deleted_at": now(session) if sighting.deleted else None,
@@ -259,6 +260,11 @@ def _upsert() -> Any:
 
     changed: dict[str, ColumnElement[Any]] = {
         "text": case((replaces_text, incoming.text), else_=Message.text),
+        # A report of the same edit may not name them (some events do not).
+        "attachments": case(
+            (and_(replaces_text, or_(~same_edit, incoming.attachments != [])), incoming.attachments),
+            else_=Message.attachments,
+        ),
         "edited_at": case((replaces_text, incoming.edited_at), else_=Message.edited_at),
         "author_name": case((incoming.author_name != "", incoming.author_name), else_=Message.author_name),
         "author_id": if_content_seen("author_id"),
@@ -280,7 +286,17 @@ def _upsert() -> Any:
 _MESSAGE: Final = Base.metadata.tables[Message.__tablename__]
 _SEEN: Final = (
     *("workspace_id", "id", "community_id", "thread_id", "external_id", "direction", "automatic", "author_id"),
-    *("author_name", "text", "sent_at", "edited_at", "deleted_at", "content_known", "url", "in_reply_to"),
+    *(
+        "author_name",
+        "text",
+        "attachments",
+        "sent_at",
+        "edited_at",
+        "deleted_at",
+        "content_known",
+        "url",
+        "in_reply_to",
+    ),
 )
 _UPSERT: Final = _upsert()
 """Built once: building it costs more than executing it."""

@@ -134,6 +134,8 @@ class Message(Owned, Base):
     """When its deletion was first seen; its text is kept."""
     content_known: Mapped[bool] = mapped_column(default=True)
     """False where only its deletion was ever seen: such a message is not shown and not counted."""
+    attachments: Mapped[list[Any]] = mapped_column(default=list)
+    """Objects with `kind`, `url` and `name` (`contract.Attachment`)."""
     url: Mapped[str | None]
     in_reply_to: Mapped[str | None]
     delivery: Mapped[str | None]

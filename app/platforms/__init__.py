@@ -11,6 +11,7 @@ FOLDER: Final = __name__
 NOT_ADAPTERS: Final = frozenset(
     {
         "addresses",
+        "attachments",
         "capabilities",
         "contract",
         "errors",

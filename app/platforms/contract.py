@@ -34,6 +34,8 @@ __all__ = [
     "COST",
     "Adapter",
     "Address",
+    "Attachment",
+    "AttachmentKind",
     "AuthExpired",
     "CommunityIdentity",
     "CommunitySnapshot",
@@ -175,6 +177,35 @@ class RemotePerson:
     """The author is the community itself: the message is the agency's reply, not a customer's."""
 
 
+class AttachmentKind(StrEnum):
+    """What is attached to a message."""
+
+    PICTURE = "picture"
+    VIDEO = "video"
+    AUDIO = "audio"
+    VOICE = "voice"
+    FILE = "file"
+    STICKER = "sticker"
+    LINK = "link"
+    LOCATION = "location"
+    CONTACT = "contact"
+    POLL = "poll"
+    POST = "post"
+    """Another post, a story or a forwarded message."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What is attached to a message; its content is not read. Made by `attachments.attachment`."""
+
+    kind: AttachmentKind
+    url: str | None = None
+    """Its web address; the platform may let it expire. None where there is none without a token (Telegram)."""
+    name: str = ""
+    """A file's name, a title, or the description that its author gave; empty where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteMessage:
     """A comment, a direct message, a mention or a review."""
@@ -196,6 +227,7 @@ class RemoteMessage:
     deleted: bool = False
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
+from app.platforms.attachments import Objects
 from app.platforms.capabilities import Event, HookRequest, HookResult, unparsed_event
 from app.platforms.contract import Malformed, MissingPermission, RemotePerson
-from app.platforms.meta import mail
+from app.platforms.meta import attachments, mail
 from app.platforms.meta import wire_models as graph
 
 SECRETS: Final = frozenset({"verify_token", "app_secret"})
@@ -85,6 +86,7 @@ class EventMessage(wire.Shape):
     text: wire.OptionalText = ""
     is_echo: bool | None = None
     is_deleted: bool | None = None
+    attachments: Objects = ()
 
 
 class Messaging(wire.Shape):
@@ -192,5 +194,6 @@ def _message(entry: Entry, item: Messaging) -> Event:
     is_own = received.is_echo or item.sender.id == entry.id
     customer = item.recipient if is_own else item.sender
     author = RemotePerson(item.sender.id, "", is_community=is_own)
-    message = mail.message(received.mid, customer.id, author, received.text, item.timestamp)
+    attached = attachments.of_message_event(received.attachments)
+    message = mail.message(received.mid, customer.id, author, received.text, item.timestamp, attached)
     return Event(event_id(entry.id, received.mid), entry.id, messages=(message,))

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.contract import Gone, MessageKind, Page, RemoteMessage, RemotePerson
+from app.platforms.contract import Attachment, Gone, MessageKind, Page, RemoteMessage, RemotePerson
+from app.platforms.meta import attachments
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import Calls, GraphAccess
 from app.platforms.meta.paginators import MessagePaginator, UnreadThread, page, page_query
@@ -17,7 +18,7 @@ THREADS_PAGE: Final = 25
 WITH_THREAD: Final = 20
 """How many messages come with their thread: of older ones Meta returns only the id."""
 MESSAGES_PAGE: Final = 50
-MESSAGE_FIELDS: Final = "id,created_time,from,to,message"
+MESSAGE_FIELDS: Final = f"id,created_time,from,to,message,{attachments.MESSAGE_FIELDS}"
 THREAD_FIELDS: Final = f"id,updated_time,participants,messages.limit({WITH_THREAD}){{{MESSAGE_FIELDS}}}"
 
 IsOwn = Callable[[graph.Person], bool]
@@ -120,11 +121,14 @@ def _messages(
             author = RemotePerson(customer_id, "")
         else:
             continue
-        result.append(message(shape.id, customer_id, author, shape.message, shape.created_time))
+        attached = attachments.of_message(shape.attachments, shape.shares)
+        result.append(message(shape.id, customer_id, author, shape.message, shape.created_time, attached))
     return result
 
 
-def message(mid: str, customer: str, author: RemotePerson, text: str, at: datetime) -> RemoteMessage:
+def message(
+    mid: str, customer: str, author: RemotePerson, text: str, at: datetime, attached: tuple[Attachment, ...] = ()
+) -> RemoteMessage:
     return RemoteMessage(
         external_id=mid,
         thread_id=f"message-{customer}",
@@ -132,6 +136,7 @@ def message(mid: str, customer: str, author: RemotePerson, text: str, at: dateti
         author=author,
         text=text.strip(),
         sent_at=at,
+        attachments=attached,
     )
 
 
