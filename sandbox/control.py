@@ -71,6 +71,13 @@ class ResumeRequest(ControlRequest):
     community: str
 
 
+class AttachedRequest(BaseModel):
+    """A file that a customer attaches."""
+
+    kind: Literal["picture", "video", "file"] = "picture"
+    name: str = ""
+
+
 class ActRequest(ControlRequest):
     """Make a simulated person act now."""
 
@@ -87,12 +94,20 @@ class ActRequest(ControlRequest):
     id: str | None = None
     """The entry reacted to or deleted; default: the post."""
     text: str | None = None
+    attachments: tuple[AttachedRequest, ...] = ()
+    """Of a comment, mention or message; without `text` these are all that it has."""
     kind: Literal["question", "problem", "thanks", "other"] = "question"
     claimed: str | None = None
     """The date that the person's own server writes into a comment or mention, valid or not."""
     category: str = ""
     count: int = Field(default=1, ge=1)
     unique: int | None = None
+
+
+def _with_attachments(fields: Fields, ask: ActRequest) -> Fields:
+    if ask.attachments:
+        fields["attachments"] = [one.model_dump() for one in ask.attachments]
+    return fields
 
 
 class ControlError(Exception):
@@ -297,16 +312,17 @@ class Control:
 
     def _event(self, c: Community, ask: ActRequest) -> tuple[str, Fields]:
         person = c.number_of(900_000 if ask.person is None else ask.person)
-        text = ask.text or "Hello, are you open today?"
+        text = ask.text or ("" if ask.attachments else "Hello, are you open today?")
         match ask.act:
             case "post":
                 return "post", Fields(text=text, category=ask.category)
             case "message":
-                return "message", Fields(person=person, text=text, kind=ask.kind)
+                return "message", _with_attachments(Fields(person=person, text=text, kind=ask.kind), ask)
             case "mention":
-                fields = Fields(person=person, text=text, kind=ask.kind)
+                fields = _with_attachments(Fields(person=person, text=text, kind=ask.kind), ask)
             case "comment":
                 fields = Fields(person=person, text=text, kind=ask.kind, post=self._standing(c, ask.post, "post"))
+                fields = _with_attachments(fields, ask)
             case "follow" | "unfollow":
                 if (person in c.followers) == (ask.act == "follow"):
                     raise ControlError(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal
 
+from sandbox.ledger import Record
 from sandbox.people import Language
 from sandbox.texts import Theme
 
@@ -43,6 +44,22 @@ class Profile:
     """A post's comment count includes all depths (else only direct replies)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file that a customer attached. It has an address and a name, but no content."""
+
+    kind: str
+    """`picture`, `video` or `file`."""
+    name: str
+    number: int
+    """Its place in the message, from 0."""
+
+
+def attached(record: Record) -> tuple[Attached, ...]:
+    """What a record says is attached."""
+    return tuple(Attached(one["kind"], one["name"], number) for number, one in enumerate(record.get("attachments", ())))
+
+
 @dataclass(slots=True)
 class Entry:
     """Something written: a post, a comment, a mention or a direct message."""
@@ -72,6 +89,8 @@ class Entry:
     quotes: int = 0
     media: tuple[str, ...] = ()
     """The ids of its images, in order."""
+    attachments: tuple[Attached, ...] = ()
+    """What a customer attached; wire formats leave out the kinds that their platform does not have."""
     replies: list[int] = field(default_factory=list)
     """Direct replies, oldest first, without deleted ones that have no replies."""
     comments: int = 0

@@ -9,17 +9,18 @@ Types, and their fields besides `n`, `at`, `origin`, `platform`, `community`:
     community           id, count: a community starts with `count` followers
     follow, unfollow    person
     post                id, text, category, media?, key?       post_deleted, post_forgotten   id
-    comment             id, post, parent?, person, text, kind      comment_deleted   id, post?
+    comment             id, post, parent?, person, text, kind, attachments?      comment_deleted   id, post?
     comment_restored    id, post, parent?, person, text, detail {at}: a deleted one is restored, written at `at`
-    mention             id, person, text, kind: a customer writes about the community, under no post
+    mention             id, person, text, kind, attachments?: a customer writes about the community, under no post
                         (comment and mention: claimed?, the date that the customer's own server wrote into it)
-    message             id, person, text, kind: a customer's direct message
+    message             id, person, text, kind, attachments?: a customer's direct message
     reply               id, via (comment, mention, message), post?, parent?, person?, text, media?, key?:
                         the community replies
     reaction, reaction_removed   id (a post or comment), person
     share               id, person
     view                id, count, unique: `count` more views by `unique` more people
     save, save_removed, quote    id, person
+                        attachments are objects with `kind` (picture, video, file) and `name`
     media               id, kind, count, detail?: an image of type `kind` and `count` bytes was uploaded
     token, token_state, callback_set     settings made through the control API or a platform's API
     fault, callback, clock       notes: injected faults, delivered webhook events, clock changes
@@ -60,6 +61,7 @@ class Fields(TypedDict, total=False):
     unique: int
     media: list[str]
     claimed: str
+    attachments: list[dict[str, str]]
     name: str
     detail: dict[str, object]
 

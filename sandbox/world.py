@@ -15,7 +15,7 @@ from itertools import count
 from typing import Final, TypeAlias, Unpack
 
 from sandbox import instants
-from sandbox.entities import Community, Dialog, Entry, EntryKind, Media, Notice, Profile
+from sandbox.entities import Community, Dialog, Entry, EntryKind, Media, Notice, Profile, attached
 from sandbox.ledger import Fields, ForeignLedgerError, Ledger, Origin, Record
 
 MAX_POSTS: Final = 500
@@ -250,6 +250,7 @@ class World:
             int(record["id"]), kind, self.now, record["text"], person,
             post=post, parent=parent, topic=record.get("kind", ""), media=tuple(record.get("media", ())),
             claimed=record.get("claimed", ""),
+            attachments=attached(record),
         )  # fmt: skip
         c.wall[entry.id] = entry
         c.last_wall_id = entry.id
@@ -279,7 +280,7 @@ class World:
             int(record["id"]), "message", self.now, record["text"], person, peer=peer,
             number=1 if previous is None else previous.number + 1,
             parent=int(record["parent"]) if "parent" in record else None, topic=record.get("kind", ""),
-            media=tuple(record.get("media", ())),
+            media=tuple(record.get("media", ())), attachments=attached(record),
         )  # fmt: skip
         c.mail[entry.id] = entry
         c.last_mail_id = entry.id
@@ -316,7 +317,7 @@ class World:
         if entry is None or entry.deleted:
             return
         entry.deleted = True
-        entry.text = ""
+        entry.text, entry.attachments = "", ()
         _discard(c.authored, entry_id)
         if entry.post is not None and (root_entry := c.wall.get(entry.post)) is not None:
             root_entry.comments -= 1

@@ -6,7 +6,7 @@ once any report gave it. The platform's time of sending replaces ours.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -262,6 +262,7 @@ def _row(session: AsyncSession, community: CommunityRef, sighting: _Sighting) ->
         "author_name": sighting.name,
         "written_by_id": message.written_by_id,
         "text": message.text,
+        "attachments": [asdict(attachment) for attachment in message.attachments],
         "sent_at": message.sent_at,
         "edited_at": message.edited_at,
         "deleted_at": now(session) if sighting.deleted else None,
@@ -287,6 +288,11 @@ def _upsert() -> Any:
 
     changed: dict[str, ColumnElement[Any]] = {
         "text": case((replaces_text, incoming.text), else_=Message.text),
+        # A report of the same edit may not name them (some events do not).
+        "attachments": case(
+            (and_(replaces_text, or_(~same_edit, incoming.attachments != [])), incoming.attachments),
+            else_=Message.attachments,
+        ),
         "edited_at": case((replaces_text, incoming.edited_at), else_=Message.edited_at),
         "author_name": case((incoming.author_name != "", incoming.author_name), else_=Message.author_name),
         "written_by_id": func.coalesce(incoming.written_by_id, Message.written_by_id),
@@ -314,6 +320,7 @@ _SEEN: Final = (
         "author_name",
         "written_by_id",
         "text",
+        "attachments",
         "sent_at",
         "edited_at",
         "deleted_at",

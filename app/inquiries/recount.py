@@ -32,6 +32,7 @@ from app.inquiries.models import (
     ReplyDelivery,
     ResponseWait,
 )
+from app.inquiries.previews import preview
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, workspace_of
 from app.kit.events import Event, publish
@@ -154,6 +155,7 @@ async def _load(session: AsyncSession, community_id: UUID, threads: Collection[s
             Message.author_id,
             Message.author_name,
             Message.text,
+            Message.attachments,
             Message.sent_at,
             Message.deleted_at,
         )
@@ -231,7 +233,7 @@ def _inquiry_values(
         "status": conversation.status.value,
         "customer_id": customer_messages[0].author_id or "",
         "customer_name": names[-1] if names else "",
-        "preview": visible[-1].text[:PREVIEW] if visible else "",
+        "preview": preview(visible[-1].text, visible[-1].attachments)[:PREVIEW] if visible else "",
         "opened_at": customer_messages[0].sent_at,
         "last_message_at": thread.messages[-1].sent_at,
         "first_answered_at": conversation.first_answered_at,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 from app.inquiries.conversation import EndedBy
 from app.inquiries.models import InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
 from app.kit.schemas import Body, Flag, Id, Input, Instant, Output, Text
+from app.platforms.contract import AttachmentKind
 
 
 class CustomerRead(Output):
@@ -34,7 +35,9 @@ class InquiryRead(Output):
     )
     status: InquiryStatus
     customer: CustomerRead
-    preview: str = Field(description="The beginning of the customer's latest message.")
+    preview: str = Field(
+        description="The beginning of the customer's latest message; in place of an empty text, what is attached to it."
+    )
     opened_at: Instant = Field(description="When the customer first wrote.")
     last_message_at: Instant
     first_answered_at: Instant | None
@@ -56,6 +59,16 @@ class InquiryRead(Output):
         return {**fields, "customer": {"id": row.customer_id, "name": row.customer_name}}
 
 
+class AttachmentRead(Output):
+    """What is attached to a message."""
+
+    kind: AttachmentKind
+    url: str | None = Field(
+        description="Its address on the platform, which may expire; null where there is none without a token."
+    )
+    name: str = Field(description="A file's name, a title or a description; empty where there is none.")
+
+
 class MessageRead(Output):
     """One message of an inquiry."""
 
@@ -70,7 +83,8 @@ class MessageRead(Output):
         description="Of the community's own message: the platform's account of the person who wrote it for the "
         "community; null where the platform does not say."
     )
-    text: str
+    text: str = Field(description="Empty for a message that is an attachment alone.")
+    attachments: list[AttachmentRead]
     sent_at: Instant = Field(description="When it was written; of a reply not sent yet, when it was queued.")
     edited_at: Instant | None
     deleted_at: Instant | None = Field(description="When its deletion was first seen.")

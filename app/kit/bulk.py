@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 @lru_cache
 def bulk_insert(table: Table, names: tuple[str, ...]) -> Insert:
     """An `INSERT` of these columns, to be executed with `column_arrays` of the rows; `ON CONFLICT`, `RETURNING` fit."""
-    arrays = [bindparam(f"new_{name}", type_=ARRAY(table.c[name].type)) for name in names]
+    arrays = [bindparam(f"new_{name}", type_=ARRAY(table.c[name].type, dimensions=1)) for name in names]
     unnested = func.unnest(*arrays).table_valued(*(column(name, table.c[name].type) for name in names), name="new_rows")
     rows = unnested.render_derived()
     return insert(table).from_select(list(names), select(*(rows.c[name] for name in names)))

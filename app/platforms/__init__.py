@@ -12,6 +12,7 @@ NOT_ADAPTERS: Final = frozenset(
     {
         "addresses",
         "buttons",
+        "attachments",
         "capabilities",
         "contract",
         "dates",

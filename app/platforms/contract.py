@@ -50,6 +50,8 @@ __all__ = [
     "COST",
     "Adapter",
     "Address",
+    "Attachment",
+    "AttachmentKind",
     "AuthExpired",
     "Bypass",
     "CommunityIdentity",
@@ -200,6 +202,35 @@ class RemotePerson:
     """The author is the community itself: the message is the agency's reply, not a customer's."""
 
 
+class AttachmentKind(StrEnum):
+    """What is attached to a message."""
+
+    PICTURE = "picture"
+    VIDEO = "video"
+    AUDIO = "audio"
+    VOICE = "voice"
+    FILE = "file"
+    STICKER = "sticker"
+    LINK = "link"
+    LOCATION = "location"
+    CONTACT = "contact"
+    POLL = "poll"
+    POST = "post"
+    """Another post, a story or a forwarded message."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What is attached to a message; its content is not read. Made by `attachments.attachment`."""
+
+    kind: AttachmentKind
+    url: str | None = None
+    """Its web address; the platform may let it expire. None where there is none without a token (Telegram)."""
+    name: str = ""
+    """A file's name, a title, or the description that its author gave; empty where there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteMessage:
     """A comment, a direct message, a mention or a review."""
@@ -233,6 +264,7 @@ class RemoteMessage:
     message under another id is the same one."""
     hidden: bool | None = None
     """A moderator has hidden it from the public; None where the report does not say."""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

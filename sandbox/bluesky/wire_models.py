@@ -128,7 +128,25 @@ class ViewRenderer:
             while (higher := self.above(c, root)) is not None:
                 root = higher
             record["reply"] = {"root": self.ref(c, root), "parent": self.ref(c, above)}
-        return {**record, "text": text}
+        embed = self._attached_embed(entry)
+        return {**record, "text": text} if embed is None else {**record, "text": text, "embed": embed}
+
+    def _attached_embed(self, entry: Entry) -> Json | None:
+        """What a customer attached, as a record has it: pictures, or one video."""
+        blobs = [
+            (one, {"$type": "blob", "ref": {"$link": ids.cid(f"{entry.id}-{one.number}", raw=True)}, "size": 4096})
+            for one in entry.attachments
+        ]
+        video = next(((one, blob) for one, blob in blobs if one.kind == "video"), None)
+        if video is not None:
+            one, blob = video
+            return {"$type": "app.bsky.embed.video", "video": {**blob, "mimeType": "video/mp4"}, "alt": one.name}
+        pictures = [
+            {"image": {**blob, "mimeType": "image/jpeg"}, "alt": one.name}
+            for one, blob in blobs
+            if one.kind == "picture"
+        ]
+        return {"$type": "app.bsky.embed.images", "images": pictures} if pictures else None
 
     def above(self, c: Community, entry: Entry) -> Entry | None:
         """The parent; a deleted one is referred to as long as it has replies."""

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from sandbox.entities import Community, Entry
-from sandbox.graph import ids, instagram, mentions, pages
+from sandbox.graph import ids, instagram, mail, mentions, pages
 from sandbox.graph.call import app_secret, verify_token
 from sandbox.graph.nodes import Json, text_of
 from sandbox.graph.state import TOPICS
@@ -124,12 +124,19 @@ def _commented(c: Community, entry: Entry) -> Json:
         "item": "comment", "verb": "add", "post_id": story, "comment_id": ids.comment(c, entry.post or 0, entry.id),
         "parent_id": story if root_comment is entry else ids.comment(c, entry.post or 0, root_comment.id),
         "from": _sender(c, entry.person), "message": entry.text, "created_time": entry.at // 1000,
+        **_attached(entry),
         "post": {
             "id": story, "status_type": "mobile_status_update", "is_published": True,
             "updated_time": text_of(entry.at), "permalink_url": pages.permalink(c, c.wall[entry.post or 0]),
             "promotion_status": "inactive",
         },
     }  # fmt: skip
+
+
+def _attached(entry: Entry) -> Json:
+    """What a customer attached to a comment, as its event says it."""
+    names = {"picture": "photo", "video": "video", "file": "link"}
+    return {names[one.kind]: pages.picture_of(entry, one) for one in entry.attachments[:1]}
 
 
 def _own_account(c: Community) -> Json:
@@ -197,6 +204,13 @@ def _mailed(c: Community, record: Record) -> tuple[str, Json]:
         return "messages", {}
     own_account, them = {"id": c.profile.external_id}, {"id": ids.person(c, entry.peer)}
     said: Json = {"mid": ids.message(c, entry.id), "text": entry.text}
+    if entry.attachments:
+        types = {"picture": "image", "video": "video", "file": "file"}
+        said["attachments"] = [
+            {"type": types[one.kind], "payload": {"url": mail.address(entry, one)}} for one in entry.attachments
+        ]
+        if not entry.text:
+            del said["text"]
     if entry.person is None:
         said["is_echo"] = True
         if record["origin"] == "api":

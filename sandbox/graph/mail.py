@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sandbox.entities import Community, Dialog, Entry
+from sandbox.entities import Attached, Community, Dialog, Entry
 from sandbox.graph import ids
 from sandbox.graph.call import Call
 from sandbox.graph.errors import GraphError, invalid
@@ -107,6 +107,33 @@ def people(c: Community, person_number: int | None) -> Json:
     return {"name": name, "email": f"{number}@facebook.com", "id": number}
 
 
+def _attachments(entry: Entry) -> object:
+    """What a customer attached."""
+    if not entry.attachments:
+        return ABSENT
+    return {"data": [_attachment(entry, one) for one in entry.attachments]}
+
+
+def _attachment(entry: Entry, one: Attached) -> Json:
+    mime_types = {"picture": "image/jpeg", "video": "video/mp4", "file": "application/pdf"}
+    url = address(entry, one)
+    described: Json = {
+        "id": f"{entry.id}{one.number}", "mime_type": mime_types[one.kind], "name": one.name, "size": 4096
+    }  # fmt: skip
+    match one.kind:
+        case "picture":
+            return {**described, "image_data": {"url": url, "preview_url": url, "width": 720, "height": 720}}
+        case "video":
+            return {**described, "video_data": {"url": url, "preview_url": url, "width": 720, "height": 720}}
+        case _:
+            return {**described, "file_url": url}
+
+
+def address(entry: Entry, one: Attached) -> str:
+    """Where a file is."""
+    return f"https://cdn.fbsbx.com/v/{entry.id}-{one.number}"
+
+
 def _last(node: Node) -> Entry:
     return node.c.mail[node.dialog.messages[-1]]
 
@@ -143,7 +170,7 @@ MESSAGE: Final = Kind(
         "tags": lambda _, node: {
             "data": [{"name": "inbox" if node.entry.person is not None else "sent"}, {"name": "source:web"}]
         },
-        "attachments": lambda _, __: ABSENT,
+        "attachments": lambda _, node: _attachments(node.entry),
         "shares": lambda _, __: ABSENT,
         "sticker": lambda _, __: ABSENT,
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from sandbox.entities import Community, Entry, Media
+from sandbox.entities import Attached, Community, Entry, Media
 from sandbox.graph import ids, insights, mail, oauth, subscriptions, writing
 from sandbox.graph.call import Call
 from sandbox.graph.errors import invalid
@@ -281,6 +281,25 @@ POST: Final = Kind(
     delete=writing.remove,
 )
 
+
+def picture_of(entry: Entry, one: Attached) -> str:
+    """Where the picture that a customer attached to a comment is."""
+    return f"https://scontent.fbsbx.com/v/{entry.id}-{one.number}.jpg"
+
+
+def _attachment(entry: Entry) -> object:
+    """What a customer attached; a comment has one file."""
+    if not entry.attachments:
+        return ABSENT
+    one = entry.attachments[0]
+    target = f"{SITE}/photo.php?fbid={entry.id}{one.number}"
+    media = {"image": {"height": 720, "src": picture_of(entry, one), "width": 720}}
+    kind = {"picture": "photo", "video": "video_inline"}.get(one.kind, "share")
+    titled = {"title": one.name} if one.name else {}
+    where = {"target": {"id": f"{entry.id}{one.number}", "url": target}, "url": target}
+    return {"media": media, "type": kind, **where, **titled}
+
+
 COMMENT: Final = Kind(
     "Comment",
     "created_time,from,message",
@@ -301,7 +320,7 @@ COMMENT: Final = Kind(
         "can_remove": lambda _, __: True,
         "can_reply_privately": lambda _, node: node.entry.person is not None,
         "user_likes": lambda _, __: False,
-        "attachment": lambda _, __: ABSENT,
+        "attachment": lambda _, node: _attachment(node.entry),
     },
     edges={"comments": _comments, "reactions": _reactions, "likes": _likes},
     changes={"": writing.hide, "comments": writing.comment},

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from sandbox import instants
-from sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry, Media, Notice
+from sandbox.entities import PEOPLE_PER_COMMUNITY, Attached, Community, Dialog, Entry, Media, Notice
 from sandbox.network import Network
 from sandbox.people import Person, person
 
@@ -144,7 +144,10 @@ class EntityRenderer:
             "reblog": None,
             "application": None if entry.person is not None else {"name": "Web", "website": None},
             "account": {**self.account(author), **({"acct": f"{username}@{ELSEWHERE}"} if entry.claimed else {})},
-            "media_attachments": [self.media(c, c.media[one]) for one in entry.media if one in c.media],
+            "media_attachments": [
+                *(self.media(c, c.media[one]) for one in entry.media if one in c.media),
+                *(self._attached(c, entry, one) for one in entry.attachments),
+            ],
             "mentions": mentions,
             "tags": tags,
             "emojis": [],
@@ -161,6 +164,17 @@ class EntityRenderer:
             "id": media_id, "type": "image", "url": url, "preview_url": url, "remote_url": None,
             "description": media.detail.get("description") or None, "blurhash": None,
             "meta": {"original": size, "small": size},
+        }  # fmt: skip
+
+    def _attached(self, c: Community, entry: Entry, one: Attached) -> Json:
+        """What a customer attached; a server passes a file that it cannot show on as `unknown`."""
+        kinds = {"picture": ("image", "jpeg"), "video": ("video", "mp4"), "file": ("unknown", "pdf")}
+        kind, suffix = kinds[one.kind]
+        number = f"{entry.id}{one.number}"
+        url = f"{self._base}/media/{number}.{suffix}"
+        return {
+            "id": number, "type": kind, "url": url, "preview_url": url, "remote_url": None,
+            "description": one.name or None, "blurhash": None, "meta": {},
         }  # fmt: skip
 
     def answers(self, c: Community, entry: Entry) -> list[Entry]:

@@ -85,6 +85,8 @@ def comment(c: Community, entry: Entry) -> Json:
         "author_name": name(c, entry.person),
         "like_count": len(entry.reactors),
     }
+    if entry.attachments:
+        rendered["attachments"] = attachments(entry)
     above = None if entry.parent is None else c.wall.get(entry.parent)
     if above is not None:
         rendered |= {
@@ -110,11 +112,23 @@ def chat(c: Community, dialog: Dialog) -> Json:
     }
 
 
+def attachments(entry: Entry) -> list[Json]:
+    """What a customer attached."""
+    types = {"picture": "IMAGE", "video": "VIDEO", "file": "FILE"}
+    described: list[Json] = []
+    for one in entry.attachments:
+        named = {"name": one.name} if one.name else {}
+        payload = {"url": f"https://i.mycdn.me/{entry.id}-{one.number}", **named}
+        described.append({"type": types[one.kind], "payload": payload})
+    return described
+
+
 def message(c: Community, entry: Entry) -> Json:
+    attached = {"attachments": attachments(entry)} if entry.attachments else {}
     return {
         "sender": {"name": name(c, entry.person), "user_id": reference(c, entry.person)},
         "recipient": {"chat_id": ids.chat(c, entry.peer or 0)},
-        "message": {"text": entry.text, "seq": entry.id, "mid": ids.message(c, entry)},
+        "message": {"text": entry.text, "seq": entry.id, "mid": ids.message(c, entry), **attached},
         "timestamp": entry.at,
     }
 

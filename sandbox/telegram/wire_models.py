@@ -97,6 +97,8 @@ def private(c: Community, number: int) -> Json:
 
 def _content(c: Community, entry: Entry, part: int) -> Json:
     """Text or picture; an album's text is at its first part."""
+    if entry.attachments:
+        return _attached(c, entry)
     if not entry.media:
         return {"text": entry.text}
     picture: Media | None = c.media.get(entry.media[part])
@@ -113,6 +115,24 @@ def _content(c: Community, entry: Entry, part: int) -> Json:
     if len(entry.media) > 1:
         rendered["media_group_id"] = str(13_000_000_000_000_000 + entry.id)
     return rendered
+
+
+def _attached(c: Community, entry: Entry) -> Json:
+    """What a customer attached: one file, since an album's parts are messages of their own."""
+    one = entry.attachments[0]
+    file: Json = {
+        "file_id": f"BQAC{c.profile.number}-{entry.id}", "file_unique_id": f"AgAD{c.profile.number}-{entry.id}"
+    }  # fmt: skip
+    named = {"file_name": one.name} if one.name else {}
+    size = {"width": 1280, "height": 960}
+    match one.kind:
+        case "video":
+            rendered: Json = {"video": {**file, **size, **named, "duration": 12}}
+        case "file":
+            rendered = {"document": {**file, **named, "mime_type": "application/pdf"}}
+        case _:
+            rendered = {"photo": [{**file, **size}]}
+    return {**rendered, "caption": entry.text} if entry.text else rendered
 
 
 def post(c: Community, entry: Entry, part: int = 0) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sandbox.entities import PEOPLE_PER_COMMUNITY, Community, Dialog, Entry, Media
+from sandbox.entities import PEOPLE_PER_COMMUNITY, Attached, Community, Dialog, Entry, Media
 from sandbox.people import person
 
 Json = dict[str, object]
@@ -102,6 +102,26 @@ def post(c: Community, entry: Entry) -> Json:
     }
 
 
+def attachments(c: Community, entry: Entry) -> list[Json]:
+    """What a customer attached."""
+    return [_attachment(c, entry, one) for one in entry.attachments]
+
+
+def _attachment(c: Community, entry: Entry, one: Attached) -> Json:
+    owner, number = author_id(c, entry), entry.id * 10 + one.number
+    base = {"id": number, "owner_id": owner, "date": entry.at // 1000}
+    if one.kind == "video":
+        return {"type": "video", "video": {**base, "title": one.name, "duration": 12, "views": 1}}
+    if one.kind == "file":
+        url = f"https://vk.com/doc{owner}_{number}"
+        return {"type": "doc", "doc": {**base, "title": one.name, "size": 4096, "ext": "pdf", "type": 1, "url": url}}
+    sizes = [
+        {"type": letter, "width": width, "height": width, "url": f"https://sun9-2.userapi.com/{number}-{letter}.jpg"}
+        for letter, width in (("s", 75), ("x", 604), ("m", 130))
+    ]
+    return {"type": "photo", "photo": {**base, "album_id": -9, "has_tags": False, "text": one.name, "sizes": sizes}}
+
+
 def comment(c: Community, entry: Entry, *, need_likes: bool = False) -> Json:
     """A comment; one that was deleted but has replies is a placeholder with `deleted`."""
     root_comment = root(c, entry)
@@ -116,6 +136,8 @@ def comment(c: Community, entry: Entry, *, need_likes: bool = False) -> Json:
     }
     if entry.deleted:
         rendered["deleted"] = True
+    if entry.attachments:
+        rendered["attachments"] = attachments(c, entry)
     if entry.person is None:
         rendered["is_from_post_author"] = True
     above = None if entry.parent is None else c.wall.get(entry.parent)
@@ -160,7 +182,7 @@ def message(c: Community, entry: Entry) -> Json:
         "random_id": 0,
         "important": False,
         "is_hidden": False,
-        "attachments": [],
+        "attachments": attachments(c, entry),
         "fwd_messages": [],
     }
 

@@ -10,7 +10,7 @@ from sqlalchemy import event, func, select
 
 from app.inquiries.models import ResponseWait
 from app.kit.events import EventRecord
-from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
+from app.platforms.contract import Attachment, AttachmentKind, MessageKind, RemoteMessage, RemotePerson
 from tests.conftest import Agency
 from tests.inquiries.conftest import OLGA, OURS, InquirySetup, Post, connect_community
 
@@ -95,6 +95,36 @@ async def test_an_edit_counts_and_an_older_one_does_not(setup: InquirySetup) -> 
     await setup.store_messages(setup.message("1", NOON))
     seen = await setup.only()
     assert (seen["kind"], seen["messages"][0]["text"]) == ("thanks", "Спасибо!")
+
+
+PICTURE = Attachment(AttachmentKind.PICTURE, "https://platform.example/1.jpg", "Our table")
+
+
+async def test_a_picture_alone_is_shown_in_words(setup: InquirySetup) -> None:
+    await setup.store_messages(setup.message("1", NOON, "", attachments=(PICTURE,)))
+    seen = await setup.only()
+    assert seen["preview"] == "[picture: Our table]"
+    assert seen["messages"][0]["text"] == ""
+    assert seen["messages"][0]["attachments"] == [
+        {"kind": "picture", "url": "https://platform.example/1.jpg", "name": "Our table"}
+    ]
+    many = (PICTURE, Attachment(AttachmentKind.PICTURE), Attachment(AttachmentKind.VOICE))
+    await setup.store_messages(setup.message("2", NOON + MINUTE, "", attachments=many))
+    assert (await setup.only())["preview"] == "[2 pictures, voice message]"
+    await setup.store_messages(setup.message("3", NOON + 2 * MINUTE, "Это ваш?", attachments=(PICTURE,)))
+    assert (await setup.only())["preview"] == "Это ваш?"
+    assert await setup.inquiries(q="ваш") != []
+
+
+async def test_attachments_follow_edits_and_survive_reports_without_them(setup: InquirySetup) -> None:
+    await setup.store_messages(setup.message("1", NOON, "", attachments=(PICTURE,)))
+    before = await setup.only()
+    await setup.store_messages(setup.message("1", NOON, "", attachments=(PICTURE,)))
+    await setup.store_messages(setup.message("1", NOON, ""))
+    assert await setup.only() == before
+    await setup.store_messages(setup.message("1", NOON, "Нет", edited_at=NOON + MINUTE))
+    seen = await setup.only()
+    assert (seen["preview"], seen["messages"][0]["attachments"]) == ("Нет", [])
 
 
 async def test_a_wait_keeps_the_hours_in_force_when_it_ended(setup: InquirySetup) -> None:

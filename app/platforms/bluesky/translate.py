@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from app.platforms import dates, wire
 from app.platforms.addresses import ascii_host, on_site
+from app.platforms.bluesky import attachments
 from app.platforms.bluesky.paginators import PendingConversation
 from app.platforms.bluesky.records import NAME
 from app.platforms.bluesky.wire_models import (
@@ -215,6 +216,7 @@ def _remote_message(
         url=url(item.uri),
         post_id=post_id,
         in_reply_to=None if reply is None else reply.parent.uri,
+        attachments=attachments.read(item.record.embed, item.author.did),
     )
 
 
@@ -247,4 +249,5 @@ def message(message: Message, conversation: PendingConversation, own_id: str) ->
         text=message.text or "",
         sent_at=message.sent_at,
         deleted=message.text is None,
+        attachments=attachments.read(message.embed, did),
     )

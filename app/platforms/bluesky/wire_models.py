@@ -99,6 +99,7 @@ class Record(Lex):
     text: Annotated[wire.StorableText, _or(str)] = ""
     created_at: Annotated[wire.StorableText | None, _or(lambda: None)] = None
     reply: Annotated[ReplyRefs | None, _or(lambda: None)] = None
+    embed: object = None
 
 
 RecordOrEmpty = Annotated[Record, _or(Record)]
@@ -185,6 +186,7 @@ class Message(Lex):
     id: wire.Id
     rev: wire.Id
     text: wire.StorableText | None = None
+    embed: object = None
     sender: Member | None = None
     sent_at: Moment
 

@@ -14,6 +14,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
+from app.platforms.mastodon import attachments
 from app.platforms.mastodon.wire_models import Counted, OwnStatus, Status
 
 
@@ -91,6 +92,7 @@ def message(
         post_id=post_id,
         in_reply_to=status.in_reply_to_id,
         edited_at=status.edited_at,
+        attachments=attachments.read(status.media_attachments, status.poll),
     )
 
 

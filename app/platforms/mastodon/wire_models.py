@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Discriminator, Field, Tag, TypeAdapter
 
 from app.platforms import wire
+from app.platforms.attachments import Objects
 
 Id = Annotated[wire.Id, BeforeValidator(wire.as_text)]
 
@@ -76,6 +77,8 @@ class Status(Counted):
     url: wire.StorableText | None = None
     account: Author
     reblog: object = None
+    media_attachments: Objects = ()
+    poll: object = None
 
 
 class OwnStatus(Status):

@@ -19,9 +19,10 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from app.platforms import wire
+from app.platforms.attachments import Objects
 from app.platforms.capabilities import Event, HookRequest, HookResult, MessageChange, unparsed_event
 from app.platforms.contract import Malformed, MissingPermission, RemotePerson
-from app.platforms.meta import mail
+from app.platforms.meta import attachments, mail
 from app.platforms.meta import wire_models as graph
 
 SECRETS: Final = frozenset({"verify_token", "app_secret"})
@@ -92,6 +93,7 @@ class EventMessage(wire.Shape):
     quick_reply: QuickReply | None = None
     is_echo: bool | None = None
     is_deleted: bool | None = None
+    attachments: Objects = ()
 
 
 class Postback(wire.Shape):
@@ -259,5 +261,6 @@ def _message(entry: Entry, item: Messaging) -> Event:
     customer = item.recipient if is_own else item.sender
     author = RemotePerson(item.sender.id, "", is_community=is_own)
     text = received.text or (received.quick_reply.payload if received.quick_reply is not None else "")
-    message = mail.message(received.mid, customer.id, author, text, item.timestamp)
+    attached = attachments.of_message_event(received.attachments)
+    message = mail.message(received.mid, customer.id, author, text, item.timestamp, attached)
     return Event(event_id(entry.id, received.mid), entry.id, messages=(message,))

@@ -11,6 +11,7 @@ from typing import Final
 from app.platforms import wire
 from app.platforms.capabilities import ReplyTo
 from app.platforms.contract import (
+    Attachment,
     Bypass,
     Gone,
     MessageKind,
@@ -20,6 +21,7 @@ from app.platforms.contract import (
     RemotePerson,
     SendReceipt,
 )
+from app.platforms.meta import attachments
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.calls import Calls, GraphAccess
 from app.platforms.meta.errors import OutsideWindow
@@ -34,7 +36,7 @@ THREADS_PAGE: Final = 25
 WITH_THREAD: Final = 20
 """How many messages come with their thread: of older ones Meta returns only the id."""
 MESSAGES_PAGE: Final = 50
-MESSAGE_FIELDS: Final = "id,created_time,from,to,message"
+MESSAGE_FIELDS: Final = f"id,created_time,from,to,message,{attachments.MESSAGE_FIELDS}"
 THREAD_IDS: Final = "id,updated_time"
 THREAD_FIELDS: Final = f"id,updated_time,participants,messages.limit({WITH_THREAD}){{{MESSAGE_FIELDS}}}"
 
@@ -161,7 +163,8 @@ def _messages(
             author = RemotePerson(customer_id, "")
         else:
             continue
-        result.append(message(shape.id, customer_id, author, shape.message, shape.created_time))
+        attached = attachments.of_message(shape.attachments, shape.shares)
+        result.append(message(shape.id, customer_id, author, shape.message, shape.created_time, attached))
     return result
 
 
@@ -187,7 +190,9 @@ async def reply(
     return SendReceipt(external_id=sent.message_id)
 
 
-def message(mid: str, customer: str, author: RemotePerson, text: str, at: datetime) -> RemoteMessage:
+def message(
+    mid: str, customer: str, author: RemotePerson, text: str, at: datetime, attached: tuple[Attachment, ...] = ()
+) -> RemoteMessage:
     return RemoteMessage(
         external_id=mid,
         thread_id=f"message-{customer}",
@@ -195,6 +200,7 @@ def message(mid: str, customer: str, author: RemotePerson, text: str, at: dateti
         author=author,
         text=text.strip(),
         sent_at=at,
+        attachments=attached,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 
 from app.platforms import wire
 from app.platforms.addresses import on_site
+from app.platforms.attachments import Objects
 from app.platforms.capabilities import Event, MessageChange
 from app.platforms.contract import (
     CommunitySnapshot,
@@ -20,6 +21,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
+from app.platforms.meta import attachments
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import AnyTime, Change, Entry, event_id
 from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics, without_unknown
@@ -34,7 +36,7 @@ PAGE_FIELDS: Final = "id,name,link,username,followers_count,fan_count"
 COUNTERS: Final = "shares,comments.filter(stream).summary(true).limit(0),reactions.summary(true).limit(0)"
 POST_FIELDS: Final = f"id,created_time,message,story,permalink_url,{COUNTERS}"
 METRIC_FIELDS: Final = f"id,{COUNTERS}"
-COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_url,is_hidden"
+COMMENT_FIELDS: Final = "id,created_time,message,from,parent{id,from},permalink_url,is_hidden,attachment"
 
 INSIGHTS: Final = {"post_media_view": Metric.VIEWS, "post_total_media_view_unique": Metric.REACH}
 """The names since `post_impressions` and `post_impressions_unique` were retired (2025-11, 2026-06)."""
@@ -106,6 +108,7 @@ class Comment(wire.Shape):
     parent: Parent | None = None
     permalink_url: wire.StorableText | None = None
     is_hidden: bool | None = None
+    attachment: Objects = ()
 
 
 class MadePhoto(wire.Shape):
@@ -131,6 +134,9 @@ class Item(wire.Shape):
     sender_id: graph.NodeId | None = None
     sender_name: wire.OptionalText = ""
     message: wire.OptionalText = ""
+    photo: object = None
+    video: object = None
+    link: object = None
     created_time: AnyTime | None = None
     published: Annotated[bool, BeforeValidator(lambda value: value not in (0, "0"))] = True
 
@@ -229,6 +235,7 @@ def comment(shape: Comment, post_id: str, own_id: str) -> RemoteMessage:
         post_id=post_id,
         in_reply_to=None if shape.parent is None else shape.parent.id,
         hidden=shape.is_hidden,
+        attachments=attachments.of_comment(shape.attachment),
     )
 
 
@@ -284,4 +291,5 @@ def _comment_of_event(item: Item, entry: Entry) -> RemoteMessage | None:
         post_id=item.post_id,
         in_reply_to=parent_id,
         edited_at=entry.time if edited else None,
+        attachments=attachments.of_comment_event(item.photo, item.video, item.link),
     )

@@ -128,6 +128,8 @@ class Message(wire.Shape):
     author: OptionalPerson = Field(default=None, alias="from")
     to: Listing[OptionalPerson] | None = None
     message: wire.OptionalText = ""
+    attachments: object = None
+    shares: object = None
 
     @property
     def people(self) -> tuple[Person, ...]:

@@ -15,6 +15,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
+from app.platforms.odnoklassniki import attachments
 from app.platforms.odnoklassniki import wire_models as ok
 
 
@@ -90,6 +91,7 @@ def comment(shape: ok.Comment, topic: str, group: str) -> RemoteMessage:
         post_id=topic,
         in_reply_to=None if parent_id is None else comment_id(topic, parent_id),
         deleted=shape.is_removed,
+        attachments=attachments.read(shape.attachments),
     )
 
 
@@ -132,4 +134,5 @@ def message(shape: ok.Message, at: datetime, group: str | None) -> RemoteMessage
         text=shape.message.text.strip(),
         sent_at=at,
         in_reply_to=shape.message.reply_to,
+        attachments=attachments.read(shape.message.attachments, shape.message.attachment),
     )

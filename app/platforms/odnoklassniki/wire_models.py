@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter, model_validator
 
 from app.platforms import buttons, wire
+from app.platforms.attachments import Objects
 
 T = TypeVar("T")
 
@@ -163,6 +164,7 @@ class Comment(wire.Shape):
     author_name: wire.OptionalText = ""
     reply_to_comment_id: Id | None = None
     reply_to_id: Id | None = None
+    attachments: Objects = ()
 
     @property
     def is_removed(self) -> bool:
@@ -226,6 +228,8 @@ class Body(wire.Shape):
     mid: Id
     text: wire.OptionalText = ""
     reply_to: Id | None = None
+    attachment: Objects = ()
+    attachments: Objects = ()
 
 
 class Message(wire.Shape):

@@ -187,6 +187,7 @@ def direct(message: telegram.Message) -> RemoteMessage:
         sent_at=message.date,
         in_reply_to=_parent_id(message),
         edited_at=message.edit_date,
+        attachments=message.attachments,
     )
 
 
@@ -217,6 +218,7 @@ def comment(message: telegram.Message, own_account_ids: Collection[str]) -> Remo
         post_id=post_id,
         in_reply_to=None if root_message is not None else _parent_id(message),
         edited_at=message.edit_date,
+        attachments=message.attachments,
     )
 
 

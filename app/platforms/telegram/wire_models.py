@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from app.platforms import wire
+from app.platforms.contract import Attachment
+from app.platforms.telegram import attachments
 
 T = TypeVar("T")
 
@@ -132,13 +134,18 @@ class Message(wire.NullIsAbsent):
     caption: wire.StorableText = ""
     rich_message: Annotated[wire.StorableText, BeforeValidator(_plain)] = ""
     has_content: bool = False
+    attachments: tuple[Attachment, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _with_derived_fields(cls, raw: Any) -> Any:
         if not isinstance(raw, Mapping):
             return raw
-        return {**_from_older_server(raw), **raw, "has_content": any(raw.get(name) is not None for name in CONTENT)}
+        derived = {
+            "has_content": any(raw.get(name) is not None for name in CONTENT),
+            "attachments": attachments.read(raw),
+        }
+        return {**_from_older_server(raw), **raw, **derived}
 
     @property
     def content_text(self) -> str:

@@ -17,6 +17,7 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
+from app.platforms.vk import attachments
 from app.platforms.vk import wire_models as vk
 
 MENTION: Final = re.compile(r"\[(?:(?:id|club|public|event)\d+(?::[\w-]*)?|https?://[^\s\[\]|]+)\|([^\[\]|]+)\]")
@@ -101,6 +102,7 @@ def comment(
         post_id=str(post_id),
         in_reply_to=None if parent is None else f"comment-{parent}",
         deleted=comment_model.deleted,
+        attachments=attachments.read(comment_model.attachments),
     )
 
 
@@ -124,6 +126,7 @@ def message(
         edited_at=message_model.update_time,
         deleted=message_model.deleted,
         written_by_id=str(administrator) if administrator and author == -own_id else None,
+        attachments=attachments.read(message_model.attachments, message_model.geo, message_model.fwd_messages),
     )
 
 

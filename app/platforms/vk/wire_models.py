@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from app.platforms import buttons, wire
+from app.platforms.attachments import Objects
 
 T = TypeVar("T")
 
@@ -155,6 +156,7 @@ class Comment(wire.Shape):
     post_id: wire.Number | None = None
     date: wire.UnixTime
     text: OptionalText = ""
+    attachments: Objects = ()
     deleted: Flag = False
     parents_stack: Several[wire.Number] = ()
     reply_to_user: wire.Number | None = None
@@ -196,6 +198,9 @@ class Message(wire.Shape):
     peer_id: wire.Number
     conversation_message_id: wire.Count = 0
     text: OptionalText = ""
+    attachments: Objects = ()
+    geo: object = None
+    fwd_messages: Objects = ()
     deleted: Flag = False
 
     @model_validator(mode="before")

@@ -46,7 +46,7 @@ TYPES: dict[type[BaseModel], str] = {
     wire_models.Parameters: "ResponseParameters",
 }
 """The wire models, and the types that they parse."""
-COMPUTED = {"has_content"}
+COMPUTED = {"has_content", "attachments"}
 """Fields that are computed from others."""
 
 

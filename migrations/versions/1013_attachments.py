@@ -1,0 +1,29 @@
+"""Attachments of messages"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision: str = "1013"
+down_revision: str | None = "1012"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    op.add_column(
+        "message",
+        sa.Column(
+            "attachments",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+    )
+    op.alter_column("message", "attachments", server_default=None)
+
+
+def downgrade() -> None:
+    op.drop_column("message", "attachments")
