@@ -75,6 +75,10 @@ from app.platforms.mastodon.wire_models import (
 PAGE = 40
 MENTIONS_PAGE = 20
 """Each mention that is an answer costs one more request, for the statuses above it."""
+CUT_OFF: Final = frozenset({*range(40, 61), 4096})
+"""A context with so many answers may lack others: Takahe returns 50, Mastodon 60 without a token and 4096 with one.
+Some of them may be left out as not understood.
+"""
 
 WRITING: Final = "statuses"
 UPLOADING: Final = "media"
@@ -192,7 +196,7 @@ class Mastodon:
             for s in context.descendants
             if s.visibility != "direct" and (since is None or s.created_at >= since)
         )
-        return Page(items, "{}", more=False)
+        return Page(items, "{}", more=False, complete=len(context.descendants) not in CUT_OFF)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
