@@ -2,9 +2,10 @@
 
 A community needs two tokens. The user's (of an administrator) reads the wall, its comments and its reach, and
 uploads pictures; the community's own reads and sends messages, answers comments, posts, and registers the hook.
-Each method is called with a kind of token that VK accepts for it. A user's token of VK ID lasts an hour; it is
-renewed with a refresh token, which VK ID accepts only together with the id of the device it was issued to: both
-are stored as one text, `device_id:refresh_token`. Tokens of VK ID may not post.
+Each method is called with a kind of token that VK accepts for it, and where that one may not do it, with the other.
+A user's token of VK ID lasts an hour; it is renewed with a refresh token, which VK ID accepts only together with the
+id of the device it was issued to: both are stored as one text, `device_id:refresh_token`. Tokens of VK ID may not
+post.
 
 Lists are paged by offset, as `offsets` explains. Direct messages are read through the list of conversations, whose
 order changes with every new message: see `MessagePaginator`. A pinned post comes first, out of its order; one that
