@@ -24,7 +24,7 @@ SortKey = tuple[int, int]
 """Rank and id. A list in rising order has the negative value as its rank."""
 
 
-class Position(wire.Shape):
+class Position(wire.Model):
     """Where the next page starts, and the last item read."""
 
     offset: wire.Count = 0

@@ -8,7 +8,7 @@ from app.platforms.capabilities import ListsSeparately
 from app.platforms.contract import Credentials, Page, RemoteMessage
 
 
-class SequencePaginator(wire.Shape):
+class SequencePaginator(wire.Model):
     """Reads each list to its end, then the next one."""
 
     cursors: Mapping[wire.StorableText, wire.StorableText] = {}

@@ -41,13 +41,13 @@ LONGEST_EXPLANATION: Final = 200
 """Characters of a platform's own message that are shown."""
 
 
-class Shape(BaseModel):
+class Model(BaseModel):
     """The base of wire models: fields that are declared must be valid, all others are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
-class NullIsAbsent(Shape):
+class NullIsAbsent(Model):
     """The base of wire models of a platform that leaves absent fields out, while some of its servers send null."""
 
     @model_validator(mode="before")

@@ -38,13 +38,13 @@ from app.platforms.contract import (
 PAGE = 50
 
 
-class Group(wire.Shape):
+class Group(wire.Model):
     id: int
     name: wire.StorableText
     members: wire.Count
 
 
-class Item(wire.Shape):
+class Item(wire.Model):
     """A post, or a comment: one that has `post_id`."""
 
     id: int
@@ -57,11 +57,11 @@ class Item(wire.Shape):
     post_id: int | None = None
 
 
-class Items(wire.Shape):
+class Items(wire.Model):
     items: list[Item]
 
 
-class ListPaginator(wire.Shape):
+class ListPaginator(wire.Model):
     """Reads a list of items, latest first, down to the id `stop`; the next scan stops at `latest`."""
 
     before: int | None = None

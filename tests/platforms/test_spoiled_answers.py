@@ -141,9 +141,9 @@ async def _record_calls(key: str) -> tuple[RecordedCall, ...]:
         )
         for name, call in reads(made, about).items():
             for pages in (0, PAGES):
-                before = len(subject.way.responses)
+                before = len(subject.transport.responses)
                 await _read_pages(call, made, RecordedCall(name, subject.c, about, (), pages=pages))
-                responses = subject.way.responses[before:]
+                responses = subject.transport.responses[before:]
                 if len(responses) > MOST_RESPONSES:
                     break
             answers = tuple(decoded(json.loads(one.content)) for one in responses)

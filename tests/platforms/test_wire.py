@@ -16,7 +16,7 @@ from app.platforms import wire
 from app.platforms.contract import Malformed, OutcomeUnknown, PlatformError
 
 
-class Thing(wire.Shape):
+class Thing(wire.Model):
     id: wire.Id
     size: wire.Count
     at: wire.Moment
@@ -24,7 +24,7 @@ class Thing(wire.Shape):
     text: wire.StorableText = ""
 
 
-class Small(wire.Shape):
+class Small(wire.Model):
     id: wire.Id
 
 
@@ -89,14 +89,14 @@ def test_a_deep_answer_is_malformed() -> None:
         wire.parse_bytes(THING, b"[" * 1_000_000)
 
 
-class Dated(wire.Shape):
+class Dated(wire.Model):
     at: wire.Moment
     edited: wire.LenientMoment = None
     seen: wire.LenientUnixTime = None
     answers: "tuple[Dated, ...]" = ()
 
 
-class DatedList(wire.Shape):
+class DatedList(wire.Model):
     items: tuple[Dated, ...]
 
 

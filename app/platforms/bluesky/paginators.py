@@ -18,7 +18,7 @@ STEP: Final = timedelta(milliseconds=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ListPaginator(wire.Shape):
+class ListPaginator(wire.Model):
     """Reads a list from the latest item back to `seen_until`, less the overlap."""
 
     seen_until: wire.LenientMoment = None
@@ -60,13 +60,13 @@ def _just_above(cursor: str) -> str:
     return above.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class CommentPaginator(wire.Shape):
+class CommentPaginator(wire.Model):
     """Reads a post's tree of answers, then those below the posts at which the tree was cut off."""
 
     pending: tuple[Uri, ...] = ()
 
 
-class PendingConversation(wire.Shape):
+class PendingConversation(wire.Model):
     """A conversation that is still to be read, and the other member's DID and name."""
 
     id: wire.Id
@@ -74,7 +74,7 @@ class PendingConversation(wire.Shape):
     name: wire.StorableText
 
 
-class MessagePaginator(wire.Shape):
+class MessagePaginator(wire.Model):
     """Reads messages in passes over the list of conversations, which is ordered by `rev`, latest first.
 
     A `rev` grows with every change in the chat. All messages up to `read_until` were read by earlier scans. A pass

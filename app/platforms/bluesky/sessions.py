@@ -25,7 +25,7 @@ UNPRIVILEGED: Final = "com.atproto.appPass"
 """The scope of a session that was opened with an ordinary app password."""
 
 
-class Claims(wire.Shape):
+class Claims(wire.Model):
     scope: wire.StorableText = ""
     iat: wire.LenientUnixTime = None
     exp: wire.LenientUnixTime = None

@@ -62,7 +62,7 @@ NEEDED_SCOPES: Final = (
 SCOPE: Final = re.compile(r"\b(?:read|write|follow|push|admin)(?::[a-z_]+)*\b")
 
 
-class Complaint(wire.Shape):
+class Complaint(wire.Model):
     error: object = None
     errors: object = None
     message: object = None

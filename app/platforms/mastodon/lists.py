@@ -17,7 +17,7 @@ from app.platforms.mastodon.wire_models import Context, Counted, Id, Notice, Own
 T = TypeVar("T")
 
 
-class Unparsed(wire.Shape):
+class Unparsed(wire.Model):
     """An item of which only the id can be parsed, which paging needs."""
 
     id: Id
@@ -27,7 +27,7 @@ Item = Annotated[Status | Unparsed, Field(union_mode="left_to_right")]
 OwnItem = Annotated[OwnStatus | Unparsed, Field(union_mode="left_to_right")]
 
 
-class LenientContext(wire.Shape):
+class LenientContext(wire.Model):
     ancestors: list[Item | None]
     descendants: list[Item | None]
 

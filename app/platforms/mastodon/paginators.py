@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.platforms import wire
 
 
-class IdPaginator(wire.Shape):
+class IdPaginator(wire.Model):
     """Reads a list paged by id: backwards in the first scan, then forwards.
 
     Backwards, the items from `latest` down to `below` are read. Forwards, all items up to `latest` are, and the next

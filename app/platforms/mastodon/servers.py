@@ -21,16 +21,16 @@ name is `mastodon`). GoToSocial and Takahe ignore the key; Pleroma keeps keys in
 """
 
 
-class Link(wire.Shape):
+class Link(wire.Model):
     rel: wire.StorableText
     href: wire.StorableText
 
 
-class Links(wire.Shape):
+class Links(wire.Model):
     links: list[Link]
 
 
-class Software(wire.Shape):
+class Software(wire.Model):
     name: wire.StorableText
     version: wire.StorableText = ""
 
@@ -40,7 +40,7 @@ class Software(wire.Shape):
         return major is not None and int(major[0]) >= DROPS_REPEATS.get(self.name.lower(), 10_000)
 
 
-class NodeInfo(wire.Shape):
+class NodeInfo(wire.Model):
     software: Software
 
 

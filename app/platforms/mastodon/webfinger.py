@@ -19,13 +19,13 @@ MEDIA_TYPES: Final = ("application/activity+json", "application/ld+json")
 MAX_REDIRECTS: Final = 3
 
 
-class Link(wire.Shape):
+class Link(wire.Model):
     rel: wire.StorableText = ""
     type: wire.StorableText = ""
     href: wire.StorableText = ""
 
 
-class Resource(wire.Shape):
+class Resource(wire.Model):
     links: list[Link]
 
 

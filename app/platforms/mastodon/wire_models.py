@@ -17,13 +17,13 @@ from app.platforms.attachments import Objects
 Id = Annotated[wire.Id, BeforeValidator(wire.as_text)]
 
 
-class Hidden(wire.Shape):
+class Hidden(wire.Model):
     """Further fields of an account on Pleroma and Akkoma."""
 
     hide_followers_count: bool | None = None
 
 
-class Account(wire.Shape):
+class Account(wire.Model):
     id: Id
     username: wire.StorableText
     display_name: wire.StorableText | None = None
@@ -39,7 +39,7 @@ class Account(wire.Shape):
         return None if hides and not self.followers_count else self.followers_count
 
 
-class Author(wire.Shape):
+class Author(wire.Model):
     id: Id
     acct: wire.StorableText
     display_name: wire.StorableText | None = None
@@ -51,7 +51,7 @@ class Author(wire.Shape):
         return "@" in self.acct
 
 
-class Counted(wire.Shape):
+class Counted(wire.Model):
     """A status's counters."""
 
     id: Id
@@ -87,12 +87,12 @@ class OwnStatus(Status):
     created_at: wire.Moment
 
 
-class Context(wire.Shape):
+class Context(wire.Model):
     ancestors: list[Status]
     descendants: list[Status]
 
 
-class Other(wire.Shape):
+class Other(wire.Model):
     """A notification that is read for paging only."""
 
     id: Id
@@ -118,19 +118,19 @@ Notice = Annotated[Annotated[Mention, Tag("mention")] | Annotated[Other, Tag("ot
 """A notification. The contents of kinds other than `MENTIONS` are not validated."""
 
 
-class Created(wire.Shape):
+class Created(wire.Model):
     id: Id
     created_at: wire.Moment
     url: wire.StorableText | None = None
 
 
-class Media(wire.Shape):
+class Media(wire.Model):
     """An uploaded file."""
 
     id: Id
 
 
-class Application(wire.Shape):
+class Application(wire.Model):
     name: wire.StorableText
     scopes: tuple[wire.StorableText, ...] | None = None
 

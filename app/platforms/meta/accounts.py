@@ -62,7 +62,7 @@ COUNTER_FIELDS: Final = {"like_count": Metric.REACTIONS, "comments_count": Metri
 SUPPORTED: Final = frozenset({Metric.REACTIONS, Metric.COMMENTS, *INSIGHTS.values()})
 
 
-class User(wire.Shape):
+class User(wire.Model):
     """With Instagram's own login `id` is known to the application alone, and `user_id` is the public id."""
 
     id: graph.NodeId
@@ -72,14 +72,14 @@ class User(wire.Shape):
     followers_count: wire.PositiveCount = None
 
 
-class Linked(wire.Shape):
+class Linked(wire.Model):
     """A Page, and the account linked with it."""
 
     id: graph.NodeId
     instagram_business_account: User | None = None
 
 
-class Counters(wire.Shape):
+class Counters(wire.Model):
     """`like_count` is left out where the account hides it."""
 
     id: graph.NodeId
@@ -99,7 +99,7 @@ class Media(Counters):
     permalink: wire.StorableText | None = None
 
 
-class Tagged(wire.Shape):
+class Tagged(wire.Model):
     """Another account's media in which the account is tagged."""
 
     id: graph.NodeId
@@ -109,7 +109,7 @@ class Tagged(wire.Shape):
     username: wire.OptionalText = ""
 
 
-class Reply(wire.Shape):
+class Reply(wire.Model):
     """A reply, or a comment. Its author's id is present where the token may see it, the name mostly."""
 
     id: graph.NodeId
@@ -124,7 +124,7 @@ class Comment(Reply):
     replies: graph.Listing[Reply] | None = None
 
 
-class MediaLink(wire.Shape):
+class MediaLink(wire.Model):
     permalink: wire.StorableText | None = None
 
 
@@ -134,30 +134,30 @@ class MentionedComment(Reply):
     media: MediaLink | None = None
 
 
-class Mentioned(wire.Shape):
+class Mentioned(wire.Model):
     """The account, with one mention of it."""
 
     mentioned_media: Tagged | None = None
     mentioned_comment: MentionedComment | None = None
 
 
-class Mention(wire.Shape):
+class Mention(wire.Model):
     """The value of a `mentions` event: the account was @mentioned in a caption, or in a comment."""
 
     media_id: graph.NodeId
     comment_id: graph.NodeId | None = None
 
 
-class Quota(wire.Shape):
+class Quota(wire.Model):
     quota_total: wire.Count
 
 
-class PublishingLimit(wire.Shape):
+class PublishingLimit(wire.Model):
     quota_usage: wire.Count | None = None
     config: Quota | None = None
 
 
-class Container(wire.Shape):
+class Container(wire.Model):
     """A post in preparation, which expires unless it is published within a day."""
 
     id: graph.NodeId
@@ -165,7 +165,7 @@ class Container(wire.Shape):
     status: wire.OptionalText = ""
 
 
-class Writer(wire.Shape):
+class Writer(wire.Model):
     """The author of a comment, mostly with an id; `self_ig_scoped_id` is present where it is the account itself."""
 
     id: graph.NodeId | None = None
@@ -173,7 +173,7 @@ class Writer(wire.Shape):
     self_ig_scoped_id: graph.NodeId | None = None
 
 
-class NewComment(wire.Shape):
+class NewComment(wire.Model):
     id: graph.NodeId = Field(validation_alias=AliasChoices("id", "comment_id"))
     text: wire.OptionalText = ""
     author: Writer | None = Field(default=None, alias="from")

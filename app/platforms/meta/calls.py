@@ -35,7 +35,7 @@ from app.platforms.meta.errors import UnknownField, failure
 from app.platforms.meta.fields import without_field
 
 T = TypeVar("T")
-S = TypeVar("S", bound=wire.Shape)
+S = TypeVar("S", bound=wire.Model)
 
 VERSION: Final = "v26.0"
 BATCH: Final = 50

@@ -151,7 +151,7 @@ def _number(value: object) -> object:
 Code = Annotated[wire.Number | None, BeforeValidator(_number)]
 
 
-class Fault(wire.Shape):
+class Fault(wire.Model):
     code: Code = None
     error_subcode: Code = None
     type: wire.OptionalText = ""
@@ -160,7 +160,7 @@ class Fault(wire.Shape):
     is_transient: bool | None = None
 
 
-class Failure(wire.Shape):
+class Failure(wire.Model):
     error: Fault | None = None
     error_type: wire.StorableText | None = None
     error_message: wire.OptionalText = ""

@@ -52,14 +52,14 @@ def _any_time(value: object) -> datetime:
 AnyTime = Annotated[datetime, BeforeValidator(_any_time)]
 
 
-class Change(wire.Shape):
+class Change(wire.Model):
     """A changed field. The new value of a Page's or a person's own field may be a bare string."""
 
     field: wire.StorableText
     value: Any = None
 
 
-class Entry(wire.Shape):
+class Entry(wire.Model):
     """What happened in one community. Instagram's own login puts a single change into the entry itself."""
 
     id: graph.NodeId
@@ -76,16 +76,16 @@ PARTS: Final = frozenset({"field", "value", "changes", "messaging", "standby"})
 """The fields of an entry that contain events."""
 
 
-class Envelope(wire.Shape):
+class Envelope(wire.Model):
     object: wire.StorableText
     entry: tuple[Any, ...]
 
 
-class QuickReply(wire.Shape):
+class QuickReply(wire.Model):
     payload: wire.OptionalText = ""
 
 
-class EventMessage(wire.Shape):
+class EventMessage(wire.Model):
     """A message. Of a button offered as a quick reply, the text is the button's title."""
 
     mid: graph.NodeId
@@ -96,7 +96,7 @@ class EventMessage(wire.Shape):
     attachments: Objects = ()
 
 
-class Postback(wire.Shape):
+class Postback(wire.Model):
     """The customer pressed a button: "Get started", an ice breaker, one of a menu or of a message."""
 
     mid: graph.NodeId | None = None
@@ -104,7 +104,7 @@ class Postback(wire.Shape):
     payload: wire.OptionalText = ""
 
 
-class MessageEdit(wire.Shape):
+class MessageEdit(wire.Model):
     """The new text of a message. Instagram also sends one without a text when a message is new."""
 
     mid: graph.NodeId
@@ -112,21 +112,21 @@ class MessageEdit(wire.Shape):
     num_edit: Annotated[int | None, BeforeValidator(lambda value: value if type(value) is int else None)] = None
 
 
-class Messaging(wire.Shape):
+class Messaging(wire.Model):
     sender: graph.Person
     recipient: graph.Person
     timestamp: AnyTime
     message: EventMessage
 
 
-class Pressed(wire.Shape):
+class Pressed(wire.Model):
     sender: graph.Person
     recipient: graph.Person
     timestamp: AnyTime
     postback: Postback
 
 
-class Edited(wire.Shape):
+class Edited(wire.Model):
     """On Instagram without the sender."""
 
     timestamp: AnyTime

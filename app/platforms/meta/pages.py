@@ -50,7 +50,7 @@ REMOVED: Final = frozenset({"remove", "delete"})
 HIDDEN: Final = {"hide": True, "unhide": False}
 
 
-class Page(wire.Shape):
+class Page(wire.Model):
     id: graph.NodeId
     name: wire.OptionalText = ""
     link: wire.StorableText | None = None
@@ -59,18 +59,18 @@ class Page(wire.Shape):
     fan_count: wire.Count | None = None
 
 
-class PageWithToken(wire.Shape):
+class PageWithToken(wire.Model):
     """A Page, with its own token where the person whose token is used has a role on it."""
 
     id: graph.NodeId
     access_token: wire.OptionalText = ""
 
 
-class Shares(wire.Shape):
+class Shares(wire.Model):
     count: wire.Count
 
 
-class Counters(wire.Shape):
+class Counters(wire.Model):
     """A post's counters. Graph leaves `shares` out while there are none, as it does all that is empty."""
 
     id: graph.NodeId
@@ -93,12 +93,12 @@ class Post(Counters):
     permalink_url: wire.StorableText | None = None
 
 
-class Parent(wire.Shape):
+class Parent(wire.Model):
     id: graph.NodeId
     author: graph.OptionalPerson = Field(default=None, alias="from")
 
 
-class Comment(wire.Shape):
+class Comment(wire.Model):
     """A comment. Its author is left out where the token may not see that person."""
 
     id: graph.NodeId
@@ -111,18 +111,18 @@ class Comment(wire.Shape):
     attachment: Objects = ()
 
 
-class MadePhoto(wire.Shape):
+class MadePhoto(wire.Model):
     id: graph.NodeId
     post_id: graph.NodeId | None = None
 
 
-class MadeComment(wire.Shape):
+class MadeComment(wire.Model):
     id: graph.NodeId
     created_time: wire.LenientMoment = None
     permalink_url: wire.StorableText | None = None
 
 
-class Item(wire.Shape):
+class Item(wire.Model):
     """The value of a `feed` event. Until v2.10 its author was in the fields of the sender."""
 
     item: wire.StorableText

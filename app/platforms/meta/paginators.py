@@ -23,7 +23,7 @@ RESTARTS: Final = 5
 """How often a scan may begin again without progress: else one whose cursors are always refused would not end."""
 
 
-class ListPosition(wire.Shape):
+class ListPosition(wire.Model):
     """Where in a list the next page begins."""
 
     after: wire.StorableText | None = None

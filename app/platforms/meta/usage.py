@@ -20,7 +20,7 @@ from app.platforms.contract import LimitScope
 Share = Annotated[float, Field(ge=0, strict=False, allow_inf_nan=False)]
 
 
-class Used(wire.Shape):
+class Used(wire.Model):
     """Percentages of one limit."""
 
     call_count: Share = 0

@@ -34,16 +34,16 @@ def _page_start(address: object) -> object:
     return where.get("after") or f"?{urlencode(where)}"
 
 
-class Cursors(wire.Shape):
+class Cursors(wire.Model):
     after: wire.StorableText | None = None
 
 
-class Paging(wire.Shape):
+class Paging(wire.Model):
     cursors: Cursors | None = None
     next: Annotated[wire.StorableText | None, BeforeValidator(_page_start)] = None
 
 
-class Listing(wire.Shape, Generic[T]):
+class Listing(wire.Model, Generic[T]):
     """A page of a list. It may be short, or empty, and have another after it."""
 
     data: tuple[T, ...]
@@ -60,13 +60,13 @@ class Listing(wire.Shape, Generic[T]):
         return where
 
 
-class Total(wire.Shape):
+class Total(wire.Model):
     """`total_count` is left out where the token may not see it."""
 
     total_count: wire.Count | None = None
 
 
-class Summed(wire.Shape):
+class Summed(wire.Model):
     """A list of which only the size was requested."""
 
     summary: Total | None = None
@@ -76,7 +76,7 @@ class Summed(wire.Shape):
         return None if self.summary is None else self.summary.total_count
 
 
-class Person(wire.Shape):
+class Person(wire.Model):
     id: NodeId
     name: wire.OptionalText = ""
     username: wire.OptionalText = ""
@@ -90,11 +90,11 @@ OptionalPerson = Annotated[Person | None, BeforeValidator(_none_without_id)]
 """An author; None where the response names none, or none with an id."""
 
 
-class Value(wire.Shape):
+class Value(wire.Model):
     value: object = None
 
 
-class Insight(wire.Shape):
+class Insight(wire.Model):
     """A metric. What is not counted yet has no values, or is not among the insights at all."""
 
     name: wire.StorableText
@@ -113,14 +113,14 @@ class Insight(wire.Shape):
         return counted.value
 
 
-class Insights(wire.Shape):
+class Insights(wire.Model):
     """A post with its insights, which are left out where there are none yet."""
 
     id: NodeId
     insights: Listing[Insight] | None = None
 
 
-class Message(wire.Shape):
+class Message(wire.Model):
     """A direct message. Of those before the latest twenty of a thread, Meta returns only the id."""
 
     id: NodeId
@@ -136,7 +136,7 @@ class Message(wire.Shape):
         return tuple(one for one in (self.author, *(self.to.data if self.to is not None else ())) if one is not None)
 
 
-class Thread(wire.Shape):
+class Thread(wire.Model):
     id: NodeId
     updated_time: wire.Moment
     participants: Listing[OptionalPerson] | None = None
@@ -153,18 +153,18 @@ class Thread(wire.Shape):
         return self.messages or Listing[Message](data=())
 
 
-class Part(wire.Shape):
+class Part(wire.Model):
     """One response of a batch; its body is JSON in a string."""
 
     code: Annotated[int, Field(ge=100, le=599)]
     body: wire.OptionalText = ""
 
 
-class Made(wire.Shape):
+class Made(wire.Model):
     id: NodeId
 
 
-class SentMessage(wire.Shape):
+class SentMessage(wire.Model):
     message_id: NodeId
 
 
@@ -173,18 +173,18 @@ def _success(value: object) -> object:
     return {"success": value} if isinstance(value, bool) else value
 
 
-class Done(wire.Shape):
+class Done(wire.Model):
     success: bool
 
 
-class IssuedToken(wire.Shape):
+class IssuedToken(wire.Model):
     """A token endpoint's response; a token that does not expire may come without `expires_in`."""
 
     access_token: Annotated[wire.StorableText, Field(min_length=1)]
     expires_in: wire.Count | None = None
 
 
-class Inspected(wire.Shape):
+class Inspected(wire.Model):
     """The state of a token; a time of 0 means none."""
 
     is_valid: bool
@@ -193,11 +193,11 @@ class Inspected(wire.Shape):
     data_access_expires_at: wire.LenientUnixTime = None
 
 
-class Debugged(wire.Shape):
+class Debugged(wire.Model):
     data: Inspected
 
 
-class Subscribed(wire.Shape):
+class Subscribed(wire.Model):
     """An application that a Page, or an account, sends events to."""
 
     id: NodeId | None = None
@@ -209,11 +209,11 @@ def _field(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-class AppField(wire.Shape):
+class AppField(wire.Model):
     name: wire.StorableText
 
 
-class AppSubscription(wire.Shape):
+class AppSubscription(wire.Model):
     """The address to which an application has the events of one kind of object sent."""
 
     object: wire.StorableText

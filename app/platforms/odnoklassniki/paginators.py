@@ -8,7 +8,7 @@ from app.platforms.contract import Malformed
 from app.platforms.odnoklassniki import wire_models as ok
 
 
-class AnchorPaginator(wire.Shape):
+class AnchorPaginator(wire.Model):
     """Reads a list paged by anchors, latest first, down to the items that earlier scans have read.
 
     Times are in the precision of the list: milliseconds for topics, seconds for comments.
@@ -28,7 +28,7 @@ class AnchorPaginator(wire.Shape):
         return AnchorPaginator(anchor=anchor, latest=reached, read_up_to=self.read_up_to), True
 
 
-class MessagePaginator(wire.Shape):
+class MessagePaginator(wire.Model):
     """Reads messages by passes over the list of chats, the one with the latest message first. Times are in
     milliseconds.
 

@@ -65,38 +65,38 @@ MoscowTime = Annotated[datetime, BeforeValidator(_moscow_time)]
 MadeId = Annotated[str, BeforeValidator(_id_of_made), Field(pattern=NO_NUL)]
 
 
-class Failure(wire.Shape):
+class Failure(wire.Model):
     """An error of either API; mostly with status 200."""
 
     error_code: wire.Number
 
 
-class OAuthFailure(wire.Shape):
+class OAuthFailure(wire.Model):
     error: wire.StorableText
 
 
-class IssuedToken(wire.Shape):
+class IssuedToken(wire.Model):
     access_token: Annotated[str, Field(min_length=1)] = Field(repr=False)
     refresh_token: Annotated[str, Field(min_length=1)] | None = Field(default=None, repr=False)
     expires_in: Annotated[wire.Count, Field(strict=False)] | None = None
     """Seconds; OK returns a string."""
 
 
-class Target(wire.Shape):
+class Target(wire.Model):
     """The object at an address. Unverified: the names of its fields."""
 
     type: wire.StorableText
     id: Id = Field(validation_alias=AliasChoices("objectId", "objectIdStr", "id"))
 
 
-class Group(wire.Shape):
+class Group(wire.Model):
     uid: Id
     name: wire.StorableText
     shortname: wire.OptionalText = ""
     members_count: wire.PositiveCount = None
 
 
-class Stat(wire.Shape):
+class Stat(wire.Model):
     """A topic in the group's statistics."""
 
     id: Id
@@ -104,7 +104,7 @@ class Stat(wire.Shape):
     reach: wire.PositiveCount = None
 
 
-class Listing(wire.Shape):
+class Listing(wire.Model):
     """A page. At least one of its fields is present: a response without any is not a page."""
 
     anchor: wire.StorableText | None = None
@@ -121,22 +121,22 @@ class Stats(Listing):
     topics: OptionalList[Stat] = ()
 
 
-class Summary(wire.Shape):
+class Summary(wire.Model):
     count: wire.PositiveCount = None
 
 
-class Discussed(wire.Shape):
+class Discussed(wire.Model):
     comments_count: wire.PositiveCount = None
 
 
-class Part(wire.Shape):
+class Part(wire.Model):
     """A part of a topic: a text, photos, a link …"""
 
     type: wire.OptionalText = ""
     text: wire.OptionalText = ""
 
 
-class Topic(wire.Shape):
+class Topic(wire.Model):
     id: Id
     created_ms: Annotated[CheckedMillis | None, wire.NONE_IF_OUT_OF_BOUNDS]
     """None where it is out of bounds; such a topic is then left out, like one that is gone."""
@@ -149,11 +149,11 @@ class Topic(wire.Shape):
     views_count: wire.PositiveCount = None
 
 
-class Topics(wire.Shape):
+class Topics(wire.Model):
     media_topics: OptionalList[Topic]
 
 
-class Comment(wire.Shape):
+class Comment(wire.Model):
     id: Id
     type: wire.OptionalText = ""
     """`ACTIVE_MESSAGE`, or that it is removed."""
@@ -175,20 +175,20 @@ class Comments(Listing):
     comments: OptionalList[Comment] = ()
 
 
-class Upload(wire.Shape):
+class Upload(wire.Model):
     upload_url: Annotated[str, Field(pattern=r"^https?://")] = Field(repr=False)
     photo_ids: Annotated[tuple[Id, ...], Field(min_length=1)]
 
 
-class Photo(wire.Shape):
+class Photo(wire.Model):
     token: Annotated[str, Field(min_length=1)]
 
 
-class Uploaded(wire.Shape):
+class Uploaded(wire.Model):
     photos: Mapping[str, Photo]
 
 
-class Owner(wire.Shape):
+class Owner(wire.Model):
     """The owner of a Graph API token: a group, or a person without `group_id`."""
 
     group_id: Id | None = None
@@ -202,29 +202,29 @@ class Owner(wire.Shape):
         return self
 
 
-class Chat(wire.Shape):
+class Chat(wire.Model):
     chat_id: Id
     type: wire.OptionalText = ""
     last: CheckedMillis = Field(validation_alias="lastEventTime")
 
 
-class Chats(wire.Shape):
+class Chats(wire.Model):
     chats: OptionalList[Chat]
     marker: wire.StorableText | None = None
 
 
-class Sender(wire.Shape):
+class Sender(wire.Model):
     """A person, or the group itself. Unverified: how the group is named."""
 
     id: Id = Field(validation_alias=AliasChoices("user_id", "group_id", "chat_id"))
     name: wire.OptionalText = ""
 
 
-class Recipient(wire.Shape):
+class Recipient(wire.Model):
     chat_id: Id
 
 
-class Body(wire.Shape):
+class Body(wire.Model):
     mid: Id
     text: wire.OptionalText = ""
     reply_to: Id | None = None
@@ -232,7 +232,7 @@ class Body(wire.Shape):
     attachments: Objects = ()
 
 
-class Message(wire.Shape):
+class Message(wire.Model):
     """A message, in a chat's history and in a webhook request alike."""
 
     sender: Sender
@@ -242,33 +242,33 @@ class Message(wire.Shape):
     """None where it is out of bounds; such a message is then left out, but counts towards a full page."""
 
 
-class Button(wire.Shape):
+class Button(wire.Model):
     text: wire.OptionalText = ""
     payload: Any = None
 
 
-class Keyboard(wire.Shape):
+class Keyboard(wire.Model):
     buttons: OptionalList[OptionalList[Button]] = ()
 
 
-class KeyboardPayload(wire.Shape):
+class KeyboardPayload(wire.Model):
     keyboard: Keyboard | None = None
 
 
-class Attachment(wire.Shape):
+class Attachment(wire.Model):
     """An attachment of a message with buttons; other kinds have no keyboard."""
 
     payload: KeyboardPayload | None = None
 
 
-class ButtonMessage(wire.Shape):
+class ButtonMessage(wire.Model):
     """The message below which a button was pressed."""
 
     mid: Id | None = None
     attachments: OptionalList[Attachment] = ()
 
 
-class Pressed(wire.Shape):
+class Pressed(wire.Model):
     """A press of a button. Unverified: its fields; public clients read `callbackId` and `payload`."""
 
     callback_id: Id = Field(validation_alias="callbackId")
@@ -289,27 +289,27 @@ class Pressed(wire.Shape):
         return next(filter(None, texts), buttons.text_of(self.payload))
 
 
-class Messages(wire.Shape):
+class Messages(wire.Model):
     messages: OptionalList[Message]
 
 
-class SentMessage(wire.Shape):
+class SentMessage(wire.Model):
     message_id: Id
 
 
-class Hook(wire.Shape):
+class Hook(wire.Model):
     url: str
 
 
-class Hooks(wire.Shape):
+class Hooks(wire.Model):
     subscriptions: OptionalList[Hook]
 
 
-class Done(wire.Shape):
+class Done(wire.Model):
     success: bool
 
 
-class HookCall(wire.Shape):
+class HookCall(wire.Model):
     """The envelope of a webhook request; older ones do not name their kind, which may be a change of the chat."""
 
     kind: wire.StorableText | None = Field(default=None, validation_alias="webhookType")
@@ -327,7 +327,7 @@ class HookCall(wire.Shape):
         return self.kind == "MESSAGE_CREATED" or (self.kind is None and self.message is not None)
 
 
-class Notice(wire.Shape):
+class Notice(wire.Model):
     """The JSON in the text of a message by which the chat reports its own changes.
 
     Seen in public clients: `{"ai":1,"pa":[2],"ty":"CHAT_CREATED"}`, `{"ui":1,"ty":"JOIN_BY_LINK"}`.

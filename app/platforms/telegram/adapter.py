@@ -95,7 +95,7 @@ RESERVED_PATHS = frozenset(
 )
 
 
-class StreamPosition(wire.Shape):
+class StreamPosition(wire.Model):
     """How far the stream of updates was read."""
 
     next: wire.Count | None = None

@@ -42,7 +42,7 @@ def _plain(rich: object, between: str = "") -> str:
     return ""
 
 
-class Success(wire.Shape, Generic[T]):
+class Success(wire.Model, Generic[T]):
     """The envelope of every successful response."""
 
     ok: Literal[True]

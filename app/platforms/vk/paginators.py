@@ -6,7 +6,7 @@ from app.platforms import offsets, wire
 from app.platforms.vk import wire_models as vk
 
 
-class WallPaginator(wire.Shape):
+class WallPaginator(wire.Model):
     """Reads the wall from the latest post back to `seen_until`. Dates are in seconds since 1970."""
 
     position: offsets.Position = offsets.Position()
@@ -16,7 +16,7 @@ class WallPaginator(wire.Shape):
     """The date of the latest post that earlier scans have seen."""
 
 
-class CommentPaginator(wire.Shape):
+class CommentPaginator(wire.Model):
     """Reads a post's comments of the first level; after each page, the threads that did not come whole with it."""
 
     position: offsets.Position = offsets.Position()
@@ -33,7 +33,7 @@ class CommentPaginator(wire.Shape):
         )
 
 
-class MessagePaginator(wire.Shape):
+class MessagePaginator(wire.Model):
     """Reads messages in passes over the list of conversations, which is ordered by their last message, latest first.
 
     Message ids grow. All messages up to `read_until` were read by earlier scans. A pass reads the conversations

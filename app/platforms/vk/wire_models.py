@@ -37,34 +37,34 @@ CHATS: Final = 2_000_000_000
 """Peer ids from this one on are chats of several people."""
 
 
-class Success(wire.Shape, Generic[T]):
+class Success(wire.Model, Generic[T]):
     """The envelope of every successful response."""
 
     response: T
 
 
-class Fault(wire.Shape):
+class Fault(wire.Model):
     error_code: wire.Number
 
 
-class Failure(wire.Shape):
+class Failure(wire.Model):
     """The envelope of every error; VK sends it with status 200."""
 
     error: Fault
 
 
-class Executed(wire.Shape, Generic[T]):
+class Executed(wire.Model, Generic[T]):
     """The results of the calls in an `execute`, in their order: `false` for one that failed."""
 
     response: list[T | Literal[False]]
     execute_errors: tuple[Fault, ...] = ()
 
 
-class Counted(wire.Shape):
+class Counted(wire.Model):
     count: wire.PositiveCount = None
 
 
-class Group(wire.Shape):
+class Group(wire.Model):
     id: ItemId
     name: wire.StorableText
     screen_name: OptionalText = ""
@@ -72,7 +72,7 @@ class Group(wire.Shape):
     deactivated: wire.StorableText | None = None
 
 
-class Groups(wire.Shape):
+class Groups(wire.Model):
     """In older API versions a bare list."""
 
     groups: list[Group]
@@ -83,18 +83,18 @@ class Groups(wire.Shape):
         return {"groups": raw} if isinstance(raw, list) else raw
 
 
-class User(wire.Shape):
+class User(wire.Model):
     id: wire.Number
     first_name: OptionalText = ""
     last_name: OptionalText = ""
 
 
-class NamedGroup(wire.Shape):
+class NamedGroup(wire.Model):
     id: wire.Number
     name: OptionalText = ""
 
 
-class Extended(wire.Shape):
+class Extended(wire.Model):
     """The people and groups whose ids stand elsewhere in the response."""
 
     profiles: Several[User] = ()
@@ -106,7 +106,7 @@ class Extended(wire.Shape):
         return people | {-abs(group.id): group.name for group in self.groups}
 
 
-class Post(wire.Shape):
+class Post(wire.Model):
     id: ItemId
     owner_id: wire.Number
     from_id: wire.Number | None = None
@@ -122,19 +122,19 @@ class Post(wire.Shape):
     views: Counted | None = None
 
 
-class DeletedPost(wire.Shape):
+class DeletedPost(wire.Model):
     """A deleted post, which may lack everything but its id."""
 
     id: ItemId
     is_deleted: Literal[True]
 
 
-class Wall(wire.Shape):
+class Wall(wire.Model):
     count: wire.Count
     items: list[Post]
 
 
-class PostsById(wire.Shape):
+class PostsById(wire.Model):
     """In older API versions a bare list."""
 
     items: list[DeletedPost | Post]
@@ -145,12 +145,12 @@ class PostsById(wire.Shape):
         return {"items": raw} if isinstance(raw, list) else raw
 
 
-class Reach(wire.Shape):
+class Reach(wire.Model):
     post_id: wire.Number | None = None
     reach_total: wire.PositiveCount = None
 
 
-class Comment(wire.Shape):
+class Comment(wire.Model):
     id: ItemId
     from_id: wire.Number = 0
     post_id: wire.Number | None = None
@@ -169,7 +169,7 @@ class Comment(wire.Shape):
         return self.thread.items if self.thread is not None else ()
 
 
-class Thread(wire.Shape):
+class Thread(wire.Model):
     count: wire.Count
     items: Several[Comment] = ()
 
@@ -180,12 +180,12 @@ class Comments(Extended):
     items: list[Comment]
 
 
-class Peer(wire.Shape):
+class Peer(wire.Model):
     id: wire.Number
     type: wire.StorableText
 
 
-class Message(wire.Shape):
+class Message(wire.Model):
     id: wire.Count
     date: wire.UnixTime
     update_time: SomeTime = None
@@ -215,12 +215,12 @@ class Message(wire.Shape):
         return {**raw, "text": raw["body"], "from_id": author, "peer_id": peer}
 
 
-class Conversation(wire.Shape):
+class Conversation(wire.Model):
     peer: Peer
     last_message_id: wire.Count
 
 
-class ConversationItem(wire.Shape):
+class ConversationItem(wire.Model):
     conversation: Conversation
     last_message: Message | None = None
 
@@ -235,19 +235,19 @@ class History(Extended):
     items: list[Message]
 
 
-class NewComment(wire.Shape):
+class NewComment(wire.Model):
     comment_id: ItemId
 
 
-class NewPost(wire.Shape):
+class NewPost(wire.Model):
     post_id: ItemId
 
 
-class UploadServer(wire.Shape):
+class UploadServer(wire.Model):
     upload_url: wire.StorableText
 
 
-class Uploaded(wire.Shape):
+class Uploaded(wire.Model):
     """The response to an upload, which is passed on to `photos.saveWallPhoto`."""
 
     server: wire.Number
@@ -255,7 +255,7 @@ class Uploaded(wire.Shape):
     hash: wire.StorableText
 
 
-class Photo(wire.Shape):
+class Photo(wire.Model):
     id: ItemId
     owner_id: wire.Number
     access_key: wire.StorableText | None = None
@@ -267,7 +267,7 @@ class Photo(wire.Shape):
         return f"photo{self.owner_id}_{self.id}{key}"
 
 
-class IssuedToken(wire.Shape):
+class IssuedToken(wire.Model):
     """New tokens of VK ID."""
 
     access_token: Annotated[str, Field(min_length=1, repr=False)]
@@ -276,21 +276,21 @@ class IssuedToken(wire.Shape):
     """Seconds; 0 for a token that does not expire."""
 
 
-class Refused(wire.Shape):
+class Refused(wire.Model):
     """An error of VK ID, or of the servers that take uploads."""
 
     error: wire.StorableText
 
 
-class Permission(wire.Shape):
+class Permission(wire.Model):
     name: wire.StorableText
 
 
-class Permissions(wire.Shape):
+class Permissions(wire.Model):
     permissions: tuple[Permission, ...]
 
 
-class Server(wire.Shape):
+class Server(wire.Model):
     """An address to which a community's events are sent."""
 
     id: wire.Number
@@ -299,23 +299,23 @@ class Server(wire.Shape):
     status: wire.StorableText
 
 
-class Servers(wire.Shape):
+class Servers(wire.Model):
     items: list[Server]
 
 
-class NewServer(wire.Shape):
+class NewServer(wire.Model):
     server_id: wire.Number
 
 
-class Settings(wire.Shape):
+class Settings(wire.Model):
     events: dict[str, Flag]
 
 
-class Confirmation(wire.Shape):
+class Confirmation(wire.Model):
     code: Annotated[str, Field(min_length=1, repr=False)]
 
 
-class Event(wire.Shape):
+class Event(wire.Model):
     """The envelope of a Callback API request; its object is parsed once the secret is verified."""
 
     type: wire.StorableText
@@ -324,7 +324,7 @@ class Event(wire.Shape):
     secret: wire.StorableText | None = None
 
 
-class NewMessage(wire.Shape):
+class NewMessage(wire.Model):
     """Servers that were set by hand to an API version before 5.103 get the message without this envelope."""
 
     message: Message
@@ -335,7 +335,7 @@ class NewMessage(wire.Shape):
         return raw if not isinstance(raw, Mapping) or "message" in raw else {"message": raw}
 
 
-class PressedButton(wire.Shape):
+class PressedButton(wire.Model):
     """A press of a callback button. VK does not say when it was, nor what is written on the button."""
 
     user_id: wire.Number
@@ -350,11 +350,11 @@ class PressedButton(wire.Shape):
         return buttons.text_of(self.payload)
 
 
-class DeletedComment(wire.Shape):
+class DeletedComment(wire.Model):
     id: ItemId
 
 
-class EventOf(wire.Shape, Generic[T]):
+class EventOf(wire.Model, Generic[T]):
     object: T
 
 

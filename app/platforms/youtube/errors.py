@@ -133,7 +133,7 @@ MESSAGES: Final[Mapping[str, str]] = {
 """Messages for people, where the meaning's own says too little."""
 
 
-class Reason(wire.Shape):
+class Reason(wire.Model):
     reason: wire.StorableText = ""
     metadata: Mapping[str, object] = {}
 
@@ -146,13 +146,13 @@ def _reasons(value: object) -> object:
 Reasons = Annotated[tuple[Reason, ...], BeforeValidator(lambda value: tuple(_reasons(value)))]
 
 
-class Fault(wire.Shape):
+class Fault(wire.Model):
     message: object = None
     errors: Reasons = ()
     details: Reasons = ()
 
 
-class Complaint(wire.Shape):
+class Complaint(wire.Model):
     """An error in either form."""
 
     error: Fault | wire.StorableText

@@ -36,7 +36,7 @@ PUBLISHING_DELAY: Final = timedelta(days=30)
 """For how long after its upload a video that becomes public is found."""
 
 
-class ListPosition(wire.Shape):
+class ListPosition(wire.Model):
     """Where in a list the next page begins."""
 
     token: wire.StorableText | None = None
@@ -107,7 +107,7 @@ class PagedList(Generic[T]):
         return {"maxResults": size, **({} if position.token is None else {"pageToken": position.token})}
 
 
-class UploadPaginator(wire.Shape):
+class UploadPaginator(wire.Model):
     """Reads a channel's uploads from the latest back to those of earlier scans.
 
     The list is ordered by time of upload, also for a video that becomes public later. So the first scan of each day
@@ -155,7 +155,7 @@ class UploadPaginator(wire.Shape):
         return UploadPaginator(seen_until=self.latest, day=self.day, playlist=self.playlist)
 
 
-class LongThread(wire.Shape):
+class LongThread(wire.Model):
     """A comment with more answers than came with it."""
 
     root_id: youtube.CommentId
@@ -163,7 +163,7 @@ class LongThread(wire.Shape):
     post: wire.Id | None = None
 
 
-class ThreadPaginator(wire.Shape):
+class ThreadPaginator(wire.Model):
     """Reads comments latest first; after each page, the answers that did not come with them."""
 
     position: ListPosition = ListPosition()

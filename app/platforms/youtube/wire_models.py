@@ -24,7 +24,7 @@ CommentId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,200}$")]
 """The id of an answer is that of the comment it answers, a full stop, and an id of its own."""
 
 
-class Listing(wire.Shape, Generic[T]):
+class Listing(wire.Model, Generic[T]):
     """The envelope of every list; it has a kind or items: `{}` is no list."""
 
     kind: wire.StorableText = ""
@@ -41,27 +41,27 @@ class Listing(wire.Shape, Generic[T]):
 # ── channels ──────────────────────────────────────────────────────────────────────────────────────
 
 
-class ChannelSnippet(wire.Shape):
+class ChannelSnippet(wire.Model):
     title: wire.StorableText
     handle: wire.StorableText | None = Field(None, alias="customUrl")
 
 
-class ChannelStatistics(wire.Shape):
+class ChannelStatistics(wire.Model):
     subscribers: TextCount | None = Field(None, alias="subscriberCount")
     hidden: bool = Field(False, alias="hiddenSubscriberCount")
 
 
-class Playlists(wire.Shape):
+class Playlists(wire.Model):
     """The ids of a channel's playlists; the id of one that does not exist may be an empty text."""
 
     uploads: Annotated[wire.Id | None, BeforeValidator(lambda value: value or None)] = None
 
 
-class ChannelDetails(wire.Shape):
+class ChannelDetails(wire.Model):
     playlists: Playlists = Field(Playlists(), alias="relatedPlaylists")
 
 
-class Channel(wire.Shape):
+class Channel(wire.Model):
     id: wire.Id
     snippet: ChannelSnippet
     statistics: ChannelStatistics = ChannelStatistics()
@@ -71,16 +71,16 @@ class Channel(wire.Shape):
 # ── videos ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Resource(wire.Shape):
+class Resource(wire.Model):
     video_id: wire.Id | None = Field(None, alias="videoId")
 
 
-class EntrySnippet(wire.Shape):
+class EntrySnippet(wire.Model):
     added_at: wire.Moment = Field(alias="publishedAt")
     resource: Resource = Field(alias="resourceId")
 
 
-class Entry(wire.Shape):
+class Entry(wire.Model):
     """An item of a playlist, whose video may be private or deleted."""
 
     snippet: EntrySnippet
@@ -90,24 +90,24 @@ class Entry(wire.Shape):
         return self.snippet.resource.video_id or ""
 
 
-class VideoSnippet(wire.Shape):
+class VideoSnippet(wire.Model):
     published_at: wire.Moment = Field(alias="publishedAt")
     """When the video became public."""
     title: wire.StorableText = ""
     description: wire.StorableText = ""
 
 
-class VideoStatistics(wire.Shape):
+class VideoStatistics(wire.Model):
     views: TextCount | None = Field(None, alias="viewCount")
     likes: TextCount | None = Field(None, alias="likeCount")
     comments: TextCount | None = Field(None, alias="commentCount")
 
 
-class VideoStatus(wire.Shape):
+class VideoStatus(wire.Model):
     privacy: wire.StorableText = Field("public", alias="privacyStatus")
 
 
-class Counted(wire.Shape):
+class Counted(wire.Model):
     id: wire.Id
     statistics: VideoStatistics = VideoStatistics()
 
@@ -120,11 +120,11 @@ class Video(Counted):
 # ── comments ──────────────────────────────────────────────────────────────────────────────────────
 
 
-class AuthorId(wire.Shape):
+class AuthorId(wire.Model):
     value: wire.StorableText | None = None
 
 
-class CommentSnippet(wire.Shape):
+class CommentSnippet(wire.Model):
     author: wire.StorableText = Field("", alias="authorDisplayName")
     author_url: wire.StorableText | None = Field(None, alias="authorChannelUrl")
     author_id: AuthorId | None = Field(None, alias="authorChannelId")
@@ -134,7 +134,7 @@ class CommentSnippet(wire.Shape):
     updated_at: wire.LenientMoment = Field(None, alias="updatedAt")
 
 
-class Comment(wire.Shape):
+class Comment(wire.Model):
     id: CommentId
     snippet: CommentSnippet
 
@@ -145,18 +145,18 @@ class Comment(wire.Shape):
         return (author_id.value if author_id is not None else None) or f"unknown-{self.id}"
 
 
-class ThreadSnippet(wire.Shape):
+class ThreadSnippet(wire.Model):
     video_id: wire.Id | None = Field(None, alias="videoId")
     """None for a comment on a channel itself, which was possible until 2021."""
     root_comment: Comment = Field(alias="topLevelComment")
     answers: wire.Count = Field(0, alias="totalReplyCount")
 
 
-class ThreadReplies(wire.Shape):
+class ThreadReplies(wire.Model):
     comments: tuple[Comment, ...] = ()
 
 
-class Thread(wire.Shape):
+class Thread(wire.Model):
     id: CommentId
     snippet: ThreadSnippet
     replies: ThreadReplies = ThreadReplies()
@@ -172,7 +172,7 @@ class Thread(wire.Shape):
 # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class IssuedTokens(wire.Shape):
+class IssuedTokens(wire.Model):
     """Google's response to a refresh token."""
 
     access: wire.StorableText = Field(alias="access_token", min_length=1)
@@ -183,7 +183,7 @@ class IssuedTokens(wire.Shape):
     )
 
 
-class TokenInfo(wire.Shape):
+class TokenInfo(wire.Model):
     scope: wire.StorableText
     lifetime: TextCount | None = Field(None, alias="expires_in")
 

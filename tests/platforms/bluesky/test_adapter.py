@@ -254,7 +254,7 @@ async def test_a_conversation_that_moves_to_the_top_during_paging_is_read(stage:
         if number % 40 == 0:
             stage.message(f"Again {number}", person=1 + number)
 
-    stage.way.before = write
+    stage.transport.before = write
     messages = await read_all(stage.c, stage.adapter().conversations)
     entries = [entry for entry in stage.community.mail.values() if entry.person is not None]
     assert {one.text for one in messages if one.kind is MessageKind.MESSAGE} >= {entry.text for entry in entries}
@@ -273,7 +273,7 @@ async def test_only_new_messages_of_a_conversation_are_read(stage: Subject) -> N
             cursor, more = page.cursor, page.more
         stage.message("News", person=1)
     assert texts == ["News"]
-    assert [request.url.path.rpartition(".")[2] for request in stage.way.requests[-4:]] == [
+    assert [request.url.path.rpartition(".")[2] for request in stage.transport.requests[-4:]] == [
         "listNotifications", "listConvos", "getMessages", "listConvos",
     ]  # fmt: skip
 

@@ -48,7 +48,7 @@ async def test_a_repeated_reply_writes_no_second_record(stage: Subject) -> None:
     remote = next(one for one in await read_all(stage.c, made.conversations))
     to = ReplyTo(remote.external_id, remote.thread_id, remote.kind, remote.author, remote.post_id)
     first = await made.reply(stage.c, to, "Until six, see https://velo.example/hours.", "key")
-    written = json.loads(stage.way.requests[-1].content)["record"]
+    written = json.loads(stage.transport.requests[-1].content)["record"]
     assert (written["reply"]["root"]["uri"], written["reply"]["parent"]["uri"]) == (to.post_id, to.external_id)
     stage.later()
     again = await made.reply(stage.c, to, "Until six, see https://velo.example/hours.", "key")
@@ -81,10 +81,10 @@ async def test_a_post_is_published_once_with_its_pictures(stage: Subject) -> Non
     made = Bluesky(stage.http)
     draft = OutgoingPost("Open on Sunday", tuple(Picture(PIXEL, "image/png", f"dot {n}") for n in range(4)))
     first = await made.publish(stage.c, draft, "key")
-    requests_before = len(stage.way.requests)
+    requests_before = len(stage.transport.requests)
     again = await made.publish(stage.c, draft, "key")
     assert first.external_id == again.external_id == records.uri(ids.did(18), "key")
-    assert len(stage.way.requests) == requests_before + 1, "a repeat must upload nothing"
+    assert len(stage.transport.requests) == requests_before + 1, "a repeat must upload nothing"
     assert len(stage.records("media")) == 4
     with pytest.raises(Rejected, match="301 characters"):
         await made.publish(stage.c, OutgoingPost("x" * 301), "other")
@@ -98,7 +98,7 @@ async def test_two_concurrent_publications_write_one_post(stage: Subject) -> Non
 
     class Late(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            response = await stage.way.handle_async_request(request)
+            response = await stage.transport.handle_async_request(request)
             if request.url.path.endswith("getRecord") and not done:
                 done.append(1)
                 stage.later()
@@ -314,7 +314,7 @@ async def test_a_write_limit_has_the_scope_of_the_account(stage: Subject) -> Non
     stage.sandbox.network.limits["bluesky_writes"] = 3
     made = Bluesky(stage.http)
     await made.publish(stage.c, OutgoingPost("One"), "one")
-    usage = Bluesky.usage(stage.way.responses[-1])
+    usage = Bluesky.usage(stage.transport.responses[-1])
     assert usage is not None
     assert (round(usage.share, 2), usage.scope) == (0.67, LimitScope.COMMUNITY)
     with pytest.raises(Throttled) as caught:
@@ -322,7 +322,7 @@ async def test_a_write_limit_has_the_scope_of_the_account(stage: Subject) -> Non
     assert caught.value.scope is LimitScope.COMMUNITY
     assert caught.value.retry_after is not None
     await made.posts(stage.c, None)
-    usage = Bluesky.usage(stage.way.responses[-1])
+    usage = Bluesky.usage(stage.transport.responses[-1])
     assert usage is not None
     assert usage.scope is LimitScope.ADDRESS
     assert usage.resets_in is not None

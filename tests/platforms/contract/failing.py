@@ -22,10 +22,10 @@ def _failing_request(
     s: Subject, number: int, answer: Callable[[], httpx.Response] = lambda: httpx.Response(502, html="<html>")
 ) -> Callable[[httpx.Request], httpx.Response | None]:
     """Replaces the response to the request with this number, counted from now and from 0."""
-    first = len(s.way.requests)  # a request is counted before its response
+    first = len(s.transport.requests)  # a request is counted before its response
 
     def instead(_: httpx.Request) -> httpx.Response | None:
-        return answer() if len(s.way.requests) - 1 - first == number else None
+        return answer() if len(s.transport.requests) - 1 - first == number else None
 
     return instead
 
@@ -34,16 +34,16 @@ async def _fail_each_request(
     s: Subject, listing: Listing, cursor: str | None, since: datetime | None
 ) -> tuple[str | None, bool]:
     """Let each request of a page fail once. Returns the cursor of the intact page, and whether there is more."""
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     sound = await listing.page(s, cursor, since)
-    for number in range(len(s.way.requests) - requests_before):
-        s.way.instead = _failing_request(s, number)
+    for number in range(len(s.transport.requests) - requests_before):
+        s.transport.instead = _failing_request(s, number)
         try:
             page = await listing.page(s, cursor, since)
         except Transient:
             continue
         finally:
-            s.way.instead = lambda _: None
+            s.transport.instead = lambda _: None
         assert same_page(page, sound), f"request {number} of a page failed without an error"
     return sound.cursor, sound.more
 
@@ -71,16 +71,16 @@ async def metrics(s: Subject) -> None:
         engage(s, post["id"], 3)
     s.later(s.spec.metrics_delay.total_seconds() + 3600)
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     sound = await s.adapter().metrics(s.c, ids)
-    for number in range(len(s.way.requests) - requests_before):
-        s.way.instead = _failing_request(s, number)
+    for number in range(len(s.transport.requests) - requests_before):
+        s.transport.instead = _failing_request(s, number)
         try:
             results = await s.adapter().metrics(s.c, ids)
         except Transient:
             continue
         finally:
-            s.way.instead = lambda _: None
+            s.transport.instead = lambda _: None
         for was, now in zip(sound, results, strict=True):
             assert not now.gone, "a post whose request failed is reported as gone"
             assert now.counters.items() <= was.counters.items(), f"made up: {dict(now.counters)}"
@@ -95,18 +95,18 @@ async def stops_when_throttled(s: Subject) -> None:
     posts = [s.post(f"Post {number}") for number in range(2)]
     s.later(s.spec.metrics_delay.total_seconds() + 3600)
     ids = tuple([await remote_post(s, one["id"]) for one in posts])
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     await s.adapter().metrics(s.c, ids)
-    for number in range(len(s.way.requests) - requests_before):
-        before = len(s.way.requests)
-        s.way.instead = _failing_request(s, number, lambda: httpx.Response(429, headers={"retry-after": "30"}))
+    for number in range(len(s.transport.requests) - requests_before):
+        before = len(s.transport.requests)
+        s.transport.instead = _failing_request(s, number, lambda: httpx.Response(429, headers={"retry-after": "30"}))
         try:
             with pytest.raises(Throttled) as caught:
                 await s.adapter().metrics(s.c, ids)
         finally:
-            s.way.instead = lambda _: None
+            s.transport.instead = lambda _: None
         assert caught.value.retry_after == 30
-        assert len(s.way.requests) == before + number + 1, "a request was sent after the 429"
+        assert len(s.transport.requests) == before + number + 1, "a request was sent after the 429"
 
 
 @check("metrics: the stream has no 0 for unknown", has(Streams))
@@ -135,7 +135,7 @@ async def classified(s: Subject) -> None:
         except PlatformError as error:
             raised = error
         s.clear_faults()
-        alone = s.adapter().classify(s.way.responses[-1])
+        alone = s.adapter().classify(s.transport.responses[-1])
         assert type(alone) is type(raised), f"{effect}: {alone!r}, but the call raised {raised!r}"
         if isinstance(raised, Throttled):
             assert isinstance(alone, Throttled)
@@ -143,4 +143,4 @@ async def classified(s: Subject) -> None:
         s.later()
     sound = await s.adapter().community(s.c)
     assert sound.external_id == s.c.external_id
-    assert s.adapter().classify(s.way.responses[-1]) is None, "a valid response is classified as an error"
+    assert s.adapter().classify(s.transport.responses[-1]) is None, "a valid response is classified as an error"

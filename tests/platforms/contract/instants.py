@@ -116,15 +116,15 @@ async def lists(s: Subject, listing: Listing) -> None:
     victim = sound[len(sound) // 2]
     others = {item.external_id for item in sound} - {victim.external_id}
     for end in ENDS:
-        s.way.spoils = replace_moments(s, end, lambda second: second == second_of(victim))
+        s.transport.spoils = replace_moments(s, end, lambda second: second == second_of(victim))
         items = (await read_pages(listing, s)).items
         within_bounds(items)
         hidden = others - {item.external_id for item in items}
         assert not hidden, f"{end[0]} hides {len(hidden)} of {len(others)} others"
-        s.way.spoils = replace_moments(s, end, lambda _: True)
+        s.transport.spoils = replace_moments(s, end, lambda _: True)
         with suppress(Malformed):  # every item may be malformed
             within_bounds((await listing.page(s, None, None)).items)
-        s.way.spoils = lambda body: body
+        s.transport.spoils = lambda body: body
 
 
 @check("stream: an extreme moment hides no others", has(Streams))
@@ -138,9 +138,9 @@ async def streamed(s: Subject) -> None:
         victim = beside[len(beside) // 2]
         moment = next((second_of(item) for item in items_of(victim)), now)
         s.stream = before
-        s.way.spoils = replace_moments(s, end, moment.__eq__)
+        s.transport.spoils = replace_moments(s, end, moment.__eq__)
         events = await updates(s)
-        s.way.spoils = lambda body: body
+        s.transport.spoils = lambda body: body
         events_within_bounds(events)
         received_ids = {item.external_id for event in events for item in items_of(event)}
         expected_ids = {item.external_id for event in beside if event is not victim for item in items_of(event)}

@@ -87,15 +87,15 @@ async def cursors_survive(s: Subject, listing: Listing) -> None:
 async def late_items(s: Subject, listing: Listing) -> None:
     """Items are added between pages, and between the requests of one page."""
     listing.fill(s)
-    begun = len(s.way.requests)
+    begun = len(s.transport.requests)
 
     def meanwhile(number: int) -> None:
         if number - begun in range(1, 12, 2):
             listing.add(s)
 
-    s.way.before = meanwhile
+    s.transport.before = meanwhile
     done = await read_pages(listing, s)
-    s.way.before = lambda _: None
+    s.transport.before = lambda _: None
     listing.add(s)
     news = await read_pages(listing, s, done.cursor)
     assert_complete(listing, s, {item.external_id: item for item in (*done.items, *news.items)}.values())
@@ -245,10 +245,10 @@ async def batch(s: Subject) -> None:
         "there must be one record for each id, in its order"
     )
     assert await s.adapter().metrics(s.c, ()) == (), "records for no ids"
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     with pytest.raises(ValueError, match=str(most)):
         await s.adapter().metrics(s.c, ids)
-    assert len(s.way.requests) == requests_before, "a request was sent"
+    assert len(s.transport.requests) == requests_before, "a request was sent"
 
 
 @check("metrics: the same in lists", LISTINGS[0].applies)

@@ -62,13 +62,14 @@ async def _hit_limit(s: Subject, limit: Limited) -> None:
     generous, allowed[name] = allowed[name], 2
     error: PlatformError | None = None
     for _ in range(6):
-        requests_before = len(s.way.requests)
+        requests_before = len(s.transport.requests)
         if (error := await _error_of(call, s)) is not None:
             break
     assert isinstance(error, Throttled), f"{limit.name}: {error!r}"
-    assert len(s.way.requests) == requests_before + 1 or s.about.before(s.way.requests[requests_before]) is not None, (
-        "the request was repeated"
-    )
+    assert (
+        len(s.transport.requests) == requests_before + 1
+        or s.about.before(s.transport.requests[requests_before]) is not None
+    ), "the request was repeated"
     assert error.scope is limit.scope, f"{limit.name} concerns the {limit.scope}, not the {error.scope}"
     assert (error.retry_after is not None) == limit.timed, f"{limit.name}: wait for {error.retry_after}"
     if error.retry_after is not None:
@@ -92,9 +93,9 @@ async def used(s: Subject) -> None:
     allowed.update({f"{wire.name}_{limit.name}": 20 for limit in s.about.limits})
     shares: list[float] = []
     for _ in range(5):
-        responses_before = len(s.way.responses)
+        responses_before = len(s.transport.responses)
         await s.adapter().community(s.c)
-        usages = [usage for one in s.way.responses[responses_before:] if (usage := s.kind.usage(one)) is not None]
+        usages = [usage for one in s.transport.responses[responses_before:] if (usage := s.kind.usage(one)) is not None]
         assert usages, "no usage is reported"
         shares.append(max(usage.share for usage in usages))
     assert shares == sorted(set(shares)), f"the shares are {shares}"
@@ -141,9 +142,9 @@ async def expired(s: Subject) -> None:
 
 async def _auth_errors(s: Subject, kind: Token) -> list[AuthExpired]:
     """The `AuthExpired` errors of all calls. If none of them sends this token, they are repeated without the others."""
-    whole, requests_before, forms = s.c, len(s.way.requests), {s.c.tokens[kind], quote(s.c.tokens[kind], safe="")}
+    whole, requests_before, forms = s.c, len(s.transport.requests), {s.c.tokens[kind], quote(s.c.tokens[kind], safe="")}
     errors = [await _error_of(call, s) for call in _calls(s).values()]
-    sent = [f"{one.url} {one.headers.raw} {one.content!r}" for one in s.way.requests[requests_before:]]
+    sent = [f"{one.url} {one.headers.raw} {one.content!r}" for one in s.transport.requests[requests_before:]]
     if not any(form in text for form in forms for text in sent):
         s.c = replace(s.c, tokens={one: text for one, text in s.c.tokens.items() if one is kind or one not in ACCESS})
         errors = [await _error_of(call, s) for call in _calls(s).values()]
@@ -197,12 +198,12 @@ async def refresh_refused(s: Subject) -> None:
 
 @check("refresh: a lost response is unknown", has(Refreshes))
 async def refresh_lost(s: Subject) -> None:
-    made, requests_before = s.adapter(), len(s.way.requests)
+    made, requests_before = s.adapter(), len(s.transport.requests)
     assert isinstance(made, Refreshes)
-    s.way.loses = lambda _: True
+    s.transport.loses = lambda _: True
     with pytest.raises(OutcomeUnknown):
         await made.refresh(s.c)
-    assert len(s.way.requests) == requests_before + 1, "the request must be sent once"
+    assert len(s.transport.requests) == requests_before + 1, "the request must be sent once"
 
 
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────────
@@ -240,9 +241,9 @@ async def no_secret_seen(s: Subject) -> None:
     with _captured_log() as log:
         errors += [await _error_of(call, s) for call in calls.values()]
         for status in (200, 400, 401, 403, 404, 429, 500):
-            s.way.instead = partial(_echo, status)
+            s.transport.instead = partial(_echo, status)
             errors += [await _error_of(call, s) for call in calls.values()]
     texts = [log.getvalue(), *(f"{error} {error!r} {error.__dict__} {error.__cause__!r}" for error in errors if error)]
-    texts += [str(request.url) for request in s.way.requests if not s.about.token_in_url(request.url.path)]
+    texts += [str(request.url) for request in s.transport.requests if not s.about.token_in_url(request.url.path)]
     seen = [text for text in texts if any(secret in text for secret in secrets)]
     assert not seen, f"a secret is in {len(seen)} of {len(texts)} texts"

@@ -81,7 +81,7 @@ class Subject:
     about: Specimen
     sandbox: Sandbox
     clock: ManualClock
-    way: SandboxTransport
+    transport: SandboxTransport
     http: httpx.AsyncClient
     community: Community
     connection: Mapping[str, Any]
@@ -209,15 +209,15 @@ async def staged(key: str, kind: type[Adapter]) -> AsyncIterator[Subject]:
     sandbox = build(seed=SEED, real=clock, tick=None, speed=0, wire_formats=[replace(wire, profiles=(one,))])
     lift_rate_limits(sandbox)
     sandbox.network.base_url = BASE
-    way = SandboxTransport(sandbox, clock)
+    transport = SandboxTransport(sandbox, clock)
     for name in LOGGERS:  # as `kit.http` does
         logging.getLogger(name).setLevel(logging.WARNING)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), base_url=BASE) as http:
         (connection,) = (await http.get("/_sandbox/communities")).json()
     try:
-        async with httpx.AsyncClient(transport=way) as http:
+        async with httpx.AsyncClient(transport=transport) as http:
             community = sandbox.network.world.communities[one.key]
-            subject = Subject(kind, specimen(key), sandbox, clock, way, http, community, connection)
+            subject = Subject(kind, specimen(key), sandbox, clock, transport, http, community, connection)
             await subject.connect()
             yield subject
     finally:

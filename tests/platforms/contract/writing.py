@@ -104,10 +104,10 @@ def _only_record(made: list[Record]) -> Record:
 
 async def _lost(s: Subject, change: Callable[[], Awaitable[SendReceipt]]) -> None:
     """Run a change that reaches the sandbox and whose response is lost."""
-    s.way.loses = s.changes
+    s.transport.loses = s.changes
     with pytest.raises(OutcomeUnknown):
         await change()
-    s.way.loses = lambda _: False
+    s.transport.loses = lambda _: False
 
 
 # ── posts ─────────────────────────────────────────────────────────────────────────────────────────
@@ -149,8 +149,8 @@ async def publication_lost(s: Subject) -> None:
 
 @check("publish: an invalid post is not sent", has(Publishes))
 async def refused(s: Subject) -> None:
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     for draft in drafts(s.spec).values():
         with pytest.raises(Rejected):
             await _publish(s, OutgoingPost("x" * (s.spec.text_limit + 1), draft.pictures))
-    assert len(s.way.requests) == requests_before, "a request was sent"
+    assert len(s.transport.requests) == requests_before, "a request was sent"

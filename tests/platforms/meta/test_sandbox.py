@@ -81,9 +81,9 @@ async def test_messages_of_the_same_second_are_not_missed(page: Subject) -> None
 async def test_one_request_if_no_message_is_new(page: Subject) -> None:
     CONVERSATIONS.fill(page)
     read = await read_pages(CONVERSATIONS, page)
-    requests_before = len(page.way.requests)
+    requests_before = len(page.transport.requests)
     await read_pages(CONVERSATIONS, page, read.cursor)
-    assert len(page.way.requests) == requests_before + 1
+    assert len(page.transport.requests) == requests_before + 1
 
 
 # ── fields ────────────────────────────────────────────────────────────────────────────────────────
@@ -105,7 +105,7 @@ def _spoil_fields(subject: Subject, name: str, node_type: str) -> list[str]:
         parts = json.loads(parse_qs(request.content.decode())["batch"][0])
         return httpx.Response(200, json=[{"code": 400, "body": json.dumps(error)} for _ in parts])
 
-    subject.way.instead = refuse
+    subject.transport.instead = refuse
     return answered
 
 
@@ -139,7 +139,7 @@ async def test_a_field_that_graph_does_not_know_stops_no_other_of_an_account(acc
 
 async def test_a_field_that_cannot_be_left_out_is_an_error(page: Subject) -> None:
     error = {"code": 100, "message": "(#100) Tried accessing nonexisting field (age) on node type (Page)"}
-    page.way.instead = lambda _: httpx.Response(400, json={"error": error})
+    page.transport.instead = lambda _: httpx.Response(400, json={"error": error})
     with pytest.raises(Rejected, match="does not know the field"):
         await Facebook(page.http).community(page.c)
 
@@ -152,11 +152,11 @@ async def test_insights_by_either_login(account: Subject, kind: Token) -> None:
     ids = tuple([await remote_post(account, post["id"]) for post in posts])
     account.delete(posts[2])
     with_one = replace(account.c, tokens={kind: account.c.tokens[kind]})
-    requests_before = len(account.way.requests)
+    requests_before = len(account.transport.requests)
     first, second, deleted = await Instagram(account.http).metrics(with_one, ids)
     assert all(Instagram.spec.metrics == one.counters.keys() for one in (first, second)), "nothing is unsupported"
     assert deleted.gone
-    costs = [request.extensions[COST].units["calls"] for request in account.way.requests[requests_before:]]
+    costs = [request.extensions[COST].units["calls"] for request in account.transport.requests[requests_before:]]
     # Counters and insights, each a batch; without batches a refused one of a single read, then three and two reads.
     assert costs == ([3, 2] if kind is Token.COMMUNITY else [1] * (1 + 3 + 2))
 
@@ -167,10 +167,10 @@ async def test_batches_are_used_where_they_are_accepted(account: Subject) -> Non
     account.later(49 * 3600)
     page_token = account.c.tokens[Token.COMMUNITY]
     in_place_of_own = replace(account.c, tokens={Token.USER: page_token})
-    made, requests_before = Instagram(account.http), len(account.way.requests)
+    made, requests_before = Instagram(account.http), len(account.transport.requests)
     for _ in range(2):
         assert all(one.counters[Metric.VIEWS] for one in await made.metrics(in_place_of_own, posts))
-    costs = [request.extensions[COST].units["calls"] for request in account.way.requests[requests_before:]]
+    costs = [request.extensions[COST].units["calls"] for request in account.transport.requests[requests_before:]]
     assert costs == [1, 2, 3, 3, 3], "the first alone; all others together, from then on"
 
 
@@ -205,13 +205,13 @@ async def test_a_late_answer_to_a_message_says_that_a_person_wrote_it(
     question = either.message()
     to = reply_to(await remote_message(either, question))
     either.later(days * 24 * 3600)
-    made, requests_before = either.adapter(), len(either.way.requests)
+    made, requests_before = either.adapter(), len(either.transport.requests)
     assert isinstance(made, Replies)
     await made.reply(either.c, replace(to, late=late), "Yes, until six", "key")
     (record,) = either.accepted("reply")
     assert (record["via"], record["text"]) == ("message", "Yes, until six")
-    assert len(either.way.requests) - requests_before == (2 if days and not late else 1)
-    tagged = [b"HUMAN_AGENT" in request.content for request in either.way.requests[requests_before:]]
+    assert len(either.transport.requests) - requests_before == (2 if days and not late else 1)
+    tagged = [b"HUMAN_AGENT" in request.content for request in either.transport.requests[requests_before:]]
     assert tagged[-1] == bool(days)
 
 
@@ -338,9 +338,9 @@ async def test_a_tag_is_listed_and_cannot_be_answered(account: Subject) -> None:
     assert box.sent == [], "no event announces it"
     message = await remote_message(account, record)
     assert message.text == text
-    requests_before = len(account.way.requests)
+    requests_before = len(account.transport.requests)
     with pytest.raises(Rejected, match="only tagged"):
         await Instagram(account.http).reply(account.c, reply_to(message), "Thanks", "key")
-    assert len(account.way.requests) == requests_before
+    assert len(account.transport.requests) == requests_before
     (beginning,) = Instagram.spec.unanswerable
     assert message.external_id.startswith(beginning)

@@ -40,7 +40,7 @@ async def s() -> AsyncIterator[Subject]:
 async def test_tokens_are_sent_in_the_form_and_not_in_the_url(s: Subject) -> None:
     await s.adapter().posts(s.c, None)
     await s.adapter().conversations(s.c, None)
-    rest, *_, graph = s.way.requests
+    rest, *_, graph = s.transport.requests
     assert (rest.url.path, rest.url.query) == ("/fb.do", b"")
     assert rest.extensions[COST] == Cost(token=s.c.tokens[Token.USER], kind=Token.USER)
     assert graph.url.path == "/graph/me/chats"
@@ -90,11 +90,11 @@ def test_an_invalid_address_is_rejected(typed: str) -> None:
 async def test_a_group_is_found_by_its_name(s: Subject) -> None:
     named = replace(s.c, external_id=None, address=f"https://ok.ru/{s.community.key}")
     numbered = replace(s.c, external_id=None, address=f"https://ok.ru/group/{s.c.external_id}")
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     community = await s.adapter().community(named)
-    assert len(s.way.requests) == requests_before + 2
+    assert len(s.transport.requests) == requests_before + 2
     assert await s.adapter().community(numbered) == community
-    assert len(s.way.requests) == requests_before + 3
+    assert len(s.transport.requests) == requests_before + 3
     assert (community.external_id, community.url) == (s.c.external_id, f"https://ok.ru/{s.community.key}")
     with pytest.raises(Gone):
         await s.adapter().community(replace(named, address="https://ok.ru/nobody"))
@@ -128,7 +128,7 @@ async def test_posts_of_other_authors_are_not_listed(s: Subject) -> None:
             one.update(authors.get(one["media"][0]["text"], {}))
         return json.dumps(answer).encode()
 
-    s.way.spoils = with_authors
+    s.transport.spoils = with_authors
     texts = {post.text for post in (await s.adapter().posts(s.c, None)).items}
     assert texts >= {"Ours", "An editor's", "Without an author"}
     assert "Somebody's" not in texts
@@ -205,8 +205,8 @@ async def test_reach_is_requested_from_the_latest_topic_without_it(s: Subject) -
     others = [s.post(f"Post {number}") for number in range(60)]
     ids = (old["id"], others[0]["id"], others[-1]["id"])
     s.let("view", id=old["id"], count=9, unique=4)
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     metrics = await s.adapter().metrics(s.c, ids)
     assert [one.counters[Metric.REACH] for one in metrics] == [s.community.wall[int(one)].reach for one in ids]
     assert metrics[0].counters[Metric.REACH] >= 4
-    assert len(s.way.requests) - requests_before == 3, "topics; statistics from the latest and from the second"
+    assert len(s.transport.requests) - requests_before == 3, "topics; statistics from the latest and from the second"

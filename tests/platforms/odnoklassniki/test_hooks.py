@@ -136,7 +136,7 @@ async def test_a_webhook_is_subscribed_once() -> None:
         adapter = Odnoklassniki(s.http)
         for _ in range(2):
             assert await adapter.subscribe(s.c, url, {}) == {}
-        posts = [request for request in s.way.requests if request.url.path == "/graph/me/subscribe"]
+        posts = [request for request in s.transport.requests if request.url.path == "/graph/me/subscribe"]
         assert len(posts) == 1
         assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED", "MESSAGE_CALLBACK"]}
         assert posts[0].headers["content-type"] == "application/json;charset=utf-8"

@@ -75,9 +75,9 @@ async def test_the_next_poll_reads_only_new_comments(s: Subject) -> None:
     while page.more:
         page = await adapter.comments(s.c, post, page.cursor)
     s.comment(post, "One more")
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     page = await adapter.comments(s.c, post, page.cursor)
-    assert (page.items[0].text, page.more, len(s.way.requests) - requests_before) == ("One more", False, 1)
+    assert (page.items[0].text, page.more, len(s.transport.requests) - requests_before) == ("One more", False, 1)
 
 
 async def test_new_comments_are_read_over_several_pages(s: Subject) -> None:
@@ -157,10 +157,10 @@ async def test_a_chat_that_moves_between_pages_is_read_completely(s: Subject) ->
 async def test_a_poll_without_news_takes_two_requests(s: Subject) -> None:
     s.message()
     _, cursor = await _read_messages(s, None)
-    requests_before = len(s.way.requests)
+    requests_before = len(s.transport.requests)
     again, _ = await _read_messages(s, cursor)
     assert len(again) == 1
-    assert len(s.way.requests) - requests_before == 2, "the chats, and the messages of the latest chat"
+    assert len(s.transport.requests) - requests_before == 2, "the chats, and the messages of the latest chat"
 
 
 async def test_a_deleted_chat_does_not_affect_the_others() -> None:

@@ -32,13 +32,13 @@ async def s() -> AsyncIterator[Subject]:
 
 async def test_an_album_keeps_its_order(s: Subject) -> None:
     pictures = (Picture(b"one", "image/png"), Picture(b"second", "image/jpeg"))
-    s.way.requests.clear()
+    s.transport.requests.clear()
     sent = await Odnoklassniki(s.http).publish(s.c, OutgoingPost("Открыто", pictures), "key")
     [posted] = s.accepted("post")
     assert sent.url == f"https://ok.ru/group/{s.c.external_id}/topic/{posted['id']}"
     uploaded = {record["id"]: record["kind"] for record in s.accepted("media")}
     assert [uploaded[one] for one in posted["media"]] == ["image/png", "image/jpeg"]
-    uploads = [request for request in s.way.requests if request.url.path == "/uploadImage"]
+    uploads = [request for request in s.transport.requests if request.url.path == "/uploadImage"]
     assert [request.extensions[COST] for request in uploads] == [Cost(), Cost()], "an upload carries no token"
 
 

@@ -90,7 +90,7 @@ def _refusing(s: Subject, kind: Token, code: int) -> list[str]:
         refused = token == s.c.tokens[kind]
         return httpx.Response(200, json={"error": {"error_code": code, "error_msg": "no"}}) if refused else None
 
-    s.way.instead = instead
+    s.transport.instead = instead
     return tried
 
 
@@ -110,7 +110,7 @@ async def test_what_the_communitys_token_may_not_post_is_posted_with_the_adminis
     await vk.reply(s.c, to, "Until six", "key-2")
     assert [record["text"] for record in s.accepted("reply")] == ["Until six"]
     assert tried == [Token.COMMUNITY, Token.USER] * 2
-    assert {cost.kind for cost in (request.extensions[COST] for request in s.way.requests[-2:])} == {*tried}
+    assert {cost.kind for cost in (request.extensions[COST] for request in s.transport.requests[-2:])} == {*tried}
 
 
 @pytest.mark.parametrize("code", [10, 1, 77_777, 214, 9])
@@ -132,7 +132,7 @@ async def test_the_error_names_the_token_that_is_missing(s: Subject, vk: Vk) -> 
 async def test_closed_comments_are_an_error_of_that_post_alone(s: Subject, vk: Vk) -> None:
     post = s.post()["id"]
     closed = httpx.Response(200, json={"error": {"error_code": 212, "error_msg": "Access to post comments denied"}})
-    s.way.instead = lambda request: closed if request.url.path.endswith("wall.getComments") else None
+    s.transport.instead = lambda request: closed if request.url.path.endswith("wall.getComments") else None
     with pytest.raises(Unreadable) as caught:
         await vk.comments(s.c, post, None)
     assert caught.value.may_be_one_items
@@ -140,13 +140,13 @@ async def test_closed_comments_are_an_error_of_that_post_alone(s: Subject, vk: V
 
 async def test_every_request_declares_its_cost(s: Subject, vk: Vk) -> None:
     post = s.post()["id"]
-    s.way.requests.clear()
+    s.transport.requests.clear()
     await vk.posts(s.c, None)
     await vk.metrics(s.c, (post,))
     await vk.conversations(s.c, None)
     await vk.publish(s.c, OutgoingPost("Open", (PICTURE,)), "k")
     costs: dict[str, Cost] = {
-        request.url.path.rpartition("/")[2]: request.extensions[COST] for request in s.way.requests
+        request.url.path.rpartition("/")[2]: request.extensions[COST] for request in s.transport.requests
     }
     user, group = ((s.c.tokens[kind], kind) for kind in (Token.USER, Token.COMMUNITY))
     assert {name: (cost.token, cost.kind) for name, cost in costs.items()} == {
@@ -238,9 +238,9 @@ async def test_messages_both_ways(s: Subject, vk: Vk) -> None:
     administrator = str(wire_models.admin_id(s.community))
     assert {(m.text, m.written_by_id) for m in messages if m.author.is_community} == {("Until six", administrator)}
     assert not any(m.written_by_id for m in messages if not m.author.is_community)
-    calls = len(s.way.requests)
+    calls = len(s.transport.requests)
     assert (await _messages(s, cursor))[0] == []
-    assert len(s.way.requests) == calls + 1
+    assert len(s.transport.requests) == calls + 1
     s.message("Hello?", person=2)
     assert [m.text for m in (await _messages(s, cursor))[0]] == ["Hello?"]
 
@@ -294,13 +294,13 @@ async def test_nothing_is_missed_while_anything_changes(
         add()
     seen: set[int] = set()
     cursor: str | None = None
-    s.way.before = change
+    s.transport.before = change
     for _ in range(3):
         changes_left = 40
         done = await read_pages(listing, s, cursor)
         seen |= set(done.seconds)
         cursor = done.cursor
-    s.way.before = lambda _: None
+    s.transport.before = lambda _: None
     done = await read_pages(listing, s, cursor)
     seen |= set(done.seconds)
     assert {at // 1000 for at in listing.existing(s)} <= seen
@@ -332,11 +332,11 @@ async def test_subscribing_again_edits_a_server_that_differs_or_fails(
     await vk.subscribe(s.c, URL, SECRETS)
     [ours] = s.sandbox.network.hooks.of(s.community)
     ours.status, ours.secret = status, secret
-    s.way.requests.clear()
+    s.transport.requests.clear()
     await vk.subscribe(s.c, URL, SECRETS)
     [ours] = s.sandbox.network.hooks.of(s.community)
     assert ours.secret == "agreed"
-    assert [request.url.path for request in s.way.requests].count("/method/groups.editCallbackServer") == edits
+    assert [request.url.path for request in s.transport.requests].count("/method/groups.editCallbackServer") == edits
 
 
 @pytest.mark.parametrize(("status", "delivering"), [("ok", True), ("failed", False), ("wait", None)])

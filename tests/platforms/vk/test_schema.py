@@ -101,7 +101,7 @@ async def test_requests_are_as_the_schema_says() -> None:
         for name, call in calls.items():
             with suppress(PlatformError):  # the specimen's post does not exist
                 await call(s.c)
-            assert s.way.requests, name
+            assert s.transport.requests, name
         await adapter.comments(s.c, post, None)
         await adapter.metrics(s.c, (post,))
         page = await adapter.conversations(s.c, None)
@@ -127,7 +127,7 @@ async def test_requests_are_as_the_schema_says() -> None:
                 dict(httpx.QueryParams(request.content.decode())),
                 kinds[request.headers["authorization"].removeprefix("Bearer ")],
             )
-            for request in s.way.requests
+            for request in s.transport.requests
             if request.url.path.startswith("/method/")
         ]
     # The schema merges `owner_id` of wall.get into `domain`; the documentation has both. It knows no parameter

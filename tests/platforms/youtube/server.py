@@ -83,8 +83,8 @@ async def messages(
 
 def paths(s: Subject) -> list[str]:
     """The last path segments of the requests since the last call."""
-    names = [request.url.path.rpartition("/")[2] for request in s.way.requests]
-    s.way.requests.clear()
+    names = [request.url.path.rpartition("/")[2] for request in s.transport.requests]
+    s.transport.requests.clear()
     return names
 
 

@@ -227,9 +227,9 @@ async def test_what_a_token_may_do_and_how_long(stage: Subject) -> None:
     with pytest.raises(MissingPermission) as caught:
         await made.conversations(replace(c, tokens={Token.COMMUNITY: narrow}), None)
     assert caught.value.scopes == (FORCE_SSL,)
-    requests_before = len(stage.way.requests)
+    requests_before = len(stage.transport.requests)
     assert await made.inspect(replace(c, tokens={Token.APP: KEY})) == {}
-    assert len(stage.way.requests) == requests_before
+    assert len(stage.transport.requests) == requests_before
 
 
 @pytest.mark.parametrize(

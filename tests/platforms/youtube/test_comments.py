@@ -137,7 +137,7 @@ async def test_a_reply_is_below_the_root_comment_and_addresses_the_author(stage:
         to = ReplyTo(message.external_id, message.thread_id, message.kind, message.author, message.post_id)
         sent = await made.reply(stage.c, to, "Until six", "key")
         assert sent.external_id.startswith(f"{question.external_id}.")
-        charged = cost(stage.way.requests[-1])
+        charged = cost(stage.transport.requests[-1])
         assert (charged[1], charged[2]) == (Token.COMMUNITY, {"units": 50})
         listed = (await messages(lambda at: made.comments(stage.c, video, at)))[0]
         (ours,) = [one for one in listed if one.external_id == sent.external_id]
