@@ -77,6 +77,8 @@ async def test_the_random_id_of_a_reply_depends_on_its_idempotency_key() -> None
         (9, Throttled),
         (15, MissingPermission),
         (27, AuthExpired),
+        (212, Rejected),
+        (213, Rejected),
         (901, Rejected),
         (902, Rejected),
         (914, Rejected),
