@@ -86,7 +86,8 @@ class Stage:
         self.clock.advance(MINUTE)
         return await self.control(f"communities/{community or COMMUNITY[self.platform]}", {"act": act, **fields})
 
-    async def connect(self, community: str | None = None) -> str:
+    async def connect(self, community: str | None = None, *, open_to_all: bool = False) -> str:
+        """Connect a community with its token; without one where the server is `open_to_all`."""
         c = self.sandbox.network.world.communities[community or COMMUNITY[self.platform]]
         wire = next(one for one in self.sandbox.network.wire_formats if self.platform in one.platforms)
         tokens = {kind: text for kind, text in self.sandbox.network.grants.stable(c).items() if kind == "community"}
@@ -94,7 +95,7 @@ class Stage:
             "project_id": self.project_id,
             "platform": self.platform,
             "address": wire.address(self.sandbox.network, c),
-            "credentials": tokens,
+            "credentials": {} if open_to_all else tokens,
         }
         return str((await self.agency.post("/v1/communities", body))["id"])
 
@@ -189,3 +190,18 @@ async def test_messages_come_once_the_chat_is_back(stage: Stage) -> None:
     await stage.control("variants", {"bluesky": "usual"})
     await stage.settle(community)
     assert (await stage.messages("customer")).keys() == {"In public", "In private"}
+
+
+@pytest.mark.parametrize(
+    "played", [("mastodon", variant) for variant in ("mastodon", "gotosocial", "takahe")], ids="-".join, indirect=True
+)
+async def test_a_server_that_wants_a_token_says_so(stage: Stage, played: tuple[str, str]) -> None:
+    await stage.act("post", text="We are open")
+    community = await stage.connect(open_to_all=True)
+    await stage.agency.work("communities.poll")
+    seen = await stage.agency.get(f"/v1/communities/{community}/health")
+    if played[1] == "mastodon":
+        assert seen["state"] == "healthy"
+    else:
+        assert (seen["state"], seen["code"]) == ("degraded", "token-missing")
+        assert "Mastodon shows this to nobody without a token here" in seen["reason"]
