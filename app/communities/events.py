@@ -94,6 +94,30 @@ class MessagesChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CommentsListed(Event):
+    """All comments below a publication were read, from `began` on: what was written after `since` and before, and is
+    not among them, is deleted; those among them are not.
+    """
+
+    community: CommunityRef
+    publication_id: UUID
+    external_ids: frozenset[str]
+    since: datetime
+    began: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenThreadsDue(Event):
+    """Open threads below publications are to be looked at again (`publications.read_comments_again`)."""
+
+    community: CommunityRef
+    since: datetime | None
+    """Those in which somebody wrote since; None: all."""
+    most: int
+    """The most publications."""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenExpiring(Event):
     """A token ends soon, and only a person can replace it."""
 

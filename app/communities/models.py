@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint, text
@@ -21,6 +21,10 @@ class State(StrEnum):
     PAUSED = "paused"
     FAILED = "failed"
     """It could not be connected; `state_reason` says why."""
+
+
+REREAD: Final = ("threads", "revisions")
+"""Parts that are read again by the clock alone."""
 
 
 class Community(Owned, Base):
@@ -88,6 +92,8 @@ class Community(Owned, Base):
     posts_seen_at: Mapped[datetime | None]
     conversations_seen_at: Mapped[datetime | None]
     tokens_seen_at: Mapped[datetime | None]
+    reread_at: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'::jsonb"))
+    """When open threads (`threads`) and recent posts (`revisions`) were last looked at again, as ISO 8601."""
     # When a read of each part was last requested. It is not cleared: a read that began later has fulfilled it.
     size_requested_at: Mapped[datetime | None]
     posts_requested_at: Mapped[datetime | None]
@@ -129,10 +135,18 @@ class Community(Owned, Base):
             later = at if seen_at is None else max(at, seen_at + datetime.resolution)
             setattr(self, f"{part}_requested_at", later)
 
+    def seen_at(self, part: str) -> datetime | None:
+        """When the last completed read of a part began; None: it was never read."""
+        if part in REREAD:
+            return datetime.fromisoformat(self.reread_at[part]) if part in self.reread_at else None
+        at: datetime | None = getattr(self, f"{part}_seen_at")
+        return at
+
     def requested(self, part: str) -> datetime | None:
         """When a part was requested; None where it was read since, or never requested."""
-        seen_at: datetime | None = getattr(self, f"{part}_seen_at")
-        requested_at: datetime | None = getattr(self, f"{part}_requested_at")
+        seen_at = self.seen_at(part)
+        # What has no column of its own is requested together with the size.
+        requested_at: datetime | None = getattr(self, f"{part}_requested_at", self.size_requested_at)
         answered = requested_at is None or (seen_at is not None and requested_at <= seen_at)
         return None if answered else requested_at
 
@@ -357,7 +371,7 @@ class Publication(Owned, Base):
     comments: Mapped[int | None]
     """The comments counter when it was last read."""
     comments_read: Mapped[int | None]
-    """The comments counter when its comments were last read to the end."""
+    """The comments counter when its comments were last read to the end; -1: they are to be read again."""
     comments_cursor: Mapped[str | None]
 
 

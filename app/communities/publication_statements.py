@@ -112,6 +112,21 @@ WITH unread AS MATERIALIZED (
 UPDATE publication SET measure_at = unread.retry_at FROM unread
 WHERE publication.workspace_id = :workspace AND publication.id = unread.id
 """).bindparams(_IDS)
+_READ_AGAIN: Final = """
+WITH again AS MATERIALIZED (
+    SELECT id FROM publication
+    WHERE workspace_id = :workspace AND community_id = :community AND {condition}
+      AND comments IS NOT NULL AND gone_at IS NULL AND comments_read >= 0
+    ORDER BY external_id FOR UPDATE
+)
+UPDATE publication SET comments_read = -1 FROM again
+WHERE publication.workspace_id = :workspace AND publication.id = again.id
+"""
+# Locked in the order of `STORE`, to avoid deadlocks. Less than any counter: they differ, whatever it is.
+READ_AGAIN: Final = text(_READ_AGAIN.format(condition="id = ANY(:ids)")).bindparams(_IDS)
+READ_RECENT_AGAIN: Final = text(_READ_AGAIN.format(condition="published_at >= :since AND comments > 0")).bindparams(
+    bindparam("since", type_=DateTime(timezone=True))
+)
 LOCK_BY_ID: Final = (
     select(
         Publication.id,

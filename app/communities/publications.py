@@ -33,18 +33,24 @@ class UpsertResult:
 
 
 async def store(
-    session: AsyncSession, ref: CommunityRef, posts: Sequence[RemotePost], at: datetime, factor: float
+    session: AsyncSession,
+    ref: CommunityRef,
+    posts: Sequence[RemotePost],
+    at: datetime,
+    factor: float,
+    *,
+    only_edits: bool = False,
 ) -> UpsertResult:
     """Store a page of a community's posts, and publish what is new of it.
 
     Lists are read far more often than counters are due: those of a stored post are taken from the list
     when they are due, and ignored otherwise; of a post without a change nothing is written. `factor`
-    multiplies every interval.
+    multiplies every interval. `only_edits`: of stored posts no counters are taken, which keep to their schedule.
     """
     posts_by_id = {post.external_id: post for post in posts}
     stored = await _stored_posts(session, ref, list(posts_by_id)) if posts_by_id else {}
-    due = {i: stored.get(i) is None or stored[i].due(at) for i in posts_by_id}
-    to_write = _to_write(posts_by_id, stored, at)
+    to_write = _to_write(posts_by_id, stored, at, only_edits=only_edits)
+    due = {i: i not in stored or stored[i].due(at, only_edits=only_edits) for i in posts_by_id}
     if not to_write:
         return UpsertResult(0, 0)
     # In key order, to avoid deadlocks.
@@ -57,15 +63,26 @@ async def store(
     return UpsertResult(len(seen), sum(one.new for one in seen))
 
 
-async def has_changes(session: AsyncSession, ref: CommunityRef, posts: Sequence[RemotePost], at: datetime) -> bool:
+async def has_changes(
+    session: AsyncSession, ref: CommunityRef, posts: Sequence[RemotePost], at: datetime, *, only_edits: bool = False
+) -> bool:
     """Whether `store` would write anything."""
     posts_by_id = {post.external_id: post for post in posts}
-    return bool(posts_by_id) and bool(_to_write(posts_by_id, await _stored_posts(session, ref, list(posts_by_id)), at))
+    if not posts_by_id:
+        return False
+    stored = await _stored_posts(session, ref, list(posts_by_id))
+    return bool(_to_write(posts_by_id, stored, at, only_edits=only_edits))
 
 
-def _to_write(posts_by_id: Mapping[str, RemotePost], stored: Mapping[str, "_StoredPost"], at: datetime) -> list[str]:
+def _to_write(
+    posts_by_id: Mapping[str, RemotePost], stored: Mapping[str, "_StoredPost"], at: datetime, *, only_edits: bool
+) -> list[str]:
     """Ids of posts that are new or changed, or whose counters are due."""
-    return [i for i in posts_by_id if i not in stored or stored[i].due(at) or stored[i].differs(posts_by_id[i])]
+    return [
+        i
+        for i in posts_by_id
+        if i not in stored or stored[i].due(at, only_edits=only_edits) or stored[i].differs(posts_by_id[i])
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +95,9 @@ class _StoredPost:
     content: tuple[object, ...] = ()
     """Its link, text, last edit and comments counter, and when it was seen to be deleted."""
 
-    def due(self, at: datetime) -> bool:
-        return self.measure_at is None or self.measure_at <= at + TAKE_FROM_LIST_BEFORE
+    def due(self, at: datetime, *, only_edits: bool) -> bool:
+        """Whether counters are taken from a list; always of a post that was taken for deleted."""
+        return self.measure_at is None or (not only_edits and self.measure_at <= at + TAKE_FROM_LIST_BEFORE)
 
     def differs(self, post: RemotePost) -> bool:
         return self.content != (post.url, post.text, post.edited_at, post.metrics.counters.get(Metric.COMMENTS), None)
@@ -305,7 +323,7 @@ async def timezone_and_pending(session: AsyncSession, community: Community, at: 
 
 async def with_new_comments(
     session: AsyncSession, ref: CommunityRef, since: datetime, at: datetime, limit: int
-) -> list[tuple[UUID, str, str | None, int]]:
+) -> list[tuple[UUID, str, str | None, int | None]]:
     """Publications whose comments counter has changed since they were read: id, external id, cursor, counter.
 
     Without those that could not be read, and are tried again after `at`.
@@ -314,16 +332,35 @@ async def with_new_comments(
     return [(row.id, row.external_id, row.comments_cursor, row.comments) for row in rows]
 
 
-async def mark_comments_read(
-    session: AsyncSession, ref: CommunityRef, publication_id: UUID, cursor: str | None, counter: int | None
+async def mark_comments_begun(
+    session: AsyncSession, ref: CommunityRef, publication_id: UUID, cursor: str | None
 ) -> None:
-    """Store how far a publication's comments are read; `counter` is given once they are read to the end."""
-    changes: dict[str, object] = {"comments_cursor": cursor}
-    if counter is not None:
-        changes["comments_read"] = counter
+    """Store how far a publication's comments are read."""
     await session.execute(
-        update(Publication).where(_in_community(ref), Publication.id == publication_id).values(changes)
+        update(Publication).where(_in_community(ref), Publication.id == publication_id).values(comments_cursor=cursor)
     )
+
+
+async def mark_comments_read(
+    session: AsyncSession, ref: CommunityRef, publication_id: UUID, counter: int | None
+) -> None:
+    """Store that a publication's comments are read to the end, and what their counter was before."""
+    await session.execute(
+        update(Publication)
+        .where(_in_community(ref), Publication.id == publication_id)
+        .values(comments_cursor=None, comments_read=counter)
+    )
+
+
+async def read_comments_again(session: AsyncSession, ref: CommunityRef, ids: Sequence[UUID]) -> None:
+    """Have the comments of these publications read again, whatever their counters say."""
+    if ids:
+        await session.execute(statements.READ_AGAIN, _params(ref, ids=list(ids)))
+
+
+async def read_recent_comments_again(session: AsyncSession, ref: CommunityRef, since: datetime) -> None:
+    """As `read_comments_again`, for publications since then that have comments."""
+    await session.execute(statements.READ_RECENT_AGAIN, _params(ref, since=since))
 
 
 async def ids_by_external_id(session: AsyncSession, ref: CommunityRef, external_ids: Sequence[str]) -> dict[str, UUID]:

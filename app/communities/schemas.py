@@ -292,7 +292,8 @@ class PartHealth(Output):
 
     part: Part = Field(
         description="`counters` and `comments` are those of its posts; `conversations` is what the platform lists for "
-        "the whole community; `tokens`: what the platform reports about them.",
+        "the whole community; `tokens`: what the platform reports about them; `revisions`: recent posts and their "
+        "comments, read again for edits and deletions.",
         examples=["conversations"],
     )
     state: PartState = Field(

@@ -96,6 +96,7 @@ async def connect(
         "state": State.CONNECTING.value,
         "missing_scopes": [],
         "part_problems": {},
+        "reread_at": {},
         "failures": 0,
         "backfill_since": now(session) - timedelta(days=backfill_days),
         "created_at": now(session),

@@ -61,6 +61,19 @@ class Inquiry(Owned, Base):
         UniqueConstraint("workspace_id", "community_id", "thread_id"),
         Index(None, "workspace_id", "project_id", "opened_at", "id"),
         Index(None, "workspace_id", "last_message_at", "id"),
+        Index(
+            "ix_inquiry_open",
+            "workspace_id",
+            "community_id",
+            "last_message_at",
+            postgresql_where=text("status = 'open' AND publication_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_inquiry_publication_id",
+            "workspace_id",
+            "publication_id",
+            postgresql_where=text("publication_id IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )
 

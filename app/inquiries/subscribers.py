@@ -2,8 +2,9 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.events import MessagesChanged, MessagesDeleted, MessagesSeen
-from app.inquiries import intake
+from app.communities import publications
+from app.communities.events import CommentsListed, MessagesChanged, MessagesDeleted, MessagesSeen, OpenThreadsDue
+from app.inquiries import intake, rereading
 from app.kit.events import subscribe
 
 
@@ -23,3 +24,17 @@ async def mark_deleted(session: AsyncSession, event: MessagesDeleted) -> None:
 async def change(session: AsyncSession, event: MessagesChanged) -> None:
     """In the transaction that applies the inbound event."""
     await intake.change(session, event.community, event.changes)
+
+
+@subscribe(CommentsListed)
+async def mark_absent(session: AsyncSession, event: CommentsListed) -> None:
+    """In the transaction that marks the comments read."""
+    await rereading.restore(session, event)
+    await intake.mark_deleted(session, event.community, await rereading.absent(session, event))
+
+
+@subscribe(OpenThreadsDue)
+async def look_again(session: AsyncSession, event: OpenThreadsDue) -> None:
+    """In the transaction that marks the open threads looked at."""
+    ids = await rereading.open_publications(session, event.community.community_id, event.since, event.most)
+    await publications.read_comments_again(session, event.community, ids)

@@ -254,6 +254,8 @@ class Page(Generic[T_co]):
     items: tuple[T_co, ...]
     cursor: str | None
     more: bool
+    complete: bool = True
+    """False where the platform cuts the list off: that an item is not in it then says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ CONTENT_SCHEDULES: Final[Mapping[str, poll_schedule.PollSchedule]] = {
     "tokens": poll_schedule.TOKENS,
     "posts": poll_schedule.POSTS,
     "conversations": poll_schedule.CONVERSATIONS,
+    "threads": poll_schedule.THREADS,
+    "revisions": poll_schedule.REVISIONS,
 }
 
 

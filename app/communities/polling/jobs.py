@@ -240,7 +240,7 @@ def _store_result(community: Community, polling: Poll, run: Run, error: Platform
     refused, reauth = isinstance(error, AuthExpired), community.state == State.REAUTH_REQUIRED
     # Each poll repeats the call that was refused: where nothing stopped it, the token was accepted.
     unclear = any(isinstance(one, Transient | Malformed) for one in polling.failures.values())
-    accepted = error is None and not unclear and bool(polling.read_parts or polling.failures)
+    accepted = error is None and not unclear and (polling.any_read or bool(polling.failures))
     if refused:
         community.refusals += 1
     elif accepted:
@@ -249,7 +249,7 @@ def _store_result(community: Community, polling: Poll, run: Run, error: Platform
         community.failures += 1
         return at + poll_schedule.back_off(community.failures)  # nothing new is known of the token: its state stays
     if error is None:
-        if parts.derive_state(community, any_read=bool(polling.read_parts), at=at):
+        if parts.derive_state(community, any_read=polling.any_read, at=at):
             community.polled_at = at
         return max(min(polling.due(community).values()), _earliest(run))
     community.failures += 1

@@ -57,6 +57,10 @@ class Part(StrEnum):
     """What the platform lists for the whole community."""
     TOKENS = "tokens"
     """What the platform reports about them."""
+    THREADS = "threads"
+    """Open threads below its posts, looked at again."""
+    REVISIONS = "revisions"
+    """Recent posts and their comments, read again."""
 
 
 class PartState(StrEnum):
@@ -277,7 +281,7 @@ def due_times(community: Community, factor: float, multipliers: IntervalMultipli
         at = seen_at + one.interval(interval_factor, idle=idle, push_is_active=push_is_active)
         return min(at, community.requested(name) or at)
 
-    return {
+    due_at = {
         Part.SIZE: due(Part.SIZE, poll_schedule.SIZE),
         Part.TOKENS: due(Part.TOKENS, poll_schedule.TOKENS),
         Part.POSTS: due(
@@ -290,6 +294,12 @@ def due_times(community: Community, factor: float, multipliers: IntervalMultipli
             push_is_active=push_is_active,
         ),
     }
+    if community.backfilled_at is not None:  # until then everything is new
+        for name, one in ((Part.THREADS, poll_schedule.THREADS), (Part.REVISIONS, poll_schedule.REVISIONS)):
+            seen_at: datetime = community.seen_at(name) or community.backfilled_at
+            at = seen_at + one.interval(interval_factor, push_is_active=push_is_active)
+            due_at[name] = min(at, community.requested(name) or at)
+    return due_at
 
 
 def retry_times(community: Community) -> dict[Part, datetime]:

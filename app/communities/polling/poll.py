@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import IntegrityError
@@ -20,20 +19,18 @@ from app.communities.events import CommunityConnected, SizeMeasured
 from app.communities.inbound import reconcile
 from app.communities.models import Community, State
 from app.communities.platform_client import PlatformClient
-from app.communities.polling import parts, unread_items
+from app.communities.polling import parts
 from app.communities.polling.conversations import ConversationReads, PartlyRead
 from app.communities.polling.fair_share import smoothed
 from app.communities.polling.parts import Part, due_times
-from app.communities.polling.poll_state import OutOfTime
+from app.communities.polling.publication_reads import PublicationReads
 from app.communities.polling.rate_limits import Priority, RateLimitKey, RateLimitReached
-from app.communities.polling.unread_items import ReadResult, Unread
 from app.kit.events import publish
 from app.platforms.capabilities import Inspects, ListsComments, MeasuresAcross, Streams
 from app.platforms.contract import (
     AuthExpired,
     Page,
     PlatformError,
-    PostMetrics,
     Rejected,
     RemotePost,
     Throttled,
@@ -41,14 +38,13 @@ from app.platforms.contract import (
 
 log = structlog.get_logger()
 
-COMMENTS_PER_POLL: Final = 50
 EARLY_SHARE: Final = 0.1
 """The share of its interval by which a part may be read early: cheaper than another poll a little later."""
 CONNECTED: Final = frozenset({State.HEALTHY.value, State.DEGRADED.value})
 
 
 @dataclass(slots=True)
-class Poll(ConversationReads):
+class Poll(PublicationReads, ConversationReads):
     """One poll of one community. `community` is its row as of the start of the poll."""
 
     async def run_due(self, client: PlatformClient) -> None:
@@ -60,10 +56,12 @@ class Poll(ConversationReads):
         if self.community.external_id is None:
             await self.size()  # a failure here is raised: nothing else can work
             self.read_parts.add(Part.SIZE)
+            self.any_read = True
         elif Part.SIZE in due:
             await self._read_part(Part.SIZE, self.size)
+        again = (Part.THREADS, Part.REVISIONS)
         for name in due:
-            if name != Part.SIZE:
+            if name not in {Part.SIZE, *again}:
                 await self._read_part(name, getattr(self, name))
         measuring = (self.posts_changed or self.pending.counters) and not isinstance(
             self.client.adapter, MeasuresAcross
@@ -71,7 +69,12 @@ class Poll(ConversationReads):
         retries = parts.retry_times(self.community)
         if measuring and self._may_try(retries, Part.COUNTERS):
             await self._read_part(Part.COUNTERS, self.measure)
-        if (measuring or self.posts_changed or self.pending.comments) and self._may_try(retries, Part.COMMENTS):
+        for name in again:
+            if name in due:
+                await self._read_part(name, getattr(self, name))
+        if (measuring or self.posts_changed or self.pending.comments or self.comments_requested) and self._may_try(
+            retries, Part.COMMENTS
+        ):
             await self._read_part(Part.COMMENTS, self.comments)
 
     def _may_try(self, retries: Mapping[Part, datetime], name: Part) -> bool:
@@ -83,7 +86,7 @@ class Poll(ConversationReads):
             return at <= self.started_at
         if self.community.requested(name) is not None:
             return True
-        seen_at: datetime | None = getattr(self.community, f"{name}_seen_at")
+        seen_at = self.community.seen_at(name)
         return at - (at - seen_at) * EARLY_SHARE <= self.started_at if seen_at is not None else at <= self.started_at
 
     def due(self, community: Community) -> dict[Part, datetime]:
@@ -94,6 +97,9 @@ class Poll(ConversationReads):
             del due_at[Part.TOKENS]
         if isinstance(adapter, Streams):
             del due_at[Part.POSTS]
+            due_at.pop(Part.REVISIONS, None)
+        if not isinstance(adapter, ListsComments):
+            due_at.pop(Part.THREADS, None)
         due_at |= {name: at for name, at in parts.retry_times(community).items() if name in due_at}
         return {name: max(at, self.blocked_until.get(name, at)) for name, at in due_at.items()}
 
@@ -108,6 +114,7 @@ class Poll(ConversationReads):
             self.blocked_until[name] = wait.until
             return
         except PartlyRead:
+            self.any_read = self.any_read or (self.list_results is not None and bool(self.list_results.read))
             if self.list_results is not None and self.list_results.errors:
                 self.failures[name] = next(iter(self.list_results.errors.values()))
             return
@@ -117,6 +124,7 @@ class Poll(ConversationReads):
             log.warning("poll.part_failed", part=name.value, code=error.code, detail=error.message)
             self.failures[name] = error
             return
+        self.any_read = self.any_read or read_things != 0
         # Where all that was to be read is put off, nothing shows that the part can be read again.
         if read_things != 0 or not any(one.part is name for one in self.unread_items):
             self.read_parts.add(name)
@@ -218,115 +226,6 @@ class Poll(ConversationReads):
             return False
         async with self.run.resources.db.read_session(self.ref.workspace_id) as session:
             return not await publications.has_changes(session, self.ref, page.items, at)
-
-    async def measure(self) -> int:
-        """Read the counters that are due, in the platform's batches; the number of posts."""
-        adapter, measured, background = self.client.adapter, 0, self.client.limiter.priority
-        suspects = {one.external_id for one in self.unread_items if one.part is Part.COUNTERS}
-        while True:
-            async with self.run.step() as session:
-                due = await publications.due(session, self.ref, self.run.now, adapter.spec.metrics_batch)
-            if not due:
-                return measured
-            self.client.limiter.priority = Priority.REQUESTED if any(one.requested for one in due) else background
-            by_external_id = {one.external_id: (one.id, one.measure_at) for one in due}
-            result = await unread_items.read_each(
-                list(by_external_id),
-                lambda ids: adapter.metrics(self.client.credentials, ids),
-                suspects=suspects,
-                unwell=Part.COUNTERS in parts.problems(self.community),
-            )
-            at = self.run.now
-            if result.read:
-                since = dict(by_external_id.values())
-                pairs = [(by_external_id[external][0], metrics) for external, metrics in result.read]
-                async with self.run.step() as session:
-                    await publications.store_metrics(session, {self.ref: pairs}, at, self.factor, since=since)
-            await self._settle(result, suspects, {external: one[0] for external, one in by_external_id.items()})
-            if result.stopped_by is not None:
-                raise result.stopped_by
-            measured += len(result.read)
-            self.check_time()
-
-    async def _settle(self, result: ReadResult[str, PostMetrics], suspects: set[str], ids: Mapping[str, UUID]) -> None:
-        """Remember the posts whose counters could not be read, and forget those whose could."""
-        recovered = [(self.ref.community_id, external) for external, _ in result.read if external in suspects]
-        if not recovered and not result.unread:
-            return
-        async with self.run.step() as session:
-            await unread_items.forget(session, Part.COUNTERS, recovered)
-            items = [
-                (self.ref.community_id, Unread(Part.COUNTERS, one, error, doubtful=result.doubtful))
-                for one, error in result.unread
-            ]
-            await unread_items.remember(session, items)
-            await publications.put_off(session, [ids[external] for external, _ in result.unread])
-
-    async def comments(self) -> int:
-        """Read the comments of posts whose comments counter has changed; the number of posts.
-
-        A post whose comments cannot be read does not stop the others.
-        """
-        adapter = self.client.adapter
-        if not isinstance(adapter, ListsComments):
-            return 0
-        async with self.run.step() as session:
-            changed = await publications.with_new_comments(
-                session, self.ref, self.community.backfill_since, self.started_at, COMMENTS_PER_POLL
-            )
-        suspects = {one.external_id for one in self.unread_items if one.part is Part.COMMENTS}
-        unwell = Part.COMMENTS in parts.problems(self.community)
-        failed: dict[str, PlatformError] = {}
-        doubtful: list[PlatformError] = []
-        read: set[str] = set()
-        try:
-            for publication_id, external_id, start, counter in changed:
-                try:
-                    await self._comments_of(adapter, publication_id, external_id, start, counter)
-                except PlatformError as error:
-                    if isinstance(error, Throttled | AuthExpired) or not error.may_be_one_items:
-                        raise
-                    failed[external_id] = error
-                    if not unread_items.is_the_items(error) and (unwell or external_id not in suspects):
-                        doubtful.append(error)
-                    if len(doubtful) >= unread_items.DOUBTFUL and not read:
-                        break
-                else:
-                    read.add(external_id)
-        except (PlatformError, RateLimitReached, OutOfTime):
-            await self._settle_comments(failed, read, suspects)
-            raise
-        await self._settle_comments(failed, read, suspects)
-        if doubtful and not read:
-            raise doubtful[0]
-        return len(read)
-
-    async def _settle_comments(self, failed: Mapping[str, PlatformError], read: set[str], suspects: set[str]) -> None:
-        """Remember the posts whose comments could not be read, and forget those whose could."""
-        if not failed and not read & suspects:
-            return
-        async with self.run.step() as session:
-            recovered = [(self.ref.community_id, external_id) for external_id in read & suspects]
-            await unread_items.forget(session, Part.COMMENTS, recovered)
-            items = [
-                (self.ref.community_id, Unread(Part.COMMENTS, external_id, error, doubtful=not read))
-                for external_id, error in failed.items()
-            ]
-            await unread_items.remember(session, items)
-
-    async def _comments_of(
-        self, adapter: ListsComments, publication_id: UUID, external_id: str, start: str | None, counter: int
-    ) -> None:
-        cursor, more = start, True
-        while more:
-            page = await adapter.comments(self.client.credentials, external_id, cursor, self.community.backfill_since)
-            async with self.run.step() as session:
-                await self.publish_messages(session, page)
-                await publications.mark_comments_read(
-                    session, self.ref, publication_id, page.cursor, None if page.more else counter
-                )
-            cursor, more = page.cursor, page.more
-            self.check_time()
 
 
 def _furthest(reached: datetime | None, posts: Sequence[RemotePost]) -> datetime | None:

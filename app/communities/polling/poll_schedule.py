@@ -47,6 +47,16 @@ POSTS: Final = PollSchedule(every=timedelta(minutes=5), quiet=timedelta(hours=1)
 CONVERSATIONS: Final = PollSchedule(
     every=timedelta(minutes=1), quiet=timedelta(minutes=15), with_push=timedelta(minutes=15)
 )
+THREADS: Final = PollSchedule(every=timedelta(minutes=15), quiet=timedelta(minutes=15), with_push=timedelta(hours=1))
+"""Open threads are looked at again: answers in the platform's own app, edits and deletions come with no counter."""
+REVISIONS: Final = PollSchedule(every=timedelta(hours=6), quiet=timedelta(hours=6), with_push=DAY)
+"""Recent posts and their comments are read again."""
+OPEN_RECENTLY: Final = timedelta(days=2)
+"""Open threads in which somebody wrote within this time are looked at as often as `THREADS`, older ones with
+`REVISIONS`.
+"""
+RECENT: Final = timedelta(days=14)
+"""Posts up to this age are read again."""
 TOKENS: Final = PollSchedule(every=DAY, quiet=DAY, with_push=DAY)
 
 

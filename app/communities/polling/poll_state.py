@@ -44,6 +44,10 @@ class PollState:
     started_at: datetime
     posts_changed: bool = False
     """The list of posts had a new post or a change."""
+    any_read: bool = False
+    """The platform let anything be read."""
+    comments_requested: bool = False
+    """Comments are to be read again, whatever their counters say."""
     failures: dict[Part, PlatformError] = field(default_factory=dict)
     """Errors by the part that failed: one part does not stop the others."""
     blocked_until: dict[Part, datetime] = field(default_factory=dict)
@@ -60,6 +64,8 @@ class PollState:
     """Columns of the community's row to write at the end, for reads that brought nothing else to store: most of them.
     That saves a transaction for each.
     """
+    reread_at: dict[str, str] = field(default_factory=dict)
+    """Additions to `Community.reread_at`, to write at the end."""
     deferred_events: list[SizeMeasured] = field(default_factory=list)
     """Events to publish at the end, for the same reason."""
     comment_units: Counter[RateLimitKey] = field(default_factory=Counter)
@@ -78,7 +84,8 @@ class PollState:
     async def finish_early(self) -> None:
         """Store what was deferred, where a poll ends early."""
         recovered = self.read_parts & parts.problems(self.community).keys()
-        if self.column_updates or self.deferred_events or self.failures or recovered or self.newly_unread:
+        deferred = self.column_updates or self.deferred_events or self.reread_at or self.newly_unread
+        if deferred or self.failures or recovered:
             async with self.run.step() as session:
                 await self.finish(session)
 
@@ -89,6 +96,8 @@ class PollState:
             await publish(session, one)
         for name, value in self.column_updates.items():
             setattr(community, name, value)
+        if self.reread_at:
+            community.reread_at = {**community.reread_at, **self.reread_at}
         self.column_updates, self.deferred_events = {}, []
         await self.store_newly_unread(session)
         parts.record(

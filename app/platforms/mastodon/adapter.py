@@ -85,6 +85,10 @@ MENTIONS_PAGE = 20
 """Each mention that is an answer costs one more request, for the statuses above it."""
 MAX_CONTEXTS: Final = 20
 """How many more requests are made for the root of one thread."""
+CUT_OFF: Final = frozenset({*range(40, 61), 4096})
+"""A context with so many answers may lack others: Takahe returns 50, Mastodon 60 without a token and 4096 with one.
+Some of them may be left out as not understood.
+"""
 
 DEDUP_WINDOW: Final = timedelta(minutes=50)
 """Keys are stored for an hour; less some minutes for requests that are under way."""
@@ -226,7 +230,7 @@ class Mastodon:
                     s, MessageKind.COMMENT, thread_id, own_id, post_id, sent_at=claimed, dated_by_author=remote
                 )
             )
-        return Page(tuple(items), "{}", more=False)
+        return Page(tuple(items), "{}", more=False, complete=len(context.descendants) not in CUT_OFF)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None

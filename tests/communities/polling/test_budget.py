@@ -243,7 +243,8 @@ async def test_syncs_join_the_one_under_way(
     for _ in range(3):
         clock.advance(timedelta(seconds=10))
         await agency.work(POLL)
-    assert sorted(world.calls) == ["community", "conversations", "metrics", "posts"]
+    # New posts, and the recent ones again.
+    assert sorted(world.calls) == ["community", "conversations", "metrics", "posts", "posts"]
 
 
 async def test_a_sync_tries_again_what_has_failed_since_it_was_requested(
