@@ -96,7 +96,7 @@ class MessagesChanged(Event):
 @dataclass(frozen=True, slots=True)
 class CommentsListed(Event):
     """All comments below a publication were read, from `began` on: what was written after `since` and before, and is
-    not among them, is deleted.
+    not among them, is deleted; those among them are not.
     """
 
     community: CommunityRef

@@ -15,7 +15,6 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Text,
-    all_,
     and_,
     any_,
     case,

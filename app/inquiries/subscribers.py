@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import publications
 from app.communities.events import CommentsListed, MessagesChanged, MessagesDeleted, MessagesSeen, OpenThreadsDue
-from app.inquiries import intake
+from app.inquiries import intake, rereading
 from app.kit.events import subscribe
 
 
@@ -29,11 +29,12 @@ async def change(session: AsyncSession, event: MessagesChanged) -> None:
 @subscribe(CommentsListed)
 async def mark_absent(session: AsyncSession, event: CommentsListed) -> None:
     """In the transaction that marks the comments read."""
-    await intake.mark_deleted(session, event.community, await intake.absent(session, event))
+    await rereading.restore(session, event)
+    await intake.mark_deleted(session, event.community, await rereading.absent(session, event))
 
 
 @subscribe(OpenThreadsDue)
 async def look_again(session: AsyncSession, event: OpenThreadsDue) -> None:
     """In the transaction that marks the open threads looked at."""
-    ids = await intake.open_publications(session, event.community.community_id, event.since, event.most)
+    ids = await rereading.open_publications(session, event.community.community_id, event.since, event.most)
     await publications.read_comments_again(session, event.community, ids)

@@ -132,7 +132,7 @@ class PublicationReads(PollState):
         cursor, more, is_whole, listed = start, True, start is None, set[str]()
         while more:
             page = await adapter.comments(self.client.credentials, external_id, cursor, since)
-            listed |= {message.external_id for message in page.items}
+            listed |= {message.external_id for message in page.items if not message.deleted}
             cursor, more, is_whole = page.cursor, page.more, is_whole and page.complete
             async with self.run.step() as session:
                 await self.publish_messages(session, page)
@@ -140,7 +140,8 @@ class PublicationReads(PollState):
                     await publications.mark_comments_begun(session, self.ref, publication_id, cursor)
                 else:
                     await publications.mark_comments_read(session, self.ref, publication_id, counter)
-                if is_whole and not more:
+                # Nothing at all below a post that has comments is a fault of the platform.
+                if is_whole and not more and (listed or not counter):
                     await publish(session, CommentsListed(self.ref, publication_id, frozenset(listed), since, began))
             self.check_time()
 

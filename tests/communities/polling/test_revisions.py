@@ -118,7 +118,7 @@ async def test_an_old_open_thread_is_looked_at_again(
 ) -> None:
     posted.posts = [posted.post(1, START - timedelta(days=60), 1, comments=1)]
     await agency.work(POLL)
-    posted.comments["1"] = []
+    posted.comments["1"] = [comment(2, "1", "Welcome!", START, own=True)]
     await work(agency, clock, HOUR)
     assert (await messages(agency))["c1"][1]
 
@@ -132,6 +132,28 @@ async def test_a_list_that_is_cut_off_deletes_nothing(
         return Page((), None, more=False, complete=False)
 
     monkeypatch.setattr(Fake, "comments", cut_off)
+    await work(agency, clock, HOUR)
+    assert await messages(agency) == {"c1": ("Is it open on sunday?", False)}
+
+
+async def test_a_comment_that_is_listed_again_is_not_deleted(
+    agency: Agency, community: dict[str, Any], posted: World, clock: SetClock
+) -> None:
+    await agency.work(POLL)
+    listed, posted.comments["1"] = posted.comments["1"], [comment(2, "1", "Welcome!", START, own=True)]
+    await work(agency, clock, HOUR)
+    assert (await messages(agency))["c1"][1]
+    posted.comments["1"] = listed
+    await work(agency, clock, 8 * HOUR, step=HOUR / 4)
+    assert not (await messages(agency))["c1"][1]
+    assert await statuses(agency) == ["open"]
+
+
+async def test_an_empty_list_below_a_post_with_comments_deletes_nothing(
+    agency: Agency, community: dict[str, Any], posted: World, clock: SetClock
+) -> None:
+    await agency.work(POLL)
+    posted.comments["1"] = []
     await work(agency, clock, HOUR)
     assert await messages(agency) == {"c1": ("Is it open on sunday?", False)}
 
