@@ -29,24 +29,22 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.events import CommentsListed, CommunityRef
+from app.communities.events import CommunityRef
 from app.inquiries import claimed_dates
 from app.inquiries.locking import lock_threads
 from app.inquiries.merging import join_own_threads, rename_threads
-from app.inquiries.models import EarlyDeletion, Inquiry, InquiryEvent, Message, MessageDirection, ReplyDelivery
+from app.inquiries.models import EarlyDeletion, InquiryEvent, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import ThreadOrigin, recount
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.platforms.capabilities import MessageChange
-from app.platforms.contract import MessageKind, RemoteMessage
+from app.platforms.contract import RemoteMessage
 from app.platforms.markup import comparable
 
 CLOCK_SKEW: Final = timedelta(minutes=2)
 """How far a platform's clock may be behind ours when the platform's copy of a reply is searched for."""
 
-LISTED_WITHIN: Final = timedelta(minutes=5)
-"""How late a platform's list may show a comment."""
 
 UNRESOLVED: Final = (ReplyDelivery.OUTCOME_UNKNOWN.value, ReplyDelivery.NEEDS_REVIEW.value)
 SENDING_GRACE: Final = timedelta(minutes=2)
@@ -139,48 +137,6 @@ async def change(session: AsyncSession, community: CommunityRef, changes: Sequen
             await session.execute(update(Message).where(stored).values(hidden=one.hidden))
     if threads:
         await recount(session, project_id=community.project_id, community_id=community.community_id, threads=threads)
-
-
-async def absent(session: AsyncSession, listed: CommentsListed) -> list[str]:
-    """Ids of comments that are stored as not deleted, and that the platform lists no more."""
-    external_ids = await session.scalars(
-        select(Message.external_id)
-        .join(Inquiry, and_(Inquiry.workspace_id == Message.workspace_id, Inquiry.id == Message.inquiry_id))
-        .where(
-            in_workspace(Inquiry, workspace_of(session)),
-            Inquiry.community_id == listed.community.community_id,
-            Inquiry.publication_id == listed.publication_id,
-            Inquiry.channel == MessageKind.COMMENT.value,
-            Message.external_id.is_not(None),
-            Message.external_id != all_(literal(sorted(listed.external_ids), ARRAY(Text))),
-            Message.delivery.is_(None),
-            Message.deleted_at.is_(None),
-            Message.content_known,
-            Message.sent_at >= listed.since,
-            # A list may show a new comment a little late.
-            Message.sent_at < listed.began - LISTED_WITHIN,
-        )
-    )
-    return [external_id for external_id in external_ids if external_id is not None]
-
-
-async def open_publications(session: AsyncSession, community_id: UUID, since: datetime | None, most: int) -> list[UUID]:
-    """The publications with open threads, those in which somebody wrote last first."""
-    latest = func.max(Inquiry.last_message_at)
-    query = (
-        select(Inquiry.publication_id)
-        .where(
-            in_workspace(Inquiry, workspace_of(session)),
-            Inquiry.community_id == community_id,
-            text("inquiry.status = 'open' AND inquiry.publication_id IS NOT NULL"),  # as the index has it
-        )
-        .group_by(Inquiry.publication_id)
-        .order_by(latest.desc())
-        .limit(most)
-    )
-    if since is not None:
-        query = query.where(Inquiry.last_message_at >= since)
-    return [publication_id for publication_id in await session.scalars(query) if publication_id is not None]
 
 
 async def _restored(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> set[str]:

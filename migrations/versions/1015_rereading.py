@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "1013"
-down_revision: str | None = "1012"
+revision: str = "1015"
+down_revision: str | None = "1014"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
