@@ -151,7 +151,7 @@ class Message(Owned, Base):
     """False where only its deletion was ever seen: such a message is not shown and not counted."""
     hidden: Mapped[bool | None]
     """A moderator has hidden it from the public; null where the platform does not say."""
-    attachments: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'::jsonb"))
+    attachments: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     """Objects with `kind`, `url` and `name` (`contract.Attachment`)."""
     url: Mapped[str | None]
     in_reply_to: Mapped[str | None]

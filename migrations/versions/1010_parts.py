@@ -15,16 +15,15 @@ depends_on: Sequence[str] | None = None
 
 
 def upgrade() -> None:
-    for name in ("part_problems", "reread_at"):
-        op.add_column(
-            "community",
-            sa.Column(
-                name,
-                postgresql.JSONB(astext_type=sa.Text()),
-                server_default=sa.text("'{}'::jsonb"),
-                nullable=False,
-            ),
-        )
+    op.add_column(
+        "community",
+        sa.Column(
+            "part_problems",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+    )
     op.create_table(
         "unread_item",
         sa.Column("workspace_id", sa.UUID(), nullable=False),
@@ -54,6 +53,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("rate_demand", "workspace_id")
-    op.drop_column("community", "reread_at")
     op.drop_table("unread_item")
     op.drop_column("community", "part_problems")
