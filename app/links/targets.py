@@ -11,7 +11,7 @@ from posixpath import normpath
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from app.links.hosts import ascii_host
+from app.kit.hosts import ascii_host
 
 MAX_LENGTH: Final = 2048
 

@@ -1,10 +1,8 @@
-"""Communities' addresses as people type them: a URL, with or without `https://`, or a name; hosts in any script."""
+"""Communities' addresses as people type them: a URL, with or without `https://`, or a name."""
 
 from collections.abc import Collection
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
-
-import idna
 
 WEB_SCHEMES: Final = frozenset({"http", "https"})
 
@@ -37,13 +35,3 @@ def named(text: str, hosts: Collection[str]) -> str:
         return text.removeprefix("@").lower()
     url = on_site(text, hosts)
     return url.path.strip("/").lower() if url is not None else ""
-
-
-def ascii_host(host: str) -> str | None:
-    """A host name in lower-case ASCII, as browsers convert it (UTS 46); None where it cannot be one."""
-    if host.isascii():
-        return host.lower()
-    try:
-        return idna.encode(host, uts46=True, std3_rules=True).decode()
-    except idna.IDNAError:
-        return None

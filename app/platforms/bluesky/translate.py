@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qs
 
+from app.kit.hosts import ascii_host
 from app.platforms import dates, wire
-from app.platforms.addresses import ascii_host, on_site
+from app.platforms.addresses import on_site
 from app.platforms.bluesky import attachments
 from app.platforms.bluesky.paginators import PendingConversation
 from app.platforms.bluesky.records import NAME

@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from app.platforms.addresses import ascii_host
+from app.kit.hosts import ascii_host
 
 HINT: Final = "https://mastodon.social/@name"
 
