@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Identity, Index, UniqueConstraint, text
@@ -106,6 +106,9 @@ class Inquiry(Owned, Base):
     version: Mapped[int] = mapped_column(default=1)
 
 
+EMPTY_LIST: Final = text("'[]'::jsonb")
+
+
 class Message(Owned, Base):
     """One message of a thread, a customer's or the agency's.
 
@@ -151,7 +154,7 @@ class Message(Owned, Base):
     """False where only its deletion was ever seen: such a message is not shown and not counted."""
     hidden: Mapped[bool | None]
     """A moderator has hidden it from the public; null where the platform does not say."""
-    attachments: Mapped[list[Any]] = mapped_column(default=list)
+    attachments: Mapped[list[Any]] = mapped_column(default=list, server_default=EMPTY_LIST)
     """Objects with `kind`, `url` and `name` (`contract.Attachment`)."""
     url: Mapped[str | None]
     in_reply_to: Mapped[str | None]

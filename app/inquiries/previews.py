@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from app.platforms.contract import AttachmentKind
 
-_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+_KIND_NAMES: Final[Mapping[str, tuple[str, str]]] = {
     AttachmentKind.PICTURE: ("picture", "pictures"),
     AttachmentKind.VIDEO: ("video", "videos"),
     AttachmentKind.AUDIO: ("audio", "audio files"),
@@ -31,11 +31,11 @@ def preview(text: str, attachments: Sequence[Mapping[str, Any]]) -> str:
         return text
     counts = Counter(attachment["kind"] for attachment in attachments)
     names = {attachment["kind"]: attachment["name"] for attachment in attachments}
-    return f"[{', '.join(_in_words(kind, count, names[kind]) for kind, count in counts.items())}]"
+    return f"[{', '.join(_description(kind, count, names[kind]) for kind, count in counts.items())}]"
 
 
-def _in_words(kind: str, count: int, name: str) -> str:
-    one, many = _WORDS[kind]
+def _description(kind: str, count: int, name: str) -> str:
+    one, many = _KIND_NAMES[kind]
     if count > 1:
         return f"{count} {many}"
     return f"{one}: {name}" if name else one

@@ -11,7 +11,7 @@ from pydantic import PlainValidator
 
 from app.platforms.contract import Attachment, AttachmentKind
 
-MOST: Final = 20
+MOST_ATTACHMENTS: Final = 20
 """The most attachments of one message that are kept."""
 LONGEST_NAME: Final = 255
 LONGEST_URL: Final = 4096
@@ -40,8 +40,8 @@ def attachment(kind: AttachmentKind, url: object = None, name: object = "") -> A
 
 
 def limited(attachments: Iterable[Attachment]) -> tuple[Attachment, ...]:
-    """The first `MOST` of them."""
-    return tuple(attachments)[:MOST]
+    """The first `MOST_ATTACHMENTS` of them."""
+    return tuple(attachments)[:MOST_ATTACHMENTS]
 
 
 def inner(value: object, *names: str) -> Any:

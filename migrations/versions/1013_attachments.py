@@ -22,7 +22,6 @@ def upgrade() -> None:
             nullable=False,
         ),
     )
-    op.alter_column("message", "attachments", server_default=None)
 
 
 def downgrade() -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from app.platforms import adapter, adapters
-from app.platforms.attachments import LONGEST_NAME, MOST, attachment
+from app.platforms.attachments import LONGEST_NAME, MOST_ATTACHMENTS, attachment
 from app.platforms.bluesky import attachments as bluesky
 from app.platforms.contract import Attachment, AttachmentKind, MessageKind, RemoteMessage
 from app.platforms.mastodon import attachments as mastodon
@@ -242,4 +242,4 @@ def test_only_what_can_be_stored_and_shown_is_kept() -> None:
     assert attachment(K.FILE, "https://a.example/ b").url is None
     assert attachment(K.FILE, None, "a\x00b\n c\ud800").name == "ab c"
     assert len(attachment(K.FILE, None, "a" * 1000).name) == LONGEST_NAME
-    assert len(vk.read(({"type": "photo"},) * 50)) == MOST
+    assert len(vk.read(({"type": "photo"},) * 50)) == MOST_ATTACHMENTS
