@@ -177,6 +177,8 @@ class ViewRenderer:
         }
 
     def _embed(self, c: Community, entry: Entry) -> Json | None:
+        if entry.attachments:
+            return self._attached_view(c, entry)
         if not entry.media:
             return None
         base = f"{{}}/plain/{self.author_did(c, entry)}/{{}}@jpeg"
@@ -184,6 +186,22 @@ class ViewRenderer:
         for number, (blob, alt) in enumerate(self._pictures(c, entry)):
             thumb, full = (f"{_CDN}/{base.format(size, blob)}" for size in ("feed_thumbnail", "feed_fullsize"))
             images.append({"thumb": f"{thumb}#{number}", "fullsize": f"{full}#{number}", "alt": alt})
+        return {"$type": "app.bsky.embed.images#view", "images": images}
+
+    def _attached_view(self, c: Community, entry: Entry) -> Json | None:
+        """What a customer attached, with the addresses that the record does not have."""
+        did, embed = self.author_did(c, entry), self._attached_embed(entry)
+        if embed is None:
+            return None
+        if "video" in embed:
+            cid = embed["video"]["ref"]["$link"]
+            playlist = f"https://video.bsky.app/watch/{did}/{cid}/playlist.m3u8"
+            return {"$type": "app.bsky.embed.video#view", "cid": cid, "playlist": playlist, "alt": embed["alt"]}
+        images = []
+        for one in embed["images"]:
+            name = f"plain/{did}/{one['image']['ref']['$link']}@jpeg"
+            thumb, full = (f"{_CDN}/{size}/{name}" for size in ("feed_thumbnail", "feed_fullsize"))
+            images.append({"thumb": thumb, "fullsize": full, "alt": one["alt"]})
         return {"$type": "app.bsky.embed.images#view", "images": images}
 
     def _pictures(self, c: Community, entry: Entry) -> list[tuple[str, str]]:

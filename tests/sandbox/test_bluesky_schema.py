@@ -89,6 +89,20 @@ async def test_every_method_answers_as_its_lexicon_says(client: SandboxClient) -
     assert documented <= methods()
 
 
+@pytest.mark.parametrize("kind", ["picture", "video"])
+async def test_what_people_attach_is_as_the_lexicon_says(client: SandboxClient, kind: str) -> None:
+    made = await client.act("windowseat", "comment", attachments=[{"kind": kind, "name": "Our table"}])
+    uri = ids.uri(ids.did(made["person"]), ids.POST, ids.rkey(int(made["id"])))
+    answer = await client.http.get(
+        "/xrpc/app.bsky.feed.getPosts", params={"uris": [uri]}, headers=client.bearer("windowseat")
+    )
+    (post,) = answer.json()["posts"]
+    assert post["record"]["text"] == ""
+    assert post["embed"]["$type"] == f"{post['record']['embed']['$type']}#view"
+    assert problems("app.bsky.feed.getPosts", "output", answer.json()) == []
+    assert record_problems(post["record"]) == []
+
+
 def test_the_validator_finds_what_is_wrong() -> None:
     profile = {"did": COMMUNITY_DID, "handle": "name.bsky.social"}
     assert problems("app.bsky.actor.getProfile", "output", profile) == []

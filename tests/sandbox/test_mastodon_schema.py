@@ -55,6 +55,14 @@ async def test_every_endpoint_answers_as_the_openapi_says(client: SandboxClient)
     assert gone.json()["text"] == "Hello #coffee"
 
 
+async def test_what_people_attach_is_as_the_openapi_says(client: SandboxClient) -> None:
+    attachments = [{"kind": kind, "name": "Our table"} for kind in ("picture", "video", "file")]
+    comment = await client.act("coffee", "comment", attachments=attachments)
+    answer = await client.http.get(f"/api/v1/statuses/{comment['id']}", headers=client.bearer())
+    assert [one["type"] for one in answer.json()["media_attachments"]] == ["image", "video", "unknown"]
+    assert mastodon_problems("/api/v1/statuses/{id}", "get", 200, answer.json()) == []
+
+
 async def test_errors_answer_as_the_openapi_says(client: SandboxClient) -> None:
     get = client.http.get
     unknown = await get("/api/v1/accounts/lookup?acct=nobody")

@@ -102,6 +102,17 @@ async def test_an_album_and_history_are_told_as_telegram_says(client: SandboxCli
         assert problems(["Message"], wire_models.direct(c, entry)) == []
 
 
+async def test_what_people_attach_is_told_as_telegram_says(client: SandboxClient) -> None:
+    for kind in ("picture", "video", "file"):
+        for act in ("comment", "message"):
+            await client.act("coffee_daily", act, attachments=[{"kind": kind, "name": "menu.pdf"}])
+    answer = await ask(client, "getUpdates")
+    assert problems(returns("getUpdates"), answer["result"]) == []
+    sent = [update["message"] for update in answer["result"] if "message" in update]
+    for field in ("photo", "video", "document"):
+        assert [("text" in one, "caption" in one) for one in sent if field in one] == [(False, False)] * 2
+
+
 async def test_refusals_answer_as_telegram_says(client: SandboxClient) -> None:
     limits = client.sandbox.network.limits
     limits["telegram_bot_rps"] = 1

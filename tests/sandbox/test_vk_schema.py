@@ -113,6 +113,18 @@ async def test_a_post_with_a_picture_is_as_the_schema_says(client: SandboxClient
     assert vk_problems("wall.getById", answer) == ([], [])
 
 
+async def test_what_people_attach_is_as_the_schema_says(client: SandboxClient) -> None:
+    attachments = [{"kind": kind, "name": "Our table"} for kind in ("picture", "video", "file")]
+    comment = await client.act("velo_dvor", "comment", attachments=attachments)
+    message = await client.act("velo_dvor", "message", attachments=attachments)
+    comments = await client.vk("wall.getComments", "user", owner_id=OWNER, post_id=comment["post"], sort="desc")
+    history = await client.vk("messages.getHistory", "community", peer_id=message["person"])
+    for method, answer in (("wall.getComments", comments), ("messages.getHistory", history)):
+        (one,) = (item for item in answer["response"]["items"] if item.get("attachments"))
+        assert (one["text"], [it["type"] for it in one["attachments"]]) == ("", ["photo", "video", "doc"])
+        assert vk_problems(method, answer) == ([], []), method
+
+
 async def test_errors_answer_as_the_schema_says(client: SandboxClient) -> None:
     for answer in (
         await client.vk("wall.get", "community", owner_id=OWNER),
