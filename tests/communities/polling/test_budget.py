@@ -210,12 +210,15 @@ async def test_an_agency_alone_may_use_the_whole_limit(
 
 
 def interrupted(method: str, act: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[Any]]:
-    """A method of the fake platform, with something else done after it has its result and before it returns."""
+    """A method of the fake platform, with something else done after its first call has a result."""
     real = getattr(Fake, method)
+    calls: list[str] = []
 
     async def called(self: Fake, *args: Any) -> Any:
         result = await real(self, *args)
-        await act()
+        calls.append(method)
+        if len(calls) == 1:
+            await act()
         return result
 
     return called
