@@ -133,20 +133,16 @@ class ViewRenderer:
 
     def _attached_embed(self, entry: Entry) -> Json | None:
         """What a customer attached, as a record has it: pictures, or one video."""
-        blobs = [
-            (one, {"$type": "blob", "ref": {"$link": ids.cid(f"{entry.id}-{one.number}", raw=True)}, "size": 4096})
-            for one in entry.attachments
-        ]
-        video = next(((one, blob) for one, blob in blobs if one.kind == "video"), None)
-        if video is not None:
-            one, blob = video
-            return {"$type": "app.bsky.embed.video", "video": {**blob, "mimeType": "video/mp4"}, "alt": one.name}
-        pictures = [
-            {"image": {**blob, "mimeType": "image/jpeg"}, "alt": one.name}
-            for one, blob in blobs
-            if one.kind == "picture"
-        ]
-        return {"$type": "app.bsky.embed.images", "images": pictures} if pictures else None
+
+        def blob(cid: str, mime_type: str) -> Json:
+            return {"$type": "blob", "ref": {"$link": cid}, "mimeType": mime_type, "size": 4096}
+
+        videos, pictures = _attached(entry, "video"), _attached(entry, "picture")
+        if videos:
+            name, cid = videos[0]
+            return {"$type": "app.bsky.embed.video", "video": blob(cid, "video/mp4"), "alt": name}
+        images = [{"image": blob(cid, "image/jpeg"), "alt": name} for name, cid in pictures]
+        return {"$type": "app.bsky.embed.images", "images": images} if images else None
 
     def above(self, c: Community, entry: Entry) -> Entry | None:
         """The parent; a deleted one is referred to as long as it has replies."""
@@ -190,19 +186,17 @@ class ViewRenderer:
 
     def _attached_view(self, c: Community, entry: Entry) -> Json | None:
         """What a customer attached, with the addresses that the record does not have."""
-        did, embed = self.author_did(c, entry), self._attached_embed(entry)
-        if embed is None:
-            return None
-        if "video" in embed:
-            cid = embed["video"]["ref"]["$link"]
+        did = self.author_did(c, entry)
+        videos, pictures = _attached(entry, "video"), _attached(entry, "picture")
+        if videos:
+            name, cid = videos[0]
             playlist = f"https://video.bsky.app/watch/{did}/{cid}/playlist.m3u8"
-            return {"$type": "app.bsky.embed.video#view", "cid": cid, "playlist": playlist, "alt": embed["alt"]}
+            return {"$type": "app.bsky.embed.video#view", "cid": cid, "playlist": playlist, "alt": name}
         images = []
-        for one in embed["images"]:
-            name = f"plain/{did}/{one['image']['ref']['$link']}@jpeg"
-            thumb, full = (f"{_CDN}/{size}/{name}" for size in ("feed_thumbnail", "feed_fullsize"))
-            images.append({"thumb": thumb, "fullsize": full, "alt": one["alt"]})
-        return {"$type": "app.bsky.embed.images#view", "images": images}
+        for name, cid in pictures:
+            thumb, full = (f"{_CDN}/{size}/plain/{did}/{cid}@jpeg" for size in ("feed_thumbnail", "feed_fullsize"))
+            images.append({"thumb": thumb, "fullsize": full, "alt": name})
+        return {"$type": "app.bsky.embed.images#view", "images": images} if images else None
 
     def _pictures(self, c: Community, entry: Entry) -> list[tuple[str, str]]:
         """Each picture's blob and alternative text."""
@@ -287,6 +281,11 @@ class ViewRenderer:
             "sender": {"did": self.author_did(c, entry)},
             "sentAt": instants.text(entry.at),
         }
+
+
+def _attached(entry: Entry, kind: str) -> list[tuple[str, str]]:
+    """The name and the hash of each file of this kind that a customer attached."""
+    return [(one.name, ids.cid(f"{entry.id}-{one.number}", raw=True)) for one in entry.attachments if one.kind == kind]
 
 
 def milliseconds(text: str) -> int | None:
