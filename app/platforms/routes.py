@@ -21,6 +21,7 @@ PURPOSES: Final = {
 }
 CAPABILITIES: Final = {
     "comments": capabilities.ListsComments,
+    "separate_lists": capabilities.ListsSeparately,
     "stream": capabilities.Streams,
     "publish": capabilities.Publishes,
     "reply": capabilities.Replies,
@@ -82,6 +83,7 @@ class Capabilities(BaseModel):
     comments: bool = Field(
         description="List the comments below each post (else they come with other messages, or by events)."
     )
+    separate_lists: bool = Field(description="Read lists of messages each by itself: one that fails stops no other.")
     stream: bool = Field(description="Read events as one stream.")
     publish: bool = Field(description="Publish posts; see `publishing`.")
     reply: bool = Field(description="Reply to customers; see `replying`.")
