@@ -255,13 +255,20 @@ class Instagram:
         return await separate_lists.next_page(self, c, cursor, since)
 
     async def announced(self, c: Credentials, reference: str) -> RemoteMessage:
-        """A mention of the account, in the caption of the media or in the comment that the reference names."""
+        """A mention of the account, in the caption of the media or in the comment that the reference names.
+
+        `Rejected` with Instagram's own login, whose accounts have no such fields. Of those mentions only captions are
+        read, where the account is tagged as well.
+        """
+        access = _access(c)
+        if access.kind is Token.USER:
+            raise Rejected("Instagram lets an announced mention be read only with the token of the account's Page")
         media_id, _, comment_id = reference.partition("/")
         if comment_id:
             fields = f"mentioned_comment.comment_id({comment_id}){{{accounts.MENTIONED_COMMENT_FIELDS}}}"
         else:
             fields = f"mentioned_media.media_id({media_id}){{{accounts.TAGGED_FIELDS}}}"
-        shape = await self._calls.get(_access(c), guards.community_id(c), accounts.MENTIONED, {"fields": fields})
+        shape = await self._calls.get(access, guards.community_id(c), accounts.MENTIONED, {"fields": fields})
         message = accounts.mention(shape, media_id, _is_own(c))
         if message is None:
             raise Gone("the mention does not exist any more")
