@@ -76,6 +76,11 @@ def mastodon_problems(path: str, method: str, status: int, answer: Json) -> list
     return errors + warnings
 
 
+def mastodon_specification() -> Json:
+    """Mastodon's OpenAPI document."""
+    return _mastodon()[1]
+
+
 @lru_cache(maxsize=1)
 def _mastodon() -> tuple[Registry[Json], Json]:
     specification = json.loads(data("mastodon/openapi/dist/schema.json").read_text())

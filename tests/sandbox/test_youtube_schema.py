@@ -44,13 +44,13 @@ def _strict(schema: Any) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _document() -> Any:
+def document() -> Any:
     return json.loads(data("youtube/discovery/youtube.v3.json").read_text())
 
 
 @lru_cache(maxsize=1)
 def _definitions() -> Any:
-    return {name: _strict(schema) for name, schema in _document()["schemas"].items()}
+    return {name: _strict(schema) for name, schema in document()["schemas"].items()}
 
 
 def problems(name: str, answer: object) -> list[str]:
@@ -60,7 +60,7 @@ def problems(name: str, answer: object) -> list[str]:
 
 
 def parameters(resource: str, method: str = "list") -> set[str]:
-    return set(_document()["resources"][resource]["methods"][method]["parameters"])
+    return set(document()["resources"][resource]["methods"][method]["parameters"])
 
 
 async def ask(client: SandboxClient, path: str, kind: str = "app", **query: object) -> httpx.Response:

@@ -272,6 +272,7 @@ class Mastodon:
 
         Mastodon drops a repeat with the same `key` for an hour; see `drops_repeats` about other servers.
         """
+        guards.token_kind(c, (Token.COMMUNITY,), self.spec.title)
         target = wire.parse(STATUS, await self._get(c, f"statuses/{to.external_id}"))
         form = {
             "status": f"@{target.account.acct} {text}",
@@ -313,6 +314,7 @@ class Mastodon:
     async def publish(self, c: Credentials, draft: OutgoingPost, key: str) -> SendReceipt:
         """Publish a public status, whatever the account's default visibility is."""
         outgoing.check(draft, self.spec)
+        guards.token_kind(c, (Token.COMMUNITY,), self.spec.title)
         media = [await self._upload(c, picture) for picture in draft.pictures]
         return await self._post_status(c, {"status": draft.text, "visibility": "public", "media_ids[]": media}, key)
 
