@@ -55,7 +55,7 @@ def problems(sent: SentRequest, s: Subject) -> list[str]:
     method = sent.path.removeprefix("/method/")
     kind = next((KINDS[kind] for kind, text in s.c.tokens.items() if text == sent.token and kind in KINDS), "")
     form = dict([*sent.query, *sent.form])
-    return [*_method(method, form, kind), *(_within(form.get("code", "")) if method == "execute" else ())]
+    return [*_method(method, form, kind), *(_within(form.get("code", ""), kind) if method == "execute" else ())]
 
 
 def _other(sent: SentRequest) -> Iterator[str]:
@@ -88,14 +88,12 @@ def _method(method: str, form: Mapping[str, str], kind: str) -> Iterator[str]:
             yield f"{method}: {name} is missing"
 
 
-def _within(code: str) -> Iterator[str]:
+def _within(code: str, kind: str) -> Iterator[str]:
     """The calls in the code of `execute`."""
     for call in re.finditer(r"API\.([\w.]+)\(", code):
         arguments, _ = json.JSONDecoder().raw_decode(code, call.end())
         form = {name: str(value) for name, value in arguments.items()} | {"v": ""}
-        method = call[1]
-        described = methods(method.partition(".")[0]).get(method, {})
-        yield from _method(method, form, next(iter(described.get("access_token_type", [])), ""))
+        yield from _method(call[1], form, kind)
 
 
 def _resolved(schema: Mapping[str, Json]) -> Mapping[str, Json]:
