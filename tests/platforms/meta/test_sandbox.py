@@ -333,11 +333,11 @@ async def test_a_mention_is_announced_read_and_answered(account: Subject, kind: 
 async def test_with_instagrams_own_login_no_announced_mention_is_read(account: Subject) -> None:
     """Its accounts have no such field: nothing is requested."""
     own_login = replace(account.c, tokens={Token.USER: account.c.tokens[Token.USER]})
-    before = len(account.way.requests)
+    before = len(account.transport.requests)
     for reference in ("17930000000000001", "17930000000000001/17850000000000001"):
         with pytest.raises(Rejected, match="token of the account's Page"):
             await Instagram(account.http).announced(own_login, reference)
-    assert len(account.way.requests) == before
+    assert len(account.transport.requests) == before
 
 
 async def test_a_tag_is_listed_and_cannot_be_answered(account: Subject) -> None:

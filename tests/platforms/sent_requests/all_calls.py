@@ -58,13 +58,13 @@ async def every_request(s: Subject) -> list[SentRequest]:
     fewer += [replace(s.c, tokens={})] if s.spec.public else []
     async for name, call_of in _calls(s):
         s.later(60)
-        before = len(s.way.requests)
+        before = len(s.transport.requests)
         await call_of(s.c)
-        assert len(s.way.requests) > before or name in s.about.not_offered, f"{name} has sent no request"
+        assert len(s.transport.requests) > before or name in s.about.not_offered, f"{name} has sent no request"
         for c in fewer:
             with suppress(PlatformError):
                 await call_of(c)
-    return [SentRequest.of(request) for request in s.way.requests]
+    return [SentRequest.of(request) for request in s.transport.requests]
 
 
 async def _calls(s: Subject) -> AsyncIterator[NamedCall]:
