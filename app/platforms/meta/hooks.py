@@ -257,7 +257,8 @@ def _message(entry: Entry, item: Messaging) -> Event:
     received = item.message
     if received.is_deleted:
         return Event(event_id(entry.id, received.mid, "deleted"), entry.id, deleted_ids=(received.mid,))
-    is_own = received.is_echo or item.sender.id == entry.id
+    # An echo's sender may be the account under another of its ids; what the account receives is never its own.
+    is_own = item.sender.id == entry.id or (bool(received.is_echo) and item.recipient.id != entry.id)
     customer = item.recipient if is_own else item.sender
     author = RemotePerson(item.sender.id, "", is_community=is_own)
     text = received.text or (received.quick_reply.payload if received.quick_reply is not None else "")

@@ -118,6 +118,26 @@ def test_messages_and_echoes() -> None:
     assert theirs.messages[0].sent_at == datetime(2026, 3, 1, 9, 0, 0, 500_000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("sender", "recipient", "is_echo", "is_own", "customer"),
+    [
+        (PAGE, "5", True, True, "5"),
+        (PAGE, "5", None, True, "5"),
+        ("178", "5", True, True, "5"),
+        ("5", PAGE, None, False, "5"),
+        ("5", PAGE, True, False, "5"),
+    ],
+)
+def test_whose_a_message_is_follows_from_sender_and_recipient(
+    sender: str, recipient: str, is_echo: bool | None, is_own: bool, customer: str
+) -> None:
+    """`is_echo` decides only where neither is the account by the id that it has in the event."""
+    sent = {**new_message(is_echo=is_echo), "sender": {"id": sender}, "recipient": {"id": recipient}}
+    (event,) = events(entry(messaging=(sent,)))
+    assert event.messages[0].author.is_community == is_own
+    assert event.messages[0].thread_id == f"message-{customer}"
+
+
 def test_event_ids_depend_on_the_content_alone() -> None:
     received = events(entry(new_comment(), new_comment(message="Else"), messaging=(new_message(), new_message("m_2"))))
     assert len({event.event_id for event in received}) == 4
