@@ -146,13 +146,13 @@ class Mastodon:
         if c.external_id is not None:
             account = wire.parse(ACCOUNT, await self._get(c, f"accounts/{c.external_id}"))
         else:
-            try:
-                account = await self._find_by_name(c)
-            except (Gone, Malformed, MissingPermission, Rejected, Unsupported):
+            try:  # without the token: it is not for the handle's domain where that is not the server
+                account = await self._find_by_name(replace(c, tokens={}))
+            except (AuthExpired, Gone, Malformed, MissingPermission, Rejected, Unsupported):
                 server = await webfinger.server(self._http, c, self.classify)
-                if server is None:
+                if server is None and not c.tokens:
                     raise
-                account = await self._find_by_name(replace(c, base_url=server))
+                account = await self._find_by_name(c if server is None else replace(c, base_url=server))
         if account.suspended:
             raise Gone("the account is suspended")
         return CommunitySnapshot(
