@@ -7,7 +7,6 @@ once any report gave it. The platform's time of sending replaces ours.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,25 +29,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
-from app.inquiries import claimed_dates
+from app.inquiries import claimed_dates, reply_copies
 from app.inquiries.locking import lock_threads
 from app.inquiries.merging import join_own_threads, rename_threads
-from app.inquiries.models import EarlyDeletion, InquiryEvent, Message, MessageDirection, ReplyDelivery
+from app.inquiries.models import EarlyDeletion, Message, MessageDirection
 from app.inquiries.recount import ThreadOrigin, recount
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.platforms.capabilities import MessageChange
 from app.platforms.contract import RemoteMessage
-from app.platforms.markup import comparable
-
-CLOCK_SKEW: Final = timedelta(minutes=2)
-"""How far a platform's clock may be behind ours when the platform's copy of a reply is searched for."""
-
-
-UNRESOLVED: Final = (ReplyDelivery.OUTCOME_UNKNOWN.value, ReplyDelivery.NEEDS_REVIEW.value)
-SENDING_GRACE: Final = timedelta(minutes=2)
-"""A reply that has been `sending` for longer may or may not have been sent: no attempt takes so long."""
 
 _BEGINNING: Final = text("'-infinity'::timestamptz")
 
@@ -69,7 +59,7 @@ async def store(
     threads = renamed | restored | set((await session.scalars(_UPSERT, column_arrays(rows, _SEEN))).all())
     if not threads:
         return
-    await match_unconfirmed_replies(session, community.community_id, threads)
+    await reply_copies.match(session, community.community_id, threads)
     await recount(
         session,
         project_id=community.project_id,
@@ -347,79 +337,3 @@ _SEEN: Final = (
 )
 _UPSERT: Final = _upsert()
 """Built once: building it costs more than executing it."""
-
-
-async def match_unconfirmed_replies(
-    session: AsyncSession, community_id: UUID, threads: Collection[str], *, doubtful: UUID | None = None
-) -> None:
-    """Find, among the stored messages of these threads, replies whose outcome was unknown, and merge them.
-
-    `doubtful`: the id of a reply to include although it has been `sending` for less than `SENDING_GRACE`.
-    """
-    sending = and_(
-        Message.delivery == ReplyDelivery.SENDING.value,
-        or_(Message.intended_at <= now(session) - SENDING_GRACE, Message.id == doubtful),
-    )
-    of_threads = and_(
-        in_workspace(Message, workspace_of(session)),
-        Message.community_id == community_id,
-        Message.thread_id == any_(literal(sorted(threads), ARRAY(Text))),
-        Message.direction == MessageDirection.AGENCY.value,
-    )
-    unconfirmed = list(
-        (
-            await session.scalars(
-                select(Message)
-                .where(of_threads, or_(Message.delivery.in_(UNRESOLVED), sending))
-                .order_by(Message.intended_at)
-                .with_for_update()
-            )
-        ).all()
-    )
-    if not unconfirmed:
-        return
-    sent_after = min(message.intended_at or message.sent_at for message in unconfirmed) - CLOCK_SKEW
-    candidates = list(
-        (
-            await session.scalars(
-                select(Message)
-                .where(of_threads, Message.delivery.is_(None), Message.content_known, Message.sent_at >= sent_after)
-                .order_by(Message.sent_at, Message.id)
-            )
-        ).all()
-    )
-    for reply in unconfirmed:
-        copy = next((candidate for candidate in candidates if _is_copy(candidate, reply)), None)
-        if copy is not None:
-            candidates.remove(copy)
-            await merge(session, reply, copy)
-
-
-def _is_copy(candidate: Message, reply: Message) -> bool:
-    intended_at: datetime = reply.intended_at or reply.sent_at
-    return (
-        candidate.thread_id == reply.thread_id
-        and candidate.sent_at >= intended_at - CLOCK_SKEW
-        and comparable(candidate.text) == comparable(reply.text)
-    )
-
-
-async def merge(session: AsyncSession, reply: Message, copy: Message) -> None:
-    """Merge the platform's copy into the reply's row, whose id the API has already given out."""
-    external_id, sent_at, url, written_by_id = copy.external_id, copy.sent_at, copy.url, copy.written_by_id
-    await session.delete(copy)
-    await session.flush()  # its external_id must be free first
-    reply.external_id, reply.sent_at, reply.url, reply.written_by_id = external_id, sent_at, url, written_by_id
-    reply.delivery, reply.delivery_detail = ReplyDelivery.SENT.value, None
-    if reply.inquiry_id is not None:
-        session.add(
-            InquiryEvent(
-                workspace_id=reply.workspace_id,
-                inquiry_id=reply.inquiry_id,
-                type="sent",
-                at=now(session),
-                actor=None,
-                data={"message_id": str(reply.id), "found": True},
-            )
-        )
-    await session.flush()

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import platforms
 from app.communities.models import Community
-from app.inquiries import intake
+from app.inquiries import reply_copies
 from app.inquiries.events import ReplyFailed, ReplyNeedsReview
 from app.inquiries.locking import lock_threads
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ReplyDelivery
@@ -69,7 +69,7 @@ class Intent:
     def lookup_since(self) -> datetime:
         """The earliest time that the platform may have given to what that attempt sent."""
         assert self.attempted_at is not None, "only called for a repeat"
-        return self.attempted_at - intake.CLOCK_SKEW
+        return self.attempted_at - reply_copies.CLOCK_SKEW
 
     def may_resend(self, at: datetime) -> bool:
         """Whether a reply that is still absent was not accepted."""
@@ -171,7 +171,7 @@ async def _adapter_class(session: AsyncSession, message: Message) -> type[Adapte
 
 async def _found_by_polling(session: AsyncSession, message: Message, inquiry: Inquiry) -> bool:
     """Whether polling has already found the reply on the platform."""
-    await intake.match_unconfirmed_replies(session, message.community_id, [message.thread_id], doubtful=message.id)
+    await reply_copies.match(session, message.community_id, [message.thread_id], doubtful=message.id)
     if message.delivery != ReplyDelivery.SENT.value:
         return False
     await _recount(session, inquiry, [message.thread_id])
@@ -206,7 +206,7 @@ async def delivered(session: AsyncSession, *, message_id: UUID, sent: SendReceip
         copy.external_id, copy.url, copy.sent_at = None, None, copy.intended_at or copy.sent_at
         await _unknown(session, copy, inquiry, "What was found of it was another answer with the same words.")
     elif copy is not None:
-        await intake.merge(session, message, copy)
+        await reply_copies.merge(session, message, copy)
         await _recount(session, inquiry, [message.thread_id, copy.thread_id])
         return
     answered = await _answered_message(session, message)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from app import platforms
 from app.communities.polling.rate_limits import RateLimitReached
-from app.inquiries import intake, sending
+from app.inquiries import reply_copies, sending
 from app.inquiries.jobs import ATTEMPTS
 from app.kit import jobs
 from app.kit.clock import SetClock
@@ -545,7 +545,7 @@ async def test_a_reply_that_no_worker_started_to_send_has_failed(
 
 
 def test_an_attempt_cannot_last_as_long_as_the_sending_grace() -> None:
-    assert jobs.kinds["inquiries.send"].timeout < intake.SENDING_GRACE
+    assert jobs.kinds["inquiries.send"].timeout < reply_copies.SENDING_GRACE
 
 
 async def test_a_worker_that_dies_renewing_a_token_has_sent_nothing(
