@@ -3,14 +3,15 @@
 import hashlib
 import math
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.access.authentication import RequestActor
 from app.access.models import Workspace
-from app.access.service import RequestActor
 from app.kit import idempotency
 from app.kit.actors import SIGN_UP
 from app.kit.db import workspace_of
@@ -43,7 +44,7 @@ def actor_of(request: Request) -> RequestActor:
 
 
 async def actor(request: Request) -> RequestActor:
-    """The actor of the request's API key, who has the permission that the operation declares."""
+    """The actor of the request's credential, who has the permission that the operation declares."""
     return actor_of(request)
 
 
@@ -51,10 +52,10 @@ CurrentActor = Annotated[RequestActor, Depends(actor)]
 
 
 async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """A transaction in the actor's workspace, in which the request's `Idempotency-Key` is claimed."""
+    """A transaction in the actor's workspace and projects, in which the request's `Idempotency-Key` is claimed."""
     current = actor_of(request)
-    async with resources_of(request).transaction(current.workspace_id, current) as session:
-        await idempotency.begin(request, session)
+    async with resources_of(request).transaction(current.workspace_id, current, projects=current.projects) as session:
+        await idempotency.begin(request, session, actor=str(current))
         yield session
 
 
@@ -62,9 +63,15 @@ async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
 SessionDep = Annotated[AsyncSession, Depends(write_session, scope="function")]
 
 
+def connection_of(request: Request) -> AbstractAsyncContextManager[AsyncConnection]:
+    """An autocommit connection for reads in the actor's workspace and projects."""
+    current = actor_of(request)
+    return resources_of(request).db.read_connection(current.workspace_id, projects=current.projects)
+
+
 async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
-    """An autocommit connection for reads in the actor's workspace."""
-    async with resources_of(request).db.read_connection(actor_of(request).workspace_id) as connection:
+    """An autocommit connection for reads in the actor's workspace and projects."""
+    async with connection_of(request) as connection:
         yield connection
 
 

@@ -16,7 +16,7 @@ from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.preconditions import ExpectedVersions, version_tag
 from app.kit.routing import problems
-from app.projects import service
+from app.projects import service, team_routes
 from app.projects.models import Brief, Project
 from app.projects.schemas import (
     BriefRead,
@@ -38,7 +38,7 @@ _EMPTY: Final = BriefUpdate().model_dump()
 @ROUTER.post(
     "",
     operation_id="projects.create",
-    permission=Permission.PROJECTS_WRITE,
+    permission=Permission.PROJECTS_CREATE,
     status_code=status.HTTP_201_CREATED,
     responses=problems(409),
 )
@@ -205,3 +205,6 @@ def _project_read(project: Project | Row[Any], response: Response) -> ProjectRea
 def _hours(project: Project | Row[Any], response: Response) -> WorkingHoursRead:
     response.headers["ETag"] = version_tag(project.version)
     return WorkingHoursRead.model_validate({"timezone": project.timezone, **project.working_hours})
+
+
+ROUTER.include(team_routes.ROUTER)

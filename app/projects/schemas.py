@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from app.access.models import Seat
 from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Output, Patch, ShortText, Text
 from app.projects import hours, zones
 
@@ -147,3 +148,38 @@ class BriefRead(Output):
     def of(cls, project_id: Id, version: int, created_at: datetime | None, content: dict[str, Any]) -> "BriefRead":
         """From a row's parts."""
         return cls(project_id=project_id, version=version, created_at=created_at, **content)
+
+
+class SeatCreate(Input):
+    """A seat for a member."""
+
+    user_id: Id
+    seat: Seat
+    about: ShortText | None = Field(
+        None,
+        description="What they do here, in a line for the client.",
+        examples=["answers your customers on weekdays"],
+    )
+    stands_in_id: Id | None = Field(None, description="The user who does it while they are away.", examples=[None])
+
+
+class SeatUpdate(Patch):
+    """What can be changed of a seat."""
+
+    about: ShortText | None = Field(description="Null: nothing is said.", examples=["answers your customers"])
+    stands_in_id: Id | None = Field(description="Null: nobody stands in.", examples=[None])
+
+
+class SeatRead(Output):
+    """A member's seat in a project."""
+
+    id: Id
+    project_id: Id
+    user_id: Id
+    name: str
+    picture_url: str | None
+    seat: Seat
+    about: str | None = Field(description="What they do here, in a line.")
+    stands_in_id: Id | None = Field(description="The user who does it while they are away.")
+    stands_in_name: str | None
+    created_at: Instant
