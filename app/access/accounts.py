@@ -21,10 +21,10 @@ BY_LINK: Final = Actor(ActorKind.ANONYMOUS, "account-link")
 
 async def by_email(session: AsyncSession, email: str) -> UserAccount | None:
     """The account with this e-mail address, in any case of its letters."""
-    found: UserAccount | None = await session.scalar(
+    account: UserAccount | None = await session.scalar(
         select(UserAccount).where(func.lower(UserAccount.email) == func.lower(email))
     )
-    return found
+    return account
 
 
 async def locked(session: AsyncSession, user_id: UUID) -> UserAccount:
@@ -66,7 +66,8 @@ async def use_reset_link(session: AsyncSession, actor: Actor, *, token: str, pas
     assert link.user_id is not None
     user = await locked(session, link.user_id)
     link.used_at = now(session)
-    await set_password(session, actor, user=user, password_hash=password_hash)
+    await _set_password(session, user=user, password_hash=password_hash)
+    record(session, actor, "password-resets.confirm", user_id=user.id)
     return user.id
 
 
@@ -75,17 +76,23 @@ async def update(session: AsyncSession, actor: Actor, *, user_id: UUID, changes:
     user = await locked(session, user_id)
     for name, value in changes.items():
         setattr(user, name, value)
-    record(session, actor, "users.update", user_id=user.id)
+    record(session, actor, "me.update", user_id=user.id)
     return user
 
 
-async def set_password(
-    session: AsyncSession, actor: Actor, *, user: UserAccount, password_hash: str, but: UUID | None = None
-) -> list[str]:
-    """Set a password and end all sessions of the user, but for one; returns the prefixes of the ended ones."""
+async def change_password(
+    session: AsyncSession, actor: Actor, *, user: UserAccount, password_hash: str, session_id: UUID
+) -> None:
+    """Set another password; all sessions of the user end but the one with this id."""
+    await _set_password(session, user=user, password_hash=password_hash, but=session_id)
+    record(session, actor, "me.change-password", user_id=user.id)
+
+
+async def _set_password(
+    session: AsyncSession, *, user: UserAccount, password_hash: str, but: UUID | None = None
+) -> None:
     user.password_hash, user.password_changed_at = password_hash, now(session)
-    record(session, actor, "users.set-password", user_id=user.id)
-    return await sessions.revoke_all(session, user_id=user.id, but=but)
+    await sessions.revoke_all(session, user_id=user.id, but=but)
 
 
 async def require_only_here(session: AsyncSession, *, user_id: UUID) -> None:

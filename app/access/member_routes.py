@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Request, Response, status
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access import account_links, accounts, invitations, members, passwords, sessions
 from app.access.authentication import RequestActor, authenticator
@@ -28,7 +29,7 @@ from app.access.schemas import (
 from app.access.session_routes import session_made, sign_in_of
 from app.kit.actors import Actor, ActorKind
 from app.kit.db import fetch, in_workspace
-from app.kit.errors import Conflict, Forbidden
+from app.kit.errors import Conflict, Forbidden, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems, public_router
 
@@ -48,12 +49,34 @@ async def list_members(
 
     Seats are shown of the projects that you see.
     """
+    query = _members(actor.workspace_id)
+    result = await connection.execute(_MEMBERS.after(query, pager.read(cursor, _KEY), limit))
+    rows, next_cursor = pager.page(result.all(), limit, ("joined_at", "membership_id"))
+    return Page(data=[MemberRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@ROUTER.get(
+    "/users/{user_id}", operation_id="users.read", permission=Permission.WORKSPACE_READ, responses=problems(404)
+)
+async def read_member(user_id: UUID, actor: CurrentActor, connection: ReadDep) -> MemberRead:
+    """A member of the workspace, with the seats in the projects that you see."""
+    return await _member(connection, actor.workspace_id, user_id)
+
+
+async def _member(connection: AsyncConnection | AsyncSession, workspace_id: UUID, user_id: UUID) -> MemberRead:
+    row = (await connection.execute(_members(workspace_id).where(Membership.user_id == user_id))).one_or_none()
+    if row is None:
+        raise NotFound
+    return MemberRead.model_validate(row)
+
+
+def _members(workspace_id: UUID) -> Any:
     seats = (
         select(func.jsonb_agg(func.jsonb_build_object("project_id", ProjectSeat.project_id, "seat", ProjectSeat.seat)))
-        .where(in_workspace(ProjectSeat, actor.workspace_id), ProjectSeat.user_id == Membership.user_id)
+        .where(in_workspace(ProjectSeat, workspace_id), ProjectSeat.user_id == Membership.user_id)
         .scalar_subquery()
     )
-    query: Any = (
+    return (
         select(
             Membership.id.label("membership_id"),
             Membership.created_at.label("joined_at"),
@@ -65,11 +88,8 @@ async def list_members(
             seats.label("seats"),
         )
         .join(UserAccount, UserAccount.id == Membership.user_id)
-        .where(in_workspace(Membership, actor.workspace_id))
+        .where(in_workspace(Membership, workspace_id))
     )
-    result = await connection.execute(_MEMBERS.after(query, pager.read(cursor, _KEY), limit))
-    rows, next_cursor = pager.page(result.all(), limit, ("joined_at", "membership_id"))
-    return Page(data=[MemberRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
 @ROUTER.patch(
@@ -83,23 +103,11 @@ async def change_role(
 ) -> MemberRead:
     """Give a member another role. Owners alone make and unmake owners; one always remains."""
     by = Role((await members.membership(session, actor.user_id)).role)
-    member = await members.change_role(session, actor, user_id=user_id, role=body.role, by=by, grants=actor.grants)
-    authenticator(resources).credentials.clear_after_commit(session)
-    user = await session.get_one(UserAccount, user_id)
-    seats = await session.scalars(
-        select(ProjectSeat)
-        .where(in_workspace(ProjectSeat, actor.workspace_id), ProjectSeat.user_id == user_id)
-        .order_by(ProjectSeat.id)
-    )
-    return MemberRead(
-        id=user.id,
-        name=user.name,
-        email=user.email,
-        picture_url=user.picture_url,
-        role=Role(member.role),
-        joined_at=member.created_at,
-        seats=list(seats.all()),
-    )
+    if "role" in body.changes():
+        await members.change_role(session, actor, user_id=user_id, role=body.role, by=by, grants=actor.grants)
+        authenticator(resources).credentials.clear_after_commit(session)
+        await session.flush()
+    return await _member(session, actor.workspace_id, user_id)
 
 
 @ROUTER.delete(
@@ -178,6 +186,23 @@ async def list_invitations(
     result = await connection.execute(_INVITATIONS.after(query, pager.read(cursor, _KEY), limit))
     rows, next_cursor = pager.page(result.all(), limit, ("created_at", "id"))
     return Page(data=[InvitationRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+
+
+@ROUTER.get(
+    "/invitations/{invitation_id}",
+    operation_id="invitations.read",
+    permission=Permission.MEMBERS_WRITE,
+    responses=problems(404),
+)
+async def read_invitation(invitation_id: UUID, actor: CurrentActor, connection: ReadDep) -> InvitationRead:
+    """An invitation."""
+    query = select(Invitation.__table__).where(
+        in_workspace(Invitation, actor.workspace_id), Invitation.id == invitation_id
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return InvitationRead.model_validate(row)
 
 
 @ROUTER.post(

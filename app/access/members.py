@@ -18,13 +18,15 @@ from app.kit.ids import uuid7
 
 async def membership(session: AsyncSession, user_id: UUID, *, for_update: bool = False) -> Membership:
     """A user's membership of this workspace; `NotFound` where there is none."""
-    query = select(Membership).where(in_workspace(Membership, workspace_of(session)), Membership.user_id == user_id)
-    if for_update:
-        query = query.with_for_update().execution_options(populate_existing=True)
-    found: Membership | None = await session.scalar(query)
-    if found is None:
+    row: Membership | None = await session.scalar(
+        select(Membership)
+        .where(in_workspace(Membership, workspace_of(session)), Membership.user_id == user_id)
+        .with_for_update(read=not for_update)
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
         raise NotFound("Nobody with this id belongs to this workspace.")
-    return found
+    return row
 
 
 async def add(session: AsyncSession, actor: Actor, *, user_id: UUID, role: Role) -> Membership:
@@ -39,15 +41,17 @@ async def add(session: AsyncSession, actor: Actor, *, user_id: UUID, role: Role)
     if membership_id is None:
         raise Conflict("This person belongs to this workspace already.", code="member-already")
     await session.execute(insert(UserWorkspace).values(user_id=user_id, workspace_id=workspace_id))
-    record(session, actor, "members.create", user_id=user_id, role=role.value)
+    record(session, actor, "users.join", user_id=user_id, role=role.value)
     return await membership(session, user_id)
 
 
 async def require_project(session: AsyncSession, project_id: UUID) -> None:
     """Raise `NotFound` where this workspace has no such project. Access knows no projects, but their rows."""
     project = Membership.metadata.tables["project"]
-    existing = select(project.c.id).where(project.c.workspace_id == workspace_of(session), project.c.id == project_id)
-    if await session.scalar(existing) is None:
+    row = await session.scalar(
+        select(project.c.id).where(project.c.workspace_id == workspace_of(session), project.c.id == project_id)
+    )
+    if row is None:
         raise NotFound("There is no such project here.")
 
 
@@ -70,7 +74,7 @@ async def change_role(
     member = await _locked(session, user_id, by, role, grants)
     if member.role != role:
         before, member.role = member.role, role.value
-        record(session, actor, "members.update", user_id=user_id, before=before, after=role.value)
+        record(session, actor, "users.update", user_id=user_id, before=before, after=role.value)
     return member
 
 
@@ -96,7 +100,7 @@ async def remove(session: AsyncSession, actor: Actor, *, user_id: UUID, by: Role
         .values(revoked_at=now(session))
     )
     await session.execute(delete(Membership).where(in_workspace(Membership, workspace_id), Membership.id == member.id))
-    record(session, actor, "members.remove", user_id=user_id, role=member.role)
+    record(session, actor, "users.remove", user_id=user_id, role=member.role)
 
 
 async def _locked(session: AsyncSession, user_id: UUID, by: Role, role: Role | None, grants: Grants) -> Membership:

@@ -70,7 +70,7 @@ ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 )
 """What each role may do in the workspace and in all its projects. Only an owner makes or unmakes an owner."""
 
-_LOOKS_ON: Final = frozenset(
+_SEEN_BY_ALL: Final = frozenset(
     {
         Permission.PROJECTS_READ,
         Permission.BRIEFS_READ,
@@ -87,8 +87,8 @@ _LOOKS_ON: Final = frozenset(
 SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
     {
         Seat.MANAGER: OF_A_PROJECT,
-        Seat.DESIGNER: _LOOKS_ON | {Permission.POSTS_WRITE},
-        Seat.CONTENT_MANAGER: _LOOKS_ON
+        Seat.DESIGNER: _SEEN_BY_ALL | {Permission.POSTS_WRITE},
+        Seat.CONTENT_MANAGER: _SEEN_BY_ALL
         | {
             Permission.BRIEFS_WRITE,
             Permission.POSTS_WRITE,
@@ -97,15 +97,15 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.LINKS_WRITE,
             Permission.INQUIRIES_READ,
         },
-        Seat.PROMOTION_MANAGER: _LOOKS_ON | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
-        Seat.COMMUNITY_MANAGER: _LOOKS_ON
+        Seat.PROMOTION_MANAGER: _SEEN_BY_ALL | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
+        Seat.COMMUNITY_MANAGER: _SEEN_BY_ALL
         | {
             Permission.COMMUNITIES_WRITE,
             Permission.INQUIRIES_READ,
             Permission.INQUIRIES_WRITE,
             Permission.INQUIRIES_REPLY,
         },
-        Seat.CLIENT: _LOOKS_ON | {Permission.INQUIRIES_READ},
+        Seat.CLIENT: _SEEN_BY_ALL | {Permission.INQUIRIES_READ},
     }
 )
 """What each seat may do in its project."""

@@ -23,8 +23,11 @@ _MOST_IDS: Final = 100
 _MOST_NAMES: Final = 5
 
 
-async def refusal(database: Database, actor: RequestActor, permission: Permission) -> Forbidden:
+async def refusal(database: Database, request: Request, actor: RequestActor, permission: Permission) -> Forbidden:
     """The error for an actor that has a permission nowhere."""
+    refused = await refusal_for_found(database, request, actor, permission)
+    if refused is not None:
+        return refused
     async with database.read_connection(actor.workspace_id) as connection:
         return await _refusal(connection, actor, permission, None)
 
@@ -103,8 +106,8 @@ async def _ids(request: Request) -> list[UUID]:
     texts: list[str] = [*map(str, request.path_params.values()), *request.query_params.values()]
     with contextlib.suppress(orjson.JSONDecodeError):
         texts.extend(_strings(orjson.loads(await request.body() or b"null")))
-    found = {UUID(text): None for text in texts if _ID.fullmatch(text)}
-    return list(found)[:_MOST_IDS]
+    ids = {UUID(text): None for text in texts if _ID.fullmatch(text)}
+    return list(ids)[:_MOST_IDS]
 
 
 def _strings(value: Any) -> Iterable[str]:

@@ -80,7 +80,7 @@ class ProtectedRoute(Route):
         actor = credential.acting(required)
         structlog.contextvars.bind_contextvars(actor=str(actor))
         if not actor.grants.allows(required):
-            raise await refusal(resources.db, actor, required)
+            raise await refusal(resources.db, request, actor, required)
         return actor
 
 

@@ -28,6 +28,7 @@ Password = Annotated[
         strict=True,
         min_length=1,
         max_length=MAX_LENGTH,
+        pattern=r"^[^\x00]+$",
         description=f"{MIN_LENGTH} characters at least, not one that is guessed first.",
         examples=["three brown bicycles"],
     ),
@@ -38,6 +39,7 @@ Code = Annotated[
         strict=True,
         min_length=6,
         max_length=20,
+        pattern=r"^[0-9A-Za-z -]+$",
         description="A code of the authenticator app, or a recovery code.",
         examples=["492039"],
     ),
@@ -83,6 +85,7 @@ class UserRead(Output):
     id: Id
     name: str
     email: str
+    picture_url: str | None
 
 
 class ApiKeyCreate(Input):
@@ -265,7 +268,7 @@ class MemberRead(Output):
     seats: Annotated[list[MemberSeat], BeforeValidator(_no_seats)] = Field(description="Of the projects that you see.")
 
 
-class MemberUpdate(Input):
+class MemberUpdate(Patch):
     """Another role of a member."""
 
     role: Role

@@ -112,7 +112,7 @@ async def rotate(actor: CurrentActor, session: SessionDep, resources: ResourcesD
 )
 async def sign_out(actor: CurrentActor, session: SessionDep, resources: ResourcesDep, response: Response) -> Done:
     """End this session."""
-    row = await sessions.revoke(session, actor, session_id=_own_session(actor), user_id=actor.user_id)
+    row = await sessions.sign_out(session, actor, session_id=_own_session(actor))
     authenticator(resources).credentials.forget_after_commit(session, (SESSION, row.prefix))
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
     return Done()
@@ -150,7 +150,7 @@ async def change_password(
         )
     passwords.require_strong(body.password, user.name, user.email)
     hashed = await passwords.hash_password(body.password)
-    await accounts.set_password(session, actor, user=user, password_hash=hashed, but=actor.credential_id)
+    await accounts.change_password(session, actor, user=user, password_hash=hashed, session_id=actor.credential_id)
     authenticator(resources).credentials.clear_after_commit(session)
     return Done()
 

@@ -81,7 +81,7 @@ class Identified:
 async def identify(resources: Resources, request: SignIn, *, is_joining: bool = False) -> Identified:
     """Verify an e-mail address with its password and, where there is one, the second factor.
 
-    With `is_joining` no workspace is chosen: the person is about to join one. Raises `TooMany` beyond the limits of
+    With `is_joining` no workspace is selected: the person is about to join one. Raises `TooMany` beyond the limits of
     failures; `Unauthenticated` (`wrong-credentials`) where the address or the password is wrong, with the same
     answer after the same time; `SecondFactorNeeded` and `Invalid` (`wrong-code`) after the right password.
     """
@@ -103,7 +103,7 @@ async def identify(resources: Resources, request: SignIn, *, is_joining: bool = 
             raise _wrong_credentials()
         if renewed is not None:
             user.password_hash = renewed
-        workspace_id = None if is_joining else _chosen(await _workspaces(session, user_id), request.workspace_id)
+        workspace_id = None if is_joining else _selected(await _workspaces(session, user_id), request.workspace_id)
         if second_factor.is_on(user):
             _require_code(resources.keyring, user, request.code, session)
         return Identified(user_id, workspace_id, attempt)
@@ -132,7 +132,7 @@ async def _workspaces(session: AsyncSession, user_id: UUID) -> list[UUID]:
     return list((await session.scalars(query)).all())
 
 
-def _chosen(workspaces: list[UUID], requested: UUID | None) -> UUID:
+def _selected(workspaces: list[UUID], requested: UUID | None) -> UUID:
     if requested is not None:
         if requested not in workspaces:
             raise NotFound("You do not belong to a workspace with this id.")
@@ -194,8 +194,16 @@ async def revoke(session: AsyncSession, actor: Actor, *, session_id: UUID, user_
     return row
 
 
-async def revoke_all(session: AsyncSession, *, user_id: UUID, but: UUID | None = None) -> list[str]:
-    """End all sessions of a user, in all workspaces, except `but`; the prefixes of their tokens."""
+async def sign_out(session: AsyncSession, actor: Actor, *, session_id: UUID) -> UserSession:
+    """End the session of the request."""
+    row = await _own(session, session_id)
+    row.revoked_at = now(session)
+    record(session, actor, "sessions.sign-out", session_id=row.id)
+    return row
+
+
+async def revoke_all(session: AsyncSession, *, user_id: UUID, but: UUID | None = None) -> None:
+    """End all sessions of a user, in all workspaces, except `but`."""
     rows = (
         await session.scalars(
             select(UserSession)
@@ -204,10 +212,9 @@ async def revoke_all(session: AsyncSession, *, user_id: UUID, but: UUID | None =
             .with_for_update()
         )
     ).all()
-    ended = [row for row in rows if row.id != but]
-    for row in ended:
-        row.revoked_at = now(session)
-    return [row.prefix for row in ended]
+    for row in rows:
+        if row.id != but:
+            row.revoked_at = now(session)
 
 
 async def _own(session: AsyncSession, session_id: UUID) -> UserSession:
@@ -229,10 +236,10 @@ def csrf_token(keyring: Keyring, session_id: UUID) -> str:
 def is_csrf_token(keyring: Keyring, session_id: UUID, text: str) -> bool:
     """Whether a page sent the right token."""
     try:
-        given = bytes.fromhex(text)
+        signature = bytes.fromhex(text)
     except ValueError:
         return False
-    return keyring.verify("csrf", session_id.bytes, given)
+    return keyring.verify("csrf", session_id.bytes, signature)
 
 
 def _by_email(email: str) -> Select[UserAccount]:

@@ -51,7 +51,7 @@ class Attempt:
             _key(keyring, "account-and-source", account, source): ACCOUNT_AND_SOURCE,
             _key(keyring, "source", source): SOURCE,
         }
-        known = await session.scalar(
+        is_known = await session.scalar(
             select(func.count())
             .select_from(UserSession)
             .where(
@@ -60,7 +60,7 @@ class Attempt:
                 UserSession.created_at > now(session) - KNOWN_FOR,
             )
         )
-        if not known:
+        if not is_known:
             counters[_key(keyring, "unknown-sources", account)] = UNKNOWN_SOURCES
         return cls(counters)
 

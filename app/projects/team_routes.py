@@ -66,6 +66,21 @@ async def list_seats(
     return Page(data=[SeatRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
+@ROUTER.get(
+    "/{project_id}/seats/{seat_id}",
+    operation_id="seats.read",
+    permission=Permission.PROJECTS_READ,
+    responses=problems(404),
+)
+async def read(project_id: UUID, seat_id: UUID, actor: CurrentActor, connection: ReadDep) -> SeatRead:
+    """A seat in a project."""
+    query = _seats(actor.workspace_id, project_id).where(ProjectSeat.id == seat_id)
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return SeatRead.model_validate(row)
+
+
 @ROUTER.post(
     "/{project_id}/seats",
     operation_id="seats.create",

@@ -32,6 +32,13 @@ PROJECT_TABLES = (
 )
 """The tables whose rows belong to a project."""
 
+INSTANTS = (
+    ("api_key", "previous_until"),
+    ("api_key", "last_used_at"),
+    ("user_account", "password_changed_at"),
+    ("user_account", "totp_confirmed_at"),
+)
+
 SCOPES = {
     "read": [
         "briefs:read",
@@ -224,11 +231,11 @@ def upgrade() -> None:
     op.add_column("api_key", sa.Column("permissions", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.add_column("api_key", sa.Column("project_ids", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.add_column("api_key", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_index(op.f("ix_api_key_owner_id"), "api_key", ["owner_id"], unique=False)
-    op.create_foreign_key(op.f("fk_api_key_owner_id"), "api_key", "user_account", ["owner_id"], ["id"])
     _fill_api_keys()
-    op.alter_column("api_key", "owner_id", nullable=False)
-    op.drop_column("api_key", "scopes")
+    _check("api_key", "ck_api_key_owner_id_is_known", "CHECK (owner_id IS NOT NULL)")
+    _check("api_key", "fk_api_key_owner_id", "FOREIGN KEY (owner_id) REFERENCES user_account (id)")
+    # No release has read it.
+    op.execute("-- squawk-ignore ban-drop-column\nALTER TABLE api_key DROP COLUMN scopes")
     op.add_column("user_account", sa.Column("picture_url", sa.Text(), nullable=True))
     op.add_column("user_account", sa.Column("password_hash", sa.Text(), nullable=True))
     op.add_column("user_account", sa.Column("password_changed_at", sa.DateTime(timezone=True), nullable=True))
@@ -244,8 +251,28 @@ def upgrade() -> None:
             nullable=False,
         ),
     )
+    for table, column in INSTANTS:
+        _check(table, f"ck_{table}_{column}_is_finite", f"CHECK (isfinite({column}))")
     isolate("invitation", "project_seat")
     isolate_projects(*PROJECT_TABLES)
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TABLE api_key VALIDATE CONSTRAINT ck_api_key_owner_id_is_known")
+        op.alter_column("api_key", "owner_id", nullable=False)
+        # The column is NOT NULL by now.
+        op.execute(
+            "-- squawk-ignore ban-drop-constraint\nALTER TABLE api_key DROP CONSTRAINT ck_api_key_owner_id_is_known"
+        )
+        op.execute("ALTER TABLE api_key VALIDATE CONSTRAINT fk_api_key_owner_id")
+        for table, column in INSTANTS:
+            op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT ck_{table}_{column}_is_finite")
+        op.create_index(
+            "ix_api_key_owner_id", "api_key", ["owner_id"], postgresql_concurrently=True, if_not_exists=True
+        )
+
+
+def _check(table: str, name: str, rule: str) -> None:
+    """Add a constraint for new rows; the existing ones are looked at later, outside of this transaction."""
+    op.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {rule} NOT VALID")
 
 
 def _fill_api_keys() -> None:
@@ -290,7 +317,7 @@ def downgrade() -> None:
     )
     op.alter_column("api_key", "scopes", server_default=None)
     op.drop_constraint(op.f("fk_api_key_owner_id"), "api_key", type_="foreignkey")
-    op.drop_index(op.f("ix_api_key_owner_id"), table_name="api_key")
+    op.drop_index("ix_api_key_owner_id", table_name="api_key", if_exists=True)
     op.drop_column("api_key", "last_used_at")
     op.drop_column("api_key", "project_ids")
     op.drop_column("api_key", "permissions")

@@ -39,8 +39,8 @@ async def invited(
 ) -> Person:
     """Somebody who has been invited, with these seats (project → seat), and has accepted."""
     email = f"{name.lower()}-{uuid.uuid4().hex}@agency.example"
-    asked = [{"project_id": project, "seat": seat} for project, seat in (seats or {}).items()]
-    made = await agency.post("/v1/invitations", {"email": email, "name": name, "role": role, "seats": asked})
+    requested_seats = [{"project_id": project, "seat": seat} for project, seat in (seats or {}).items()]
+    made = await agency.post("/v1/invitations", {"email": email, "name": name, "role": role, "seats": requested_seats})
     token = made["link"].partition("#")[2]
     device = client(app)
     answer = await device.post("/v1/invitations/accept", json={"token": token, "password": PASSWORD})

@@ -52,9 +52,9 @@ async def test_a_browser_signs_in_with_a_cookie(app: FastAPI, email: str) -> Non
     for wrong in ("", "00", "xyz", other.json()["csrf_token"]):
         answer = await browser.patch("/v1/me", json={"name": "Bo"}, headers={"X-CSRF-Token": wrong})
         assert answer.status_code == 403
-    right = {"X-CSRF-Token": made.json()["csrf_token"]}
-    assert (await browser.patch("/v1/me", json={"name": "Bo"}, headers=right)).json()["user"]["name"] == "Bo"
-    assert (await browser.post("/v1/sessions/sign-out", headers=right)).status_code == 200
+    with_token = {"X-CSRF-Token": made.json()["csrf_token"]}
+    assert (await browser.patch("/v1/me", json={"name": "Bo"}, headers=with_token)).json()["user"]["name"] == "Bo"
+    assert (await browser.post("/v1/sessions/sign-out", headers=with_token)).status_code == 200
     assert not browser.cookies
     assert (await browser.get("/v1/me")).status_code == 401
 
@@ -105,7 +105,7 @@ async def test_guessing_from_many_sources_stops_elsewhere_not_where_the_owner_is
         (await sign_in(from_source(f"198.51.100.{number}"), email, "wrong guess")).status_code for number in range(22)
     ]
     assert statuses == [401] * 20 + [429] * 2
-    assert (await sign_in(from_source("198.51.100.200"), email)).status_code == 429, "even with the right password"
+    assert (await sign_in(from_source("198.51.100.200"), email)).status_code == 429, "even with the with_token password"
     assert (await sign_in(from_source("203.0.113.7"), email)).status_code == 201
 
 
@@ -152,10 +152,10 @@ async def test_sessions_are_listed_and_revoked(app: FastAPI, email: str) -> None
     here, lost = [client(app, (await sign_in(client(app), email)).json()["token"]) for _ in range(2)]
     listed = (await here.get("/v1/sessions")).json()["data"]
     assert len(listed) == 3, "these two and the one of the invitation"
-    mine = (await lost.get("/v1/me")).json()["session"]["id"]
-    assert (await here.post(f"/v1/sessions/{mine}/revoke")).status_code == 200
+    lost_id = (await lost.get("/v1/me")).json()["session"]["id"]
+    assert (await here.post(f"/v1/sessions/{lost_id}/revoke")).status_code == 200
     assert (await lost.get("/v1/me")).status_code == 401
-    assert mine not in {each["id"] for each in (await here.get("/v1/sessions")).json()["data"]}
+    assert lost_id not in {each["id"] for each in (await here.get("/v1/sessions")).json()["data"]}
 
 
 async def test_the_second_factor(app: FastAPI, email: str, clock: SetClock) -> None:
