@@ -351,7 +351,7 @@ class PortfolioRow(Output):
     """One project."""
 
     project_id: Id
-    name: str
+    title: str
     window: dict[str, Any] = Field(
         description="`from`, `to` and `timezone`: days of this project's zone.",
         examples=[{"from": "2026-10-01", "to": "2026-10-30", "timezone": "Europe/Minsk"}],
