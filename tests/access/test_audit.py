@@ -49,9 +49,9 @@ async def test_a_refused_bulk_is_not_recorded(agency: Agency) -> None:
     community = await agency.post("/v1/communities", place)
     posts: list[dict[str, Any]] = [{"community_id": community["id"], "text": "x"}, {"community_id": str(uuid.uuid4())}]
     with capture_logs() as logs:
-        await agency.post("/v1/posts/bulk?atomic=true", {"posts": posts}, 422)
+        await agency.post("/v1/posts/bulk?atomic=true", {"items": posts}, 422)
         assert changes(logs) == []
-        await agency.post("/v1/posts/bulk", {"posts": posts}, 200)
+        await agency.post("/v1/posts/bulk", {"items": posts}, 200)
     assert [line["action"] for line in changes(logs)] == ["posts.create"]
 
 

@@ -51,8 +51,6 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
                 async with database.transaction(workspace) as session:
                     owner = {"owner_name": "Ann", "owner_email": "ann@agency.example"}
                     await service.sign_up(session, SYSTEM, title="A", **owner)
-                        session, SYSTEM, title="A", owner_name="Ann", owner_email="ann@agency.example"
-                    )
             finally:
                 await database.close()
 
