@@ -12,7 +12,7 @@ from app.access.permissions import Permission
 from app.access.routing import Router
 from app.communities import service
 from app.communities.health import health as read_health
-from app.communities.models import Community, State
+from app.communities.models import Community, CommunityStatus
 from app.communities.schemas import CommunityRead, Connecting, Health, Reconnect
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
@@ -64,7 +64,7 @@ async def list_communities(
     pager: PagerDep,
     project_id: UUID | None = None,
     platform: Annotated[Text | None, Query(max_length=40)] = None,
-    state: State | None = None,
+    status: CommunityStatus | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[CommunityRead]:
@@ -74,8 +74,8 @@ async def list_communities(
         query = query.where(Community.project_id == project_id)
     if platform is not None:
         query = query.where(Community.platform == platform)
-    if state is not None:
-        query = query.where(Community.state == state.value)
+    if status is not None:
+        query = query.where(Community.status == status.value)
     query = _BY_CREATED_AT.after(query, pager.read(cursor, (datetime, UUID)), limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
     return Page(data=[CommunityRead.model_validate(row) for row in rows], next_cursor=next_cursor)
@@ -102,10 +102,10 @@ async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> 
 async def health(session: SessionDep, resources: ResourcesDep, community_id: UUID) -> Health:
     """A community's health: what was read when, what is missing, and what to do about it.
 
-    For a person: `state` and `reason`. For a script: act on `state` `reauth_required` (reconnect)
+    For a person: `status` and `reason`. For a script: act on `status` `reauth_required` (reconnect)
     and `code`; `degraded` needs no action. Figures are as fresh as `seen_at`; `lag` says how
     late that is; if `lag.interval_multiplier` is above 1, the cause is the platform's limits (`rate_limits`).
-    `backfill` is the progress of the first reading of the past, `hook` the state of the platform's
+    `backfill` is the progress of the first reading of the past, `hook` the status of the platform's
     events and the gaps in them.
     """
     return await read_health(session, resources.settings, resources.keyring, community_id=community_id)

@@ -28,7 +28,6 @@ from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import (
     Classify,
     InquiryBulk,
-    InquiryBulkProblem,
     InquiryBulkResult,
     InquiryBulkResults,
     InquiryDetail,
@@ -43,6 +42,7 @@ from app.inquiries.schemas import (
     WaitRead,
 )
 from app.kit.actors import Actor
+from app.kit.bulk_results import Atomic, BulkProblem
 from app.kit.db import in_workspace
 from app.kit.errors import AppError, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
@@ -90,21 +90,21 @@ async def list_inquiries(
 
 
 @ROUTER.post("/bulk", operation_id="inquiries.bulk", permission=Permission.INQUIRIES_WRITE, responses=problems(409))
-async def bulk(body: InquiryBulk, actor: CurrentActor, session: SessionDep) -> InquiryBulkResults:
-    """Classify, resolve or reopen up to 500 inquiries.
-
-    Each has its own result. With `atomic`, none is changed if one cannot be.
-    """
+async def bulk(
+    body: InquiryBulk, actor: CurrentActor, session: SessionDep, atomic: Atomic = False
+) -> InquiryBulkResults:
+    """Classify, resolve or reopen up to 500 inquiries; each has its own result."""
     actions = {item.id: item for item in body.items}
-    outcomes = await service.change(session, actor, actions, atomic=body.atomic)
-    return InquiryBulkResults(data=[_result(inquiry_id, outcome) for inquiry_id, outcome in outcomes.items()])
+    outcomes = await service.change(session, actor, actions, atomic=atomic)
+    data = [_result(index, outcome) for index, outcome in enumerate(outcomes.values())]
+    failed = sum(result.problem is not None for result in data)
+    return InquiryBulkResults(succeeded=len(data) - failed, failed=failed, data=data)
 
 
-def _result(inquiry_id: UUID, outcome: Inquiry | AppError) -> InquiryBulkResult:
+def _result(index: int, outcome: Inquiry | AppError) -> InquiryBulkResult:
     if isinstance(outcome, AppError):
-        problem = InquiryBulkProblem(code=outcome.code, detail=outcome.detail)
-        return InquiryBulkResult(id=inquiry_id, done=False, inquiry=None, problem=problem)
-    return InquiryBulkResult(id=inquiry_id, done=True, inquiry=InquiryRead.model_validate(outcome), problem=None)
+        return InquiryBulkResult(index=index, inquiry=None, problem=BulkProblem.of(outcome))
+    return InquiryBulkResult(index=index, inquiry=InquiryRead.model_validate(outcome), problem=None)
 
 
 @ROUTER.get(

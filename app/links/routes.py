@@ -1,7 +1,7 @@
 """Tracked links, their clicks, and the public redirect."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -15,11 +15,13 @@ from starlette.responses import RedirectResponse, Response
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit import days
+from app.kit.days import FirstDay, LastDay
 from app.kit.db import in_workspace
-from app.kit.errors import Invalid, NotFound
+from app.kit.errors import NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import RawRoute, problems, public_router
-from app.kit.schemas import Day, Id
+from app.kit.schemas import Id
 from app.links import audience, pages, service
 from app.links.models import Click, ClickDay, Link
 from app.links.recording import Visit
@@ -43,7 +45,7 @@ _LINKS: Final = Keyset((Link.created_at, Link.id))
 _CLICKS: Final = Keyset((Click.at, Click.id))
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
-_MAX_SPAN: Final = timedelta(days=366)
+_MAX_DAYS: Final = 366
 
 
 def _link_read(link: Any, resources: ResourcesDep) -> LinkRead:
@@ -176,17 +178,13 @@ async def click_days(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: Annotated[
-        Day | None, Query(alias="from", description="The first day, in the project's zone; 29 days before the last.")
-    ] = None,
-    last: Annotated[Day | None, Query(alias="to", description="The last day, at most a year later; today.")] = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> ClickDays:
     """A link's clicks day by day, people and bots apart."""
     zone = await _zone(connection, actor.workspace_id, link_id)
-    last = last or resources.clock.now().astimezone(ZoneInfo(zone)).date()
-    first = first or date.fromordinal(max(1, last.toordinal() - 29))
-    if last < first or last - first > _MAX_SPAN:
-        raise Invalid("`to` must not be before `from`, nor more than 366 days later.", code="invalid-window")
+    today = resources.clock.now().astimezone(ZoneInfo(zone)).date()
+    first, last = days.requested_days(first, last, today, longest=_MAX_DAYS)
     rows = await connection.execute(
         select(ClickDay.day, ClickDay.people, ClickDay.bots, ClickDay.repeats).where(
             ClickDay.workspace_id == actor.workspace_id, ClickDay.link_id == link_id, ClickDay.day.between(first, last)
@@ -194,7 +192,9 @@ async def click_days(
     )
     stored = {row.day: row for row in rows}
     return ClickDays(
-        link_id=link_id, timezone=zone, data=[_click_day(day, stored.get(day)) for day in _days(first, last)]
+        link_id=link_id,
+        window=days.DayRangeRead(first=first, last=last, timezone=zone),
+        data=[_click_day(day, stored.get(day)) for day in _days(first, last)],
     )
 
 

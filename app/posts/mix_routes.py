@@ -1,26 +1,25 @@
 """A project's mix of content, its policy, its calendar."""
 
 from itertools import groupby
-from typing import Annotated, Final
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import Query, Response
+from fastapi import Response
 from sqlalchemy import func
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit.days import DayRangeRead, FirstDay, LastDay
 from app.kit.errors import Invalid
 from app.kit.preconditions import ExpectedVersions, version_tag
 from app.kit.routing import problems
-from app.kit.schemas import Day
 from app.posts import mix, reads, times
 from app.posts.models import Post
 from app.posts.schemas import (
     CalendarDay,
     CategoryLag,
-    DayRangeRead,
     MixPolicyRead,
     MixPolicyUpdate,
     MixRead,
@@ -37,11 +36,6 @@ ROUTER = Router("/v1/projects/{project_id}", tag="posts")
 CALENDAR_DAYS: Final = 62
 CALENDAR_POSTS: Final = 2000
 
-First = Annotated[
-    Day | None, Query(alias="from", description="The first day, in the project's zone; without both, this month's.")
-]
-Last = Annotated[Day | None, Query(alias="to", description="The last day.")]
-
 
 def _day_range_read(days: mix.DayRange) -> DayRangeRead:
     return DayRangeRead(first=days.first, last=days.last, timezone=days.timezone)
@@ -54,8 +48,8 @@ async def read(
     connection: ReadDep,
     resources: ResourcesDep,
     basis: mix.MixBasis = mix.MixBasis.PUBLISHED,
-    first: First = None,
-    last: Last = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> MixRead:
     """How a project's posts spread over the content formula, beside its policy."""
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
@@ -93,13 +87,16 @@ async def next_category(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: First = None,
-    last: Last = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> NextCategory:
-    """Which category to plan next: the one furthest behind the policy, planned and published posts counted."""
+    """Which category to plan next: the one furthest behind the policy.
+
+    Planned and published posts of the window are counted; without `to` also those that are planned for later.
+    """
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
     days = mix.day_range(zone, resources.clock.now(), first, last)
-    counts = await mix.count(connection, actor.workspace_id, project_id, days, None)
+    counts = await mix.count(connection, actor.workspace_id, project_id, days, None, planned_ahead=last is None)
     policy = await mix.policy(connection, actor.workspace_id, project_id)
     lags = mix.category_lags(counts, policy.shares)
     return NextCategory(
@@ -158,8 +155,8 @@ async def calendar(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: First = None,
-    last: Last = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> PostCalendar:
     """A project's posts by local day, at most 62 days: when each was published, or else is planned for."""
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
@@ -173,7 +170,7 @@ async def calendar(
     by_day = groupby(rows, key=lambda row: (row.published_at or row.planned_at).astimezone(ZoneInfo(zone)).date())
     return PostCalendar(
         window=_day_range_read(days),
-        days=[
+        data=[
             CalendarDay(day=day, posts=[PostRead.model_validate(row) for row in day_rows]) for day, day_rows in by_day
         ],
     )

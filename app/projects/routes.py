@@ -45,7 +45,7 @@ _EMPTY: Final = BriefUpdate().model_dump()
 async def create(body: ProjectCreate, actor: CurrentActor, session: SessionDep, response: Response) -> ProjectRead:
     """Start a project for a client."""
     hours = body.working_hours.parsed() if body.working_hours is not None else None
-    project = await service.create(session, actor, name=body.name, timezone=body.timezone, hours=hours)
+    project = await service.create(session, actor, title=body.title, timezone=body.timezone, hours=hours)
     return _project_read(project, response)
 
 
@@ -84,7 +84,7 @@ async def update(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> ProjectRead:
-    """Change a project's name or zone, archive it or restore it.
+    """Change a project's title or zone, archive it or restore it.
 
     In another zone its days are other days: its daily figures are computed anew.
     """
