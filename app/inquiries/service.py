@@ -13,6 +13,7 @@ from app import platforms
 from app.access import audit
 from app.communities.models import Community
 from app.inquiries.conversation import Transition
+from app.inquiries.counts import CountChanges
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
 from app.inquiries.replying import reply_terms
@@ -115,9 +116,13 @@ async def change(
     if atomic and refusals:
         raise _all_refused(list(actions), refusals)
     changed = [by_id[inquiry_id] for inquiry_id in actions if inquiry_id not in refusals]
+    counted = CountChanges(workspace_of(session))
     for inquiry in changed:
+        counted.move(inquiry, None)
         _apply(session, actor, inquiry, actions[inquiry.id])
+        counted.move(None, inquiry)
     await session.flush()
+    await counted.store(session)
     await _recount(session, changed)
     changed_by_id = {inquiry.id: inquiry for inquiry in changed}
     return {inquiry_id: refusals.get(inquiry_id) or changed_by_id[inquiry_id] for inquiry_id in actions}

@@ -58,7 +58,7 @@ def _day(value: Any, handler: ValidatorFunctionWrapHandler) -> date:
 
 
 def _rfc3339(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 _NO_NUL = r"^[^\x00]*$"

@@ -20,10 +20,10 @@ from app.communities.models import Community as CommunityRow
 from app.communities.models import InboundGap
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, is_outage
+from app.kit.statement import Statement
 from app.kpis.arithmetic import Datasets
 from app.kpis.contract import DAY, Community, CommunityData, Dataset, Kpi, LoadRequest, Project, Reason, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
-from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
 log = structlog.get_logger()

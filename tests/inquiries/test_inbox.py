@@ -60,7 +60,7 @@ async def test_resolving_ends_the_wait_and_counts_as_handled(
     await agency.post(f"{path}/resolve", {}, status=422)
     done = await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
     assert (done["status"], done["resolution"], done["resolved_automatically"]) == ("resolved", "By phone.", False)
-    assert done["handled_at"] == done["resolved_at"] == "2026-10-15T12:00:00.000000Z"
+    assert done["handled_at"] == done["resolved_at"] == "2026-10-15T12:00:00Z"
     (wait,) = (await agency.get(path))["waits"]
     # From 13:00 to 15:00 in Minsk, a Thursday.
     assert (wait["ended_by"], wait["working_seconds"]) == ("resolution", 7200)
