@@ -37,7 +37,6 @@ from app.inquiries.schemas import (
     Reopen,
     ReplyCreate,
     Resolve,
-    Search,
     WaitRead,
 )
 from app.kit.actors import Actor
@@ -46,6 +45,7 @@ from app.kit.errors import AppError, NotFound
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems
+from app.kit.schemas import Search
 
 ROUTER = Router("/v1/inquiries", tag="inquiries")
 

@@ -3,11 +3,11 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from app.inquiries.conversation import EndedBy
 from app.inquiries.models import InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
-from app.kit.schemas import Body, Flag, Id, Input, Instant, Output, Text
+from app.kit.schemas import Body, Flag, Id, Input, Instant, Output
 from app.platforms.contract import AttachmentKind
 
 
@@ -301,15 +301,3 @@ class InquiryBulkResults(Output):
     """The result of each change, in the order of the request."""
 
     data: list[InquiryBulkResult]
-
-
-def _no_wildcard(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-Search = Annotated[
-    Text | None,
-    Field(min_length=2, max_length=100),
-    AfterValidator(lambda value: None if value is None else f"%{_no_wildcard(value)}%"),
-]
-"""Part of a customer's name or of the latest message; ready for ILIKE."""
