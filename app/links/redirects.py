@@ -2,7 +2,7 @@
 
 Each process caches routes. A cached route is used for `ROUTE_TTL` without asking; so long a link
 archived in another process still redirects, and one whose target was changed leads to the old one.
- While PostgreSQL does not answer, a route confirmed
+While PostgreSQL does not answer, a route confirmed
 within `STALE_ROUTE_TTL` is used: a client's printed link must not break with our database.
 """
 
