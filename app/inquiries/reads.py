@@ -69,6 +69,7 @@ def _query() -> Any:
             *_SHOWN,
             Community.title.label("community_title"),
             Community.platform,
+            Community.disconnected_at.is_(None).label("connected"),
             *(column.label(f"last_{column.key}") for column in last.c),
             answered.c.external_id.label("answered_external_id"),
             answered.c.sent_at.label("answered_sent_at"),
@@ -113,7 +114,14 @@ def shown(row: Row, at: datetime) -> dict[str, Any]:
     answered = None
     if row["answered_sent_at"] is not None:
         answered = _Answered(row["answered_external_id"], row["answered_sent_at"])
-    terms = reply_terms(platforms.adapters().get(row["platform"]), row["platform"], row["channel"], answered, at)
+    terms = reply_terms(
+        platforms.adapters().get(row["platform"]),
+        row["platform"],
+        row["channel"],
+        answered,
+        at,
+        connected=row["connected"],
+    )
     refusal = terms.refusal
     return {
         **{name: row[name] for name in _PLAIN},

@@ -52,7 +52,15 @@ async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: 
         .order_by(Message.sent_at.desc(), Message.id.desc())
         .limit(1)
     )
-    terms = reply_terms(adapter_class, community.platform, inquiry.channel, answered, now(session), automatic=automatic)
+    terms = reply_terms(
+        adapter_class,
+        community.platform,
+        inquiry.channel,
+        answered,
+        now(session),
+        connected=community.disconnected_at is None,
+        automatic=automatic,
+    )
     if terms.refusal is not None:
         raise Conflict(terms.refusal.detail, code=terms.refusal.code)
     assert adapter_class is not None, "else it is refused"

@@ -2,7 +2,7 @@
 
 ORM objects and response models cost several times as much as the rows themselves. So a list's rows come from
 `Listing` as records of asyncpg, a function of the room makes a dictionary of each, and `json_response` serialises
-them. The response model only documents them; `tests/kit/declared.py` checks that both agree.
+them. The response model only documents them; `tests/test_screens.py` checks that both agree.
 
 Ids are cast to text by PostgreSQL; JSON columns are text that is passed on as it is (`stored_json`).
 """
