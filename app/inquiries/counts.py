@@ -22,6 +22,7 @@ from app.kit.statement import Statement
 
 _COLUMNS: Final = ("workspace_id", "id", "community_id", "project_id", "status", "kind", "change")
 _INSERT: Final = bulk_insert(Base.metadata.tables[InquiryCount.__tablename__], _COLUMNS)
+_STATUSES: Final = [status.value for status in InquiryStatus]
 _KEY: Final = ("community_id", "project_id", "status", "kind")
 
 
@@ -96,8 +97,8 @@ async def counts(
     """The response of `GET /v1/inquiries/counts`."""
     wanted = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id}
     selected = {name: value for name, value in wanted.items() if value is not None}
-    by_status: dict[str, int] = dict.fromkeys(InquiryStatus, 0)
-    by_kind: dict[str, dict[str, int]] = {one: dict(by_status) for one in InquiryKind}
+    by_status: dict[str, int] = dict.fromkeys(_STATUSES, 0)
+    by_kind: dict[str, dict[str, int]] = {one.value: dict(by_status) for one in InquiryKind}
     by_community: dict[UUID, dict[str, Any]] = {}
     for row in await _COUNTS.rows(connection, {"workspace_id": workspace_id}):
         if any(row[name] != value for name, value in selected.items()):
@@ -111,7 +112,7 @@ async def counts(
                 "project_id": row["project_id"],
                 "community_title": row["title"],
                 "platform": row["platform"],
-                **dict.fromkeys(InquiryStatus, 0),
+                **dict.fromkeys(_STATUSES, 0),
             },
         )
         community[row["status"]] += row["number"]
