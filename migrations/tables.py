@@ -29,6 +29,14 @@ def isolate(*tables: str) -> None:
         )
 
 
+def require_finite(table: str, column: str) -> None:
+    """Add the check constraint of a new timestamp column; existing rows are checked without blocking writes."""
+    name = op.f(f"ck_{table}_{column}_is_finite")
+    op.create_check_constraint(name, table, f"isfinite({column})", postgresql_not_valid=True)
+    with op.get_context().autocommit_block():
+        op.execute(f'ALTER TABLE "{table}" VALIDATE CONSTRAINT "{name}"')
+
+
 @contextmanager
 def unfenced(*tables: str) -> Iterator[None]:
     """Let the tables' owner see the rows of all workspaces, within this transaction, to fill a new column or table."""

@@ -38,7 +38,7 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     rows = Statement.rows
 
     async def recorded(self: Statement, *arguments: Any) -> list[Any]:
-        sent.append(self._text)
+        sent.append(self.text)
         return await rows(self, *arguments)
 
     event.listen(Engine, "before_cursor_execute", on_execute)
@@ -72,14 +72,14 @@ async def filled(agency: Agency) -> str:
 
 async def test_an_inbox_is_one_call(agency: Agency, filled: str) -> None:
     page = await agency.get("/v1/inquiries?status=open&sort=waiting_since")
-    shown = [
+    lines = [
         f"{one['customer']['name']} in {one['community_title']} ({one['platform']}), {one['kind']}, {one['status']}: "
         f"{one['last_message']['direction']} {one['last_message']['author_name']}: {one['last_message']['preview']} "
         f"since {one['waiting_since']}, until {one['reply_until']}, {one['reply_refusal']}"
         for one in page["data"]
     ]
     at = agency.resources.clock.now()
-    assert shown == [
+    assert lines == [
         f"Olga in Coffee at Nina's (mastodon), question, open: customer Olga: Question {number}? "
         f"since {at + number * MINUTE:%Y-%m-%dT%H:%M:%SZ}, until None, None"
         for number in range(3)
@@ -88,15 +88,15 @@ async def test_an_inbox_is_one_call(agency: Agency, filled: str) -> None:
 
 async def test_a_plan_is_one_call(agency: Agency, filled: str) -> None:
     plan = await agency.get(f"/v1/projects/{filled}/calendar", include="metrics")
-    shown = [
+    lines = [
         f"{day['day']}: {one['text']} in {one['community_title']} ({one['platform']}), {one['status']}, "
         f"{one['category']}, {one['planned_for'] or one['published_at']}, "
         + ", ".join(f"{each['metric']} {each['value']}" for each in one["metrics"] if each["status"] == "ok")
         for day in plan["days"]
         for one in day["posts"]
     ]
-    assert len(shown) == 3
-    assert shown[-1] == (
+    assert len(lines) == 3
+    assert lines[-1] == (
         "2026-10-15: As it stands there in Coffee at Nina's (mastodon), published, None, 2026-10-15T12:00:00Z, "
         "reactions 7, comments 0"
     )
@@ -105,14 +105,14 @@ async def test_a_plan_is_one_call(agency: Agency, filled: str) -> None:
 async def test_a_portfolio_is_one_call(agency: Agency, filled: str) -> None:
     portfolio = await agency.get("/v1/portfolio/kpis", keys="open_backlog,first_response_time")
     kpis = {kpi["key"]: kpi for kpi in portfolio["kpis"]}
-    shown = [
+    lines = [
         f"{kpis[value['key']]['title']} ({kpis[value['key']]['unit']}, {kpis[value['key']]['direction']}): "
         f"{value['value']} {value['status']} {value['reason']}, before {value['previous']['value']}"
         for project in portfolio["data"]
         for value in project["kpis"]
     ]
-    assert len(shown) == 8
-    assert shown[1].startswith("First response time (seconds, lower_is_better): None unknown")
+    assert len(lines) == 8
+    assert lines[1].startswith("First response time (seconds, lower_is_better): None unknown")
 
 
 LISTS: Final[dict[str, type[BaseModel] | None]] = {
@@ -169,6 +169,6 @@ async def test_clicks_are_listed_as_declared(agency: Agency, filled: str) -> Non
 
 
 async def test_projects_are_found_by_a_part_of_their_name(agency: Agency, filled: str) -> None:
-    found = await agency.get("/v1/projects", q="THI")
-    assert [project["name"] for project in found["data"]] == ["Third"]
+    page = await agency.get("/v1/projects", q="THI")
+    assert [project["name"] for project in page["data"]] == ["Third"]
     assert (await agency.get("/v1/projects", q="%%"))["data"] == []

@@ -75,7 +75,7 @@ COMMUNITIES: Final = {with_health: _listing(with_health=with_health) for with_he
 """By whether they come with their health."""
 
 
-def shown(row: Row) -> dict[str, Any]:
+def community_read(row: Row) -> dict[str, Any]:
     """A community as `CommunityRead` describes it."""
     return {**{name: row[name] for name in _PLAIN}, "health": _health(row) if "part_problems" in row else None}
 
@@ -111,4 +111,4 @@ async def changed(session: AsyncSession, community: Community) -> dict[str, Any]
     """A community with the changes of this transaction."""
     await session.flush()
     listing = COMMUNITIES[False]
-    return shown(await listing.one(await session.connection(), workspace_of(session), community.id))
+    return community_read(await listing.one(await session.connection(), workspace_of(session), community.id))

@@ -85,7 +85,7 @@ async def list_communities(
         cursor=cursor,
         filters=filters,
     )
-    return json_page([reads.shown(row) for row in rows], next_cursor)
+    return json_page([reads.community_read(row) for row in rows], next_cursor)
 
 
 @ROUTER.get(
@@ -98,7 +98,7 @@ async def list_communities(
 async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID, include: Include = None) -> Response:
     """One community."""
     return json_response(
-        reads.shown(await reads.COMMUNITIES[bool(include)].one(connection, actor.workspace_id, community_id))
+        reads.community_read(await reads.COMMUNITIES[bool(include)].one(connection, actor.workspace_id, community_id))
     )
 
 

@@ -106,17 +106,17 @@ async def connect(
         insert(Community).values(values).on_conflict_do_nothing().returning(Community)
     )
     if added is None:
-        known = await session.scalar(
+        existing = await session.scalar(
             select(Community).where(
                 in_workspace(Community, workspace_of(session)),
                 Community.platform == platform,
                 Community.address == parsed.canonical,
             )
         )
-        if known is not None and known.state == State.DISCONNECTED:
+        if existing is not None and existing.state == State.DISCONNECTED:
             raise Conflict(
-                f"This community was connected before: POST /v1/communities/{known.id}/reconnect brings it back, with "
-                "its history.",
+                f"This community was connected before: POST /v1/communities/{existing.id}/reconnect brings it back, "
+                "with its history.",
                 code="community-disconnected",
             )
         raise Conflict("This community is connected already.", code="already-connected")

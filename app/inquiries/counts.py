@@ -95,8 +95,8 @@ async def counts(
     community_id: UUID | None,
 ) -> dict[str, Any]:
     """The response of `GET /v1/inquiries/counts`."""
-    wanted = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id}
-    selected = {name: value for name, value in wanted.items() if value is not None}
+    requested = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id}
+    selected = {name: value for name, value in requested.items() if value is not None}
     by_status: dict[str, int] = dict.fromkeys(_STATUSES, 0)
     by_kind: dict[str, dict[str, int]] = {one.value: dict(by_status) for one in InquiryKind}
     by_community: dict[UUID, dict[str, Any]] = {}

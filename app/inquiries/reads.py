@@ -21,7 +21,7 @@ from app.kit.db import in_workspace, workspace_of
 from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal, parameter
 from app.kit.paging import Keyset
 
-_SHOWN: Final = (
+_COLUMNS: Final = (
     *(Inquiry.id, Inquiry.project_id, Inquiry.community_id, Inquiry.publication_id, Inquiry.channel, Inquiry.kind),
     *(Inquiry.kind_by, Inquiry.status, Inquiry.customer_id, Inquiry.customer_name, Inquiry.preview, Inquiry.opened_at),
     *(Inquiry.last_message_at, Inquiry.waiting_since, Inquiry.first_answered_at, Inquiry.handled_at),
@@ -66,7 +66,7 @@ def _query() -> Any:
     )
     return (
         select(
-            *_SHOWN,
+            *_COLUMNS,
             Community.title.label("community_title"),
             Community.platform,
             Community.disconnected_at.is_(None).label("connected"),
@@ -109,7 +109,7 @@ class _Answered:
     sent_at: datetime
 
 
-def shown(row: Row, at: datetime) -> dict[str, Any]:
+def inquiry_read(row: Row, at: datetime) -> dict[str, Any]:
     """An inquiry as `InquiryRead` describes it; a reply is judged as of `at`."""
     answered = None
     if row["answered_sent_at"] is not None:
@@ -135,13 +135,13 @@ def shown(row: Row, at: datetime) -> dict[str, Any]:
 def _last_message(row: Row) -> dict[str, Any] | None:
     if row["last_sent_at"] is None:
         return None
-    shown_text: str = row["last_text"]
-    if not shown_text and row["last_attachments"] != "[]":
-        shown_text = preview("", orjson.loads(row["last_attachments"]))[:PREVIEW]
+    text: str = row["last_text"]
+    if not text and row["last_attachments"] != "[]":
+        text = preview("", orjson.loads(row["last_attachments"]))[:PREVIEW]
     return {
         "direction": row["last_direction"],
         "author_name": row["last_author_name"],
-        "preview": shown_text,
+        "preview": text,
         "sent_at": row["last_sent_at"],
         "automatic": row["last_automatic"],
         "delivery": row["last_delivery"],
@@ -152,4 +152,4 @@ async def changed(session: AsyncSession, ids: Iterable[UUID], at: datetime) -> M
     """Inquiries by id, with the changes of this transaction."""
     await session.flush()
     rows = await INQUIRIES.by_ids(await session.connection(), workspace_of(session), ids)
-    return {inquiry_id: shown(row, at) for inquiry_id, row in rows.items()}
+    return {inquiry_id: inquiry_read(row, at) for inquiry_id, row in rows.items()}

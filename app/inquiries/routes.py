@@ -94,7 +94,7 @@ async def list_inquiries(
         connection, pager, workspace_id=actor.workspace_id, sort=sort, limit=limit, cursor=cursor, filters=filters
     )
     at = resources.clock.now()
-    return json_page([reads.shown(row, at) for row in rows], next_cursor)
+    return json_page([reads.inquiry_read(row, at) for row in rows], next_cursor)
 
 
 @ROUTER.get(
@@ -166,7 +166,7 @@ async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep, resou
     ).all()
     first = next((wait for wait in waits if wait.opening and wait.ended_by == EndedBy.ANSWER.value), None)
     return InquiryDetail(
-        **InquiryRead.model_validate(reads.shown(inquiry, resources.clock.now())).model_dump(),
+        **InquiryRead.model_validate(reads.inquiry_read(inquiry, resources.clock.now())).model_dump(),
         first_response_seconds=None if first is None else _seconds(first),
         first_response_working_seconds=None if first is None else first.working_seconds,
         messages=[MessageRead.model_validate(row) for row in reversed(messages)],

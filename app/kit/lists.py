@@ -82,7 +82,8 @@ class Listing:
         self._identity = identity
         self._sorts = sorts
         self._filters = MappingProxyType(dict(filters or {}))
-        self._page_statement = lru_cache(maxsize=256)(self._build)
+        self.page_statement = lru_cache(maxsize=256)(self._build)
+        """The statement of a page: in this order, with these filters, and whether it follows another page."""
         of_ids = any_(bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))))
         self._by_ids = Statement(self._query.where(identity == of_ids).order_by(identity))
 
@@ -104,18 +105,18 @@ class Listing:
         """
         order = self._sorts[sort]
         after = pager.read(cursor, order.types)
-        chosen, parameters = [], {"workspace_id": workspace_id, "limit": limit + 1, **(values or {})}
+        selected, parameters = [], {"workspace_id": workspace_id, "limit": limit + 1, **(values or {})}
         for name, value in filters.items():
             if value is None:
                 continue
             plain = value.value if isinstance(value, Enum) else value
             by_value = isinstance(self._filters[name], Mapping)
-            chosen.append((name, plain if by_value else None))
+            selected.append((name, plain if by_value else None))
             if not by_value:
                 parameters[name] = plain
         if after is not None:
             parameters |= {f"after_{number}": value for number, value in enumerate(after)}
-        statement = self._page_statement(sort, tuple(chosen), after is not None)
+        statement = self.page_statement(sort, tuple(selected), after is not None)
         rows = await statement.rows(connection, parameters)
         if len(rows) <= limit:
             return rows, None
@@ -137,14 +138,14 @@ class Listing:
         self, connection: AsyncConnection, workspace_id: UUID, row_id: UUID, values: Mapping[str, Any] | None = None
     ) -> Row:
         """The row with this id; `NotFound` where there is none in this workspace."""
-        found = await self.by_ids(connection, workspace_id, [row_id], values)
-        if not found:
+        rows = await self.by_ids(connection, workspace_id, [row_id], values)
+        if not rows:
             raise NotFound
-        return found[row_id]
+        return rows[row_id]
 
-    def _build(self, sort: Any, chosen: tuple[tuple[str, Any], ...], follows: bool) -> Statement:
+    def _build(self, sort: Any, selected: tuple[tuple[str, Any], ...] = (), follows: bool = False) -> Statement:
         order, query = self._sorts[sort], self._query
-        for name, value in chosen:
+        for name, value in selected:
             condition = self._filters[name]
             query = query.where(condition[value] if isinstance(condition, Mapping) else condition)
         if order.only is not None:

@@ -67,7 +67,7 @@ CLICKS: Final = Listing(
 )
 
 
-def shown(row: Row, settings: Settings) -> dict[str, Any]:
+def link_read(row: Row, settings: Settings) -> dict[str, Any]:
     """A link as `LinkRead` describes it."""
     return {
         **{name: row[name] for name in _PLAIN},
@@ -79,4 +79,4 @@ def shown(row: Row, settings: Settings) -> dict[str, Any]:
 async def changed(session: AsyncSession, link: Link, settings: Settings) -> dict[str, Any]:
     """A link with the changes of this transaction."""
     await session.flush()
-    return shown(await LINKS[False].one(await session.connection(), workspace_of(session), link.id), settings)
+    return link_read(await LINKS[False].one(await session.connection(), workspace_of(session), link.id), settings)

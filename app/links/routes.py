@@ -107,7 +107,7 @@ async def list_links(
         cursor=cursor,
         filters=filters,
     )
-    return json_page([reads.shown(row, resources.settings) for row in rows], next_cursor)
+    return json_page([reads.link_read(row, resources.settings) for row in rows], next_cursor)
 
 
 @ROUTER.get(
@@ -122,7 +122,7 @@ async def read(
 ) -> Response:
     """One tracked link."""
     row = await reads.LINKS[bool(include)].one(connection, actor.workspace_id, link_id)
-    return json_response(reads.shown(row, resources.settings))
+    return json_response(reads.link_read(row, resources.settings))
 
 
 @ROUTER.patch(

@@ -188,6 +188,6 @@ async def calendar(
     return json_response(
         {
             "window": _day_range_read(days).model_dump(by_alias=True),
-            "days": [{"day": day, "posts": [reads.shown(row) for row in day_rows]} for day, day_rows in by_day],
+            "days": [{"day": day, "posts": [reads.post_read(row) for row in day_rows]} for day, day_rows in by_day],
         }
     )

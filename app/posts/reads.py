@@ -150,7 +150,7 @@ async def calendar(
     )
 
 
-def shown(row: Row) -> dict[str, Any]:
+def post_read(row: Row) -> dict[str, Any]:
     """A post as `PostRead` describes it."""
     return {**{name: row[name] for name in _PLAIN}, "metrics": _metrics(row) if "missing" in row else None}
 
@@ -183,7 +183,7 @@ async def changed(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, dict
     """Posts by id, with the pending changes of this transaction."""
     await session.flush()
     rows = await POSTS[False].by_ids(await session.connection(), workspace_of(session), ids)
-    return {post_id: shown(row) for post_id, row in rows.items()}
+    return {post_id: post_read(row) for post_id, row in rows.items()}
 
 
 async def metrics(connection: AsyncConnection, workspace_id: UUID, post_id: UUID) -> PostMetricsRead:

@@ -174,7 +174,7 @@ async def list_posts(
     rows, next_cursor = await reads.POSTS[bool(include)].page(
         connection, pager, workspace_id=actor.workspace_id, sort=sort, limit=limit, cursor=cursor, filters=filters
     )
-    return json_page([reads.shown(row) for row in rows], next_cursor)
+    return json_page([reads.post_read(row) for row in rows], next_cursor)
 
 
 @ROUTER.get(
@@ -189,7 +189,7 @@ async def read(post_id: UUID, actor: CurrentActor, connection: ReadDep, include:
 
     With `include` the ETag is that of the whole answer.
     """
-    post = reads.shown(await reads.POSTS[bool(include)].one(connection, actor.workspace_id, post_id))
+    post = reads.post_read(await reads.POSTS[bool(include)].one(connection, actor.workspace_id, post_id))
     response = json_response(post)
     if not include:
         response.headers["ETag"] = _tag(post)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.tables import isolate, unfenced
+from migrations.tables import isolate, require_finite, unfenced
 
 revision: str = "1030"
 down_revision: str | None = "1015"
@@ -23,7 +23,6 @@ _INDEXES = {
 def upgrade() -> None:
     op.execute("SET LOCAL statement_timeout = '30min'")  # each row of a wait that lasts, and all inquiries are counted
     op.add_column("inquiry", sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True))
-    op.create_check_constraint(op.f("ck_inquiry_waiting_since_is_finite"), "inquiry", "isfinite(waiting_since)")
     op.create_table(
         "inquiry_count",
         sa.Column("workspace_id", sa.UUID(), nullable=False),
@@ -52,6 +51,7 @@ def upgrade() -> None:
             "FROM inquiry GROUP BY workspace_id, community_id, project_id, status, kind"
         )
     isolate("inquiry_count")
+    require_finite("inquiry", "waiting_since")
     with op.get_context().autocommit_block():
         for name, columns in _INDEXES.items():
             op.create_index(

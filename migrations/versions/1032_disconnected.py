@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.tables import unfenced
+from migrations.tables import require_finite, unfenced
 
 revision: str = "1032"
 down_revision: str | None = "1031"
@@ -15,7 +15,7 @@ depends_on: Sequence[str] | None = None
 
 def upgrade() -> None:
     op.add_column("community", sa.Column("disconnected_at", sa.DateTime(timezone=True), nullable=True))
-    op.create_check_constraint(op.f("ck_community_disconnected_at_is_finite"), "community", "isfinite(disconnected_at)")
+    require_finite("community", "disconnected_at")
 
 
 def downgrade() -> None:

@@ -46,8 +46,8 @@ async def test_nothing_is_read_any_more_and_the_history_stays(
     assert refused["code"] == "community-disconnected"
     await agency.post(f"/v1/inquiries/{inquiry['id']}/resolve", {"reason": "Gone."}, status=200)
     again = {"project_id": community["project_id"], "platform": "fake", "address": "https://fake.test/name"}
-    known = await agency.post("/v1/communities", again, status=409)
-    assert (known["code"], community["id"] in known["detail"]) == ("community-disconnected", True)
+    refusal = await agency.post("/v1/communities", again, status=409)
+    assert (refusal["code"], community["id"] in refusal["detail"]) == ("community-disconnected", True)
 
 
 async def test_reconnecting_brings_it_back(

@@ -36,8 +36,8 @@ async def counted(agency: Agency) -> dict[tuple[str, str, str], int]:
 async def test_they_are_those_of_the_stored_inquiries(setup: InquirySetup, agency: Agency, clock: SetClock) -> None:
     other, noon = await connect_community(agency), clock.now()
     texts = ("Сколько стоит?", "Спасибо!", "Не работает сайт", "Ок")
-    for n, words in enumerate(texts):
-        await setup.store_messages(setup.message(str(n), noon, words, thread_id=str(n)))
+    for n, one in enumerate(texts):
+        await setup.store_messages(setup.message(str(n), noon, one, thread_id=str(n)))
     await other.store_messages(other.message("9", noon, "Сколько стоит?"))
     assert await counted(agency) == await recount(agency)
     ids = {one["preview"]: one["id"] for one in await setup.inquiries()}
