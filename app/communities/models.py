@@ -21,6 +21,12 @@ class CommunityStatus(StrEnum):
     PAUSED = "paused"
     FAILED = "failed"
     """It could not be connected; `status_reason` says why."""
+    DISCONNECTED = "disconnected"
+    """A person disconnected it, at `disconnected_at`: nothing is read any more, and what was read stays."""
+
+
+UNPOLLED: Final = frozenset({CommunityStatus.PAUSED, CommunityStatus.FAILED, CommunityStatus.DISCONNECTED})
+"""States in which a community is not read."""
 
 
 REREAD: Final = ("threads", "revisions")
@@ -117,6 +123,8 @@ class Community(Owned, Base):
     """When the open hook last received an event about it; null: never, or there is no hook."""
     aliases: Mapped[list[Any]] = mapped_column(default=list)
     """Other ids by which events name it (`CommunitySnapshot.aliases`)."""
+    disconnected_at: Mapped[datetime | None]
+    """Since when it is disconnected; null: it is connected."""
     created_at: Mapped[datetime]
 
     @property

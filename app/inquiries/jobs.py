@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from app.access.service import workspaces
 from app.communities import platform_calls
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
-from app.inquiries import sending
+from app.inquiries import counts, sending
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
-from app.kit.jobs import Reschedule, Run, Snooze, job
+from app.kit.jobs import Reschedule, Run, Snooze, enqueue, job
 from app.platforms.capabilities import FindsReplies, Replies
 from app.platforms.contract import (
     AuthExpired,
@@ -175,4 +176,20 @@ async def _requeue(run: Run, intent: Intent, why: str) -> None:
 async def _fail(run: Run, intent: Intent, why: str) -> None:
     async with run.step() as session:
         await sending.failed(session, intent=intent, why=why)
+        await run.finish(session)
+
+
+@job("inquiries.compact-counts", every=timedelta(hours=1))
+async def compact_counts(run: Run) -> None:
+    """Enqueue the compacting of every workspace's counts."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(session, "inquiries.compact-counts-of-workspace", workspace_id=workspace_id, key="hourly")
+
+
+@job("inquiries.compact-counts-of-workspace")
+async def compact_counts_of_workspace(run: Run) -> None:
+    """Replace the changes in the numbers of inquiries by their sums."""
+    async with run.step() as session:
+        await counts.compact(session)
         await run.finish(session)

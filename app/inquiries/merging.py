@@ -13,6 +13,7 @@ from sqlalchemy import ARRAY, Text, any_, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
+from app.inquiries.counts import CountChanges
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ResponseWait
 from app.kit.db import in_workspace, now
 from app.platforms.contract import RemoteMessage
@@ -83,10 +84,15 @@ async def _rename(session: AsyncSession, community: CommunityRef, thread_id: str
             )
         ).all()
     )
+    counted = CountChanges(community.workspace_id)
     for later in inquiries[1:]:
+        counted.move(later, None)
         if later.kind_by == "person" and inquiries[0].kind_by != "person":
+            counted.move(inquiries[0], None)
             inquiries[0].kind, inquiries[0].kind_by = later.kind, later.kind_by
+            counted.move(None, inquiries[0])
         await _join(session, community, later.id, inquiries[0].id)
+    await counted.store(session)
     await session.execute(
         update(Message)
         .where(

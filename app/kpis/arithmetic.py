@@ -173,6 +173,8 @@ def _value(kpi: Kpi, amounts: Sequence[Any], *, is_known: bool, missing: list[Mi
     if not is_known:
         return Value(None, missing[0].reason if missing else reason, missing)
     value = kpi.value(*amounts)
+    # What is disconnected is not expected: the value of the others is whole without it.
+    missing = [one for one in missing if one.reason != Reason.DISCONNECTED]
     return value._replace(missing=missing) if missing else value
 
 

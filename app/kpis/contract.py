@@ -95,6 +95,8 @@ class Reason(StrEnum):
     """The computation failed because of a bug; the log has the exception."""
     REAUTH_REQUIRED = "reauth-required"
     PAUSED = "paused"
+    DISCONNECTED = "disconnected"
+    """A person disconnected the community: it does not count any more, and nothing of these days is expected."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +117,8 @@ class Community:
     size_seen_at: datetime | None = None
     posts_seen_at: datetime | None = None
     conversations_seen_at: datetime | None = None
+    disconnected: date | None = None
+    """The local day on which it was disconnected; None: it is connected."""
     has_inbound_gaps: bool = False
     """Whether a poll has ever found something that the platform had not pushed in time."""
 
@@ -221,6 +225,8 @@ class Span:
     """Why there is nothing after `last`; None while polls are regular."""
     before: str = Reason.BEFORE_CONNECTION
     """Why there is nothing before `first`."""
+    end: date | None = None
+    """The day on which the community was disconnected: nothing is expected of later ones. None: it is connected."""
 
     def missing(self, community: Community, window: Window) -> tuple[bool, list[Missing]]:
         """Whether the source has any data of the window, and the days for which it has none."""
@@ -229,6 +235,10 @@ class Span:
             return False, [Missing(community, self.before, first, last)]
         if first > today:
             return False, [Missing(community, Reason.NOT_YET, first, last)]
+        if self.end is not None:
+            if first > self.end:
+                return False, [Missing(community, Reason.DISCONNECTED, first, last)]
+            last = min(last, self.end)
         if self.last is None or first > self.last:
             return False, [Missing(community, self.reason or Reason.NOT_MEASURED_YET, first, min(last, today))]
         gaps = []
@@ -257,6 +267,11 @@ class CommunityData:
     def missing(self, window: Window) -> tuple[bool, list[Missing]]:
         """Whether there is any data of the window, and the days for which there is none."""
         return self.span.missing(self.community, window)
+
+    def ended_within(self, window: Window) -> bool:
+        """Whether the community was disconnected before the window's end: a level at its end has no part of it."""
+        end = self.span.end
+        return end is not None and end < min(window.last, window.today)
 
     def missing_whole(self, reason: str, window: Window) -> Missing:
         """A `Missing` for the whole window."""

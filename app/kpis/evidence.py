@@ -19,9 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.errors import Conflict
 from app.kit.paging import Pager
+from app.kit.statement import one_snapshot
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import Kpi, Section, ValueStatus
-from app.kpis.statement import one_snapshot
 
 
 class Position(NamedTuple):

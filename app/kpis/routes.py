@@ -264,7 +264,7 @@ async def portfolio(
     async with loader.connection() as connection:
         rows, next_cursor = pager.page((await connection.execute(statement)).all(), limit, ("created_at", "id"))
         if not rows:
-            return _json({"data": [], "next_cursor": None})
+            return _json({"kpis": [answers.described(kpi) for kpi in kpis], "data": [], "next_cursor": None})
         days = days_to_load(first, to, Granularity.MONTH, loader.now)
         ids = tuple(row.id for row in rows)
         request = LoadRequest(loader.workspace_id, ids, days.first, days.last, loader.now)
@@ -273,7 +273,7 @@ async def portfolio(
     for project, datasets in loaded.items():
         window = requested_days(first, to, Granularity.MONTH, project.today)
         data.append(answers.row(kpis, KpiQuery(project, window, Granularity.MONTH, True, request, datasets)))
-    return _json({"data": data, "next_cursor": next_cursor})
+    return _json({"kpis": [answers.described(kpi) for kpi in kpis], "data": data, "next_cursor": next_cursor})
 
 
 def _of_keys(keys: str | None) -> list[Kpi]:

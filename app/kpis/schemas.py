@@ -358,5 +358,6 @@ class PortfolioRow(Output):
 class Portfolio(Output):
     """A page of the workspace's projects, oldest first."""
 
+    kpis: list[KpiRead] = Field(description="What the keys of the rows mean: titles and units, in the rows' order.")
     data: list[PortfolioRow]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")

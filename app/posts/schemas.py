@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, model_validator
@@ -102,26 +103,45 @@ class PostBulk(Input):
     )
 
 
+class PostInclude(StrEnum):
+    """What a post may be listed with."""
+
+    METRICS = "metrics"
+
+
 class PostRead(Output):
     """A post: its plan and its status."""
 
     id: Id
-    project_id: Id
-    community_id: Id
+    project_id: Id = Field(description="The client's project.")
+    community_id: Id = Field(description="Where it is, or is to be, published.")
+    community_title: str | None = Field(
+        description="The community's name on its platform; null until its first poll.", examples=["Coffee house"]
+    )
+    platform: str = Field(description="The community's, a `key` of `GET /v1/platforms`.", examples=["vk"])
     publication_id: Id | None = Field(description="The post on the platform, once it is matched.")
-    origin: PostOrigin = Field(description="`found`: polling found it on the platform; it was not planned here.")
-    text: str = Field(description="As planned; of a found post, as on the platform.")
-    category: Category | None
-    status: PostStatus
-    planned_for: LocalTime | None
-    timezone: str
+    origin: PostOrigin = Field(
+        description="`found`: polling found it on the platform; it was not planned here.", examples=["planned"]
+    )
+    text: str = Field(
+        description="As planned; of a found post, as on the platform.", examples=["What do you drink in the morning?"]
+    )
+    category: Category | None = Field(description="Of the content formula; null: not decided.", examples=["engaging"])
+    status: PostStatus = Field(description="Where it stands.", examples=["planned"])
+    planned_for: LocalTime | None = Field(description="When it is to appear, by the clock of `timezone`.")
+    timezone: str = Field(description="The zone of `planned_for`, IANA.", examples=["Europe/Minsk"])
     planned_at: Instant | None = Field(description="`planned_for` in UTC.")
-    permalink: str | None
-    published_at: Instant | None
+    permalink: str | None = Field(
+        description="Its address on the platform, as it was given.", examples=["https://vk.com/wall-1_2"]
+    )
+    published_at: Instant | None = Field(description="When it appeared; null: not yet.")
     gone_at: Instant | None = Field(description="When its deletion on the platform was first seen.")
-    version: int
-    created_at: Instant
-    updated_at: Instant
+    version: int = Field(description="Goes up with each change.", examples=[3])
+    created_at: Instant = Field(description="When it was planned here, or found.")
+    updated_at: Instant = Field(description="When it was last changed here.")
+    metrics: "list[PostMetric] | None" = Field(
+        None, description="Its counters at the last poll, each with its status, with `include=metrics`; null without."
+    )
 
 
 class PostBulkResult(BulkResult):
@@ -139,10 +159,10 @@ class PostBulkResults(BulkResults):
 class PostMetric(BaseModel):
     """One counter of a post."""
 
-    metric: Metric
-    status: MetricStatus
+    metric: Metric = Field(description="Which counter.", examples=["reactions"])
+    status: MetricStatus = Field(description="Whether its value is known now.", examples=["ok"])
     value: int | None = Field(description="Null, with a reason, where it is not known now; never 0 for unknown.")
-    reason: str | None
+    reason: str | None = Field(description="For people: why it is not known now; null where it is.", examples=[None])
     last_known: int | None = Field(description="The latest value that was ever read.")
     captured_at: Instant | None = Field(description="When that value was read; null: never.")
 

@@ -113,7 +113,7 @@ def _datasets(history: History, request: LoadRequest) -> Datasets:
 
     def waits(one: Community) -> list[Sequence[Any]]:
         return [
-            (day, (ended - FIRST).days if ended else None, True, ended is not None, seconds if ended else None)
+            (day, (ended - FIRST).days if ended else None, True, ended is not None, *([seconds if ended else None] * 2))
             for day, ended, seconds in history.waits[one]
         ]
 

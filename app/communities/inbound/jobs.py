@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import platform_calls
+from app.communities.disconnecting import DESTROY_TOKENS, destroy_tokens
 from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.inbound import apply
 from app.communities.inbound.ingest import CACHE_SECONDS
@@ -27,9 +28,10 @@ from app.communities.inbound.subscriptions import (
     open_secrets,
     seal_secrets,
 )
-from app.communities.models import Community, CommunityStatus, Hook, InboundEvent, SubscriptionStatus
+from app.communities.models import UNPOLLED, Community, CommunityStatus, Hook, InboundEvent, SubscriptionStatus
 from app.communities.platform_calls import Answered, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
+from app.kit.actors import SYSTEM
 from app.kit.db import fetch, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import Reschedule, Run, Snooze, job
@@ -76,6 +78,9 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
         zone = (await fetch(session, Project, community.project_id)).timezone
+        if community.status == CommunityStatus.DISCONNECTED:
+            await run.finish(session)
+            return
     adapter = client.adapter
     assert isinstance(adapter, ReadsAnnounced), "only called for adapters that read announced messages"
     result = await platform_calls.call(
@@ -155,7 +160,10 @@ async def _subscribed(
 
 @job(UNSUBSCRIBE, attempts=1000)
 async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
-    """Unsubscribe a closed hook at its platform; where the tokens are refused, that is left to a person."""
+    """Unsubscribe a closed hook at its platform; where the tokens are refused, that is left to a person.
+
+    If its community is disconnected, its tokens were kept for this call alone, and are destroyed after it.
+    """
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
     adapter = client.adapter
@@ -171,6 +179,17 @@ async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
             log.warning("hook.not_unsubscribed", code=error.code, detail=error.message)
         case Failed(error):
             raise error
+    async with run.step() as session:
+        await destroy_tokens(session, SYSTEM, community_id=community_id)
+        await run.finish(session)
+
+
+@job(DESTROY_TOKENS)
+async def destroy_kept_tokens(run: Run, community_id: UUID) -> None:
+    """Destroy the tokens of a disconnected community whose hook could not be unsubscribed for long."""
+    async with run.step() as session:
+        await destroy_tokens(session, SYSTEM, community_id=community_id)
+        await run.finish(session)
 
 
 def _credentials_for(run: Run, hook: Hook, adapter: Adapter, client: PlatformClient) -> Credentials:
@@ -205,9 +224,7 @@ async def probe(run: Run, community_id: UUID) -> Reschedule | None:
         if hook is None or not isinstance(client.adapter, Subscribes):
             await run.finish(session)
             return None
-        is_due = community.status not in {CommunityStatus.PAUSED, CommunityStatus.FAILED} and await _is_probe_due(
-            session, hook, community
-        )
+        is_due = community.status not in UNPOLLED and await _is_probe_due(session, hook, community)
     if is_due:
         await _probe(run, hook, community, client)
     return Reschedule(run.now + PROBE_CHECK_INTERVAL)

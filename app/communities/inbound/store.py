@@ -194,6 +194,7 @@ async def communities_by_account_id(
             in_workspace(Community, workspace_id),
             Community.platform == platform,
             Community.base_url == base_url,
+            Community.disconnected_at.is_(None),
             or_(Community.external_id.in_(ordered_ids), Community.aliases.has_any(literal(ordered_ids, ARRAY(Text)))),
             *conditions,
         )

@@ -234,7 +234,7 @@ class served:  # noqa: N801 - used like a function
 
 
 def rfc3339(at: datetime) -> str:
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return at.isoformat().replace("+00:00", "Z")
 
 
 async def health(vk: VkSetup) -> Any:
