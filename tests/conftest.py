@@ -208,7 +208,7 @@ async def sign_up(app: FastAPI, resources: Resources) -> Agency:
     """A new agency, signed up over HTTP."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     client = httpx.AsyncClient(transport=transport, base_url="http://instep.test")
-    body = {"name": "Step & Co", "owner": {"name": "Anna", "email": f"anna-{uuid.uuid4().hex}@agency.example"}}
+    body = {"title": "Step & Co", "owner": {"name": "Anna", "email": f"anna-{uuid.uuid4().hex}@agency.example"}}
     answer = await client.post("/v1/workspaces", json=body)
     assert answer.status_code == 201, answer.text
     made = answer.json()

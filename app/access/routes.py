@@ -56,7 +56,7 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
     if resources.settings.sign_up == "closed":
         raise Forbidden("Sign-up is closed here; ask whoever runs this installation.", code="sign-up-closed")
     workspace, owner, key, text = await service.sign_up(
-        session, SIGN_UP, name=body.name, owner_name=body.owner.name, owner_email=body.owner.email
+        session, SIGN_UP, title=body.title, owner_name=body.owner.name, owner_email=body.owner.email
     )
     return WorkspaceMade(
         workspace=WorkspaceRead.model_validate(workspace),
@@ -97,7 +97,9 @@ async def list_keys(
 )
 async def create_key(body: ApiKeyCreate, actor: CurrentActor, session: SessionDep) -> ApiKeyMade:
     """Make an API key; its text is shown only here."""
-    key, text = await service.create_key(session, actor, name=body.name, scopes=body.scopes, expires_at=body.expires_at)
+    key, text = await service.create_key(
+        session, actor, title=body.title, scopes=body.scopes, expires_at=body.expires_at
+    )
     return _made(key, text)
 
 

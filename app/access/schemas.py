@@ -30,7 +30,7 @@ class Owner(Input):
 class WorkspaceCreate(Input):
     """Sign-up of an agency."""
 
-    name: ShortText = Field(examples=["Step & Co"])
+    title: ShortText = Field(examples=["Step & Co"])
     owner: Owner
 
 
@@ -38,7 +38,7 @@ class WorkspaceRead(Output):
     """An agency."""
 
     id: Id = Field(validation_alias="workspace_id")
-    name: str
+    title: str
     created_at: Instant
 
 
@@ -53,7 +53,7 @@ class UserRead(Output):
 class ApiKeyCreate(Input):
     """A new API key."""
 
-    name: ShortText = Field(examples=["reporting script"])
+    title: ShortText = Field(examples=["reporting script"])
     scopes: list[ApiKeyScope] = Field(default=[ApiKeyScope.READ], min_length=1, max_length=3)
     expires_at: Instant | None = Field(
         None, description="Later than now; null: it does not expire.", examples=["2099-01-01T00:00:00Z"]
@@ -64,7 +64,7 @@ class ApiKeyRead(Output):
     """An API key; its secret is shown once, when it is made."""
 
     id: Id
-    name: str
+    title: str
     prefix: str
     scopes: list[ApiKeyScope]
     created_at: Instant

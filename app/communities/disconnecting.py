@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.communities.events import CommunityDisconnected
 from app.communities.inbound import subscriptions
-from app.communities.models import Community, CommunityToken, State
+from app.communities.models import Community, CommunityStatus, CommunityToken
 from app.communities.service import clear_metrics_poll_failure
 from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
@@ -29,7 +29,7 @@ TOKENS_KEPT: Final = timedelta(hours=24)
 async def disconnect(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
     """Stop reading a community, close its hook and destroy its tokens; doing so again changes nothing."""
     community = await fetch(session, Community, community_id)
-    if community.state == State.DISCONNECTED:
+    if community.status == CommunityStatus.DISCONNECTED:
         return community
     # Jobs before the community's row, as workers lock them.
     await enqueue(
@@ -42,8 +42,8 @@ async def disconnect(session: AsyncSession, actor: Actor, *, community_id: UUID)
     )
     unsubscribing = await subscriptions.remove_hook(session, community)
     community = await fetch(session, Community, community_id, for_update=True)
-    community.state, community.disconnected_at = State.DISCONNECTED.value, now(session)
-    community.state_code = community.state_reason = None
+    community.status, community.disconnected_at = CommunityStatus.DISCONNECTED.value, now(session)
+    community.status_code = community.status_reason = None
     community.metrics_group, community.part_problems, community.missing_scopes = "", {}, []
     community.failures = community.refusals = 0
     community.throttled_until = None
@@ -59,7 +59,7 @@ async def disconnect(session: AsyncSession, actor: Actor, *, community_id: UUID)
 async def destroy_tokens(session: AsyncSession, actor: Actor, *, community_id: UUID) -> None:
     """Delete a community's tokens, if it is (still) disconnected."""
     community = await fetch(session, Community, community_id, for_update=True)
-    if community.state != State.DISCONNECTED:
+    if community.status != CommunityStatus.DISCONNECTED:
         return
     destroyed = await session.execute(
         delete(CommunityToken)

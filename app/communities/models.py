@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kit.db import Base, Owned, belongs_to
 
 
-class State(StrEnum):
-    """The state of a community's connection."""
+class CommunityStatus(StrEnum):
+    """The status of a community's connection."""
 
     CONNECTING = "connecting"
     HEALTHY = "healthy"
@@ -20,12 +20,12 @@ class State(StrEnum):
     REAUTH_REQUIRED = "reauth_required"
     PAUSED = "paused"
     FAILED = "failed"
-    """It could not be connected; `state_reason` says why."""
+    """It could not be connected; `status_reason` says why."""
     DISCONNECTED = "disconnected"
     """A person disconnected it, at `disconnected_at`: nothing is read any more, and what was read stays."""
 
 
-UNPOLLED: Final = frozenset({State.PAUSED, State.FAILED, State.DISCONNECTED})
+UNPOLLED: Final = frozenset({CommunityStatus.PAUSED, CommunityStatus.FAILED, CommunityStatus.DISCONNECTED})
 """States in which a community is not read."""
 
 
@@ -67,9 +67,9 @@ class Community(Owned, Base):
     external_id: Mapped[str | None]
     title: Mapped[str | None]
     url: Mapped[str | None]
-    state: Mapped[str] = mapped_column(default=State.CONNECTING.value)
-    state_code: Mapped[str | None]
-    state_reason: Mapped[str | None]
+    status: Mapped[str] = mapped_column(default=CommunityStatus.CONNECTING.value)
+    status_code: Mapped[str | None]
+    status_reason: Mapped[str | None]
     """For people, with what to do next."""
     missing_scopes: Mapped[list[Any]] = mapped_column(default=list)
     failures: Mapped[int] = mapped_column(default=0)
@@ -187,8 +187,8 @@ class CommunityToken(Owned, Base):
     updated_at: Mapped[datetime]
 
 
-class SubscriptionState(StrEnum):
-    """The state of a hook that the service subscribes at the platform itself."""
+class SubscriptionStatus(StrEnum):
+    """The status of a hook that the service subscribes at the platform itself."""
 
     WAITING = "waiting"
     SUBSCRIBED = "subscribed"
@@ -208,8 +208,8 @@ class Hook(Owned, Base):
     """
     sealed: Mapped[str]
     """Its secrets by name, as JSON, sealed."""
-    state: Mapped[str | None]
-    """A `SubscriptionState`; null where a person enters the address at the platform."""
+    status: Mapped[str | None]
+    """A `SubscriptionStatus`; null where a person enters the address at the platform."""
     reason: Mapped[str | None]
     """Why it is not subscribed, for people."""
     first_event_at_by_kind: Mapped[dict[str, Any]] = mapped_column(default=dict)

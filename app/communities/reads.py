@@ -7,7 +7,7 @@ import orjson
 from sqlalchemy import Text, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.models import Community, CommunityToken, Hook, State
+from app.communities.models import Community, CommunityStatus, CommunityToken, Hook
 from app.kit.db import in_workspace, workspace_of
 from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal, parameter
 from app.kit.paging import Keyset
@@ -20,12 +20,12 @@ class CommunitySort(StrEnum):
 
 
 _PLAIN: Final = (
-    *("id", "project_id", "platform", "address", "external_id", "title", "url", "state", "created_at"),
+    *("id", "project_id", "platform", "address", "external_id", "title", "url", "status", "created_at"),
     "disconnected_at",
 )
 _SEEN: Final = ("size", "posts", "conversations")
 _OF_HEALTH: Final = (
-    *("state_code", "state_reason", "polled_at", "throttled_until", "last_event_at", "backfilled_at"),
+    *("status_code", "status_reason", "polled_at", "throttled_until", "last_event_at", "backfilled_at"),
     *(f"{part}_seen_at" for part in _SEEN),
 )
 _q: Final = parameter("q", Community.address)
@@ -51,7 +51,7 @@ def _listing(*, with_health: bool) -> Listing:
                 tokens.c.token_expires_at,
                 cast(tokens.c.token_scopes, Text).label("token_scopes"),
                 Hook.id.is_not(None).label("has_hook"),
-                Hook.state.label("hook_state"),
+                Hook.status.label("hook_status"),
                 Hook.reason.label("hook_reason"),
             )
             .select_from(Community)
@@ -64,7 +64,7 @@ def _listing(*, with_health: bool) -> Listing:
         sorts={CommunitySort.CREATED: Sort(Keyset((Community.created_at, Community.id)))},
         filters={
             **equal(project_id=Community.project_id, platform=Community.platform),
-            "state": {one.value: Community.state == one.value for one in State},
+            "status": {one.value: Community.status == one.value for one in CommunityStatus},
             # A workspace's communities are few enough to be searched one by one.
             "q": or_(Community.title.ilike(_q), Community.address.ilike(_q)),
         },
@@ -83,10 +83,10 @@ def community_read(row: Row) -> dict[str, Any]:
 def _health(row: Row) -> dict[str, Any]:
     problems = orjson.loads(row["part_problems"])
     scopes = {*orjson.loads(row["missing_scopes"])}.union(*orjson.loads(row["token_scopes"] or "[]"))
-    hook = {"state": row["hook_state"], "reason": row["hook_reason"]} if row["has_hook"] else None
+    hook = {"status": row["hook_status"], "reason": row["hook_reason"]} if row["has_hook"] else None
     return {
-        "code": row["state_code"],
-        "reason": row["state_reason"],
+        "code": row["status_code"],
+        "reason": row["status_reason"],
         "missing_scopes": sorted(scopes),
         "token_expires_at": row["token_expires_at"],
         "polled_at": row["polled_at"],

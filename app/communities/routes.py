@@ -12,7 +12,7 @@ from app.access.routing import Router
 from app.communities import disconnecting, reads, service
 from app.communities.health import health as read_health
 from app.communities.inbound.ingest import inbound_ingest
-from app.communities.models import Community, State
+from app.communities.models import Community, CommunityStatus
 from app.communities.schemas import CommunityInclude, CommunityRead, Connecting, Health, Reconnect
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Limit, Page
@@ -68,14 +68,14 @@ async def list_communities(
     pager: PagerDep,
     project_id: Annotated[UUID | None, Query(description="Only communities of this project.")] = None,
     platform: Annotated[Text | None, Query(max_length=40, description="Only those of this platform.")] = None,
-    state: Annotated[State | None, Query(description="Only those in this state.")] = None,
+    status: Annotated[CommunityStatus | None, Query(description="Only those with this status.")] = None,
     q: Annotated[Search, Query(description="Part of the title or of the address.")] = None,
     include: Include = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Communities, newest first; disconnected ones too."""
-    filters = {"project_id": project_id, "platform": platform, "state": state, "q": q}
+    filters = {"project_id": project_id, "platform": platform, "status": status, "q": q}
     rows, next_cursor = await reads.COMMUNITIES[bool(include)].page(
         connection,
         pager,
@@ -111,10 +111,10 @@ async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID, inc
 async def health(session: SessionDep, resources: ResourcesDep, community_id: UUID) -> Health:
     """A community's health: what was read when, what is missing, and what to do about it.
 
-    For a person: `state` and `reason`. For a script: act on `state` `reauth_required` (reconnect)
+    For a person: `status` and `reason`. For a script: act on `status` `reauth_required` (reconnect)
     and `code`; `degraded` needs no action. Figures are as fresh as `seen_at`; `lag` says how
     late that is; if `lag.interval_multiplier` is above 1, the cause is the platform's limits (`rate_limits`).
-    `backfill` is the progress of the first reading of the past, `hook` the state of the platform's
+    `backfill` is the progress of the first reading of the past, `hook` the status of the platform's
     events and the gaps in them.
     """
     return await read_health(session, resources.settings, resources.keyring, community_id=community_id)

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.communities.models import State, SubscriptionState
-from app.communities.polling.parts import Part, PartState
+from app.communities.models import CommunityStatus, SubscriptionStatus
+from app.communities.polling.parts import Part, PartStatus
 from app.kit.schemas import Id, Input, Instant, Output, Text
 from app.platforms.contract import Token
 
@@ -140,7 +140,7 @@ class HookRead(Output):
         description="The address that the platform calls.", examples=["https://instep.example/hooks/vk/5c0e…"]
     )
     platform: str = Field(examples=["vk"])
-    state: SubscriptionState | None = Field(
+    status: SubscriptionStatus | None = Field(
         description="Its subscription at the platform: `waiting` for a worker or for the platform, `subscribed`, or "
         "`refused`. null: enter the `url` there yourself.",
         examples=["subscribed"],
@@ -160,7 +160,7 @@ class Reconnect(Input):
 
 
 Connection = Annotated[
-    State,
+    CommunityStatus,
     Field(
         description="`connecting`: not polled yet. `healthy`: all is read. `degraded`: some of it fails; it is "
         "tried again by itself, and `reason` of its health says what a person can do. `reauth_required`: the platform "
@@ -202,7 +202,7 @@ class UnreadPart(Output):
 class HookSummary(Output):
     """The subscription of a community's hook."""
 
-    state: SubscriptionState | None = Field(
+    status: SubscriptionStatus | None = Field(
         description="Its subscription at the platform; null: a person enters it there.", examples=["subscribed"]
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
@@ -243,7 +243,7 @@ class CommunityRead(Output):
     )
     title: str | None = Field(description="Its name there; null until the first poll.", examples=["Coffee house"])
     url: str | None = Field(description="Where people find it.", examples=["https://vk.com/coffee"])
-    state: Connection
+    status: Connection
     created_at: Instant = Field(description="When it was connected for the first time.")
     disconnected_at: Instant | None = Field(description="Since when it is disconnected; null: it is connected.")
     health: HealthSummary | None = Field(None, description="With `include=health`; null without.")
@@ -309,7 +309,7 @@ class Lag(Output):
 class HookHealth(Output):
     """The health of a community's hook: its subscription, what the platform says of it, and the gaps in its events."""
 
-    state: SubscriptionState | None = Field(
+    status: SubscriptionStatus | None = Field(
         description="Its subscription at the platform; null: a person enters it there.", examples=["subscribed"]
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
@@ -353,7 +353,7 @@ class PartHealth(Output):
         "comments, read again for edits and deletions.",
         examples=["conversations"],
     )
-    state: PartState = Field(
+    status: PartStatus = Field(
         description="`ok`: it is read. `pending`: it was not read so far. `waiting`: a rate limit is used up. "
         "`failing`: the last read failed, and `next_at` says when it is tried again. `unsupported`: this server does "
         "not have it; that changes nothing for the other parts.",
@@ -380,7 +380,7 @@ class Health(Output):
     """A community's health, and what to do about it."""
 
     community_id: Id
-    state: Connection
+    status: Connection
     code: str | None = Field(
         description="Why it is not healthy, for programs: `auth-expired`, `missing-permission`, `gone`, `rejected`, "
         "`transient`, `malformed`, `rate-limited`; `internal-error`: a fault of Instep, not of the platform.",
@@ -393,7 +393,7 @@ class Health(Output):
     )
     tokens: list[TokenRead] = Field(description="Its stored tokens; never their text.")
     parts: list[PartHealth] = Field(
-        description="Each part by itself: what the agency can use, and what not. `state` follows from them."
+        description="Each part by itself: what the agency can use, and what not. `status` follows from them."
     )
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
     seen_at: SeenAt

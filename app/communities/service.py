@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.communities import publications
-from app.communities.models import Community, CommunityToken, Hook, State
+from app.communities.models import Community, CommunityStatus, CommunityToken, Hook
 from app.communities.polling import batches, parts, unread_items
 from app.communities.polling.parts import Part
 from app.communities.tokens import replace_grant
@@ -93,7 +93,7 @@ async def connect(
         "platform": platform,
         "address": parsed.canonical,
         "base_url": base_url,
-        "state": State.CONNECTING.value,
+        "status": CommunityStatus.CONNECTING.value,
         "missing_scopes": [],
         "part_problems": {},
         "reread_at": {},
@@ -113,7 +113,7 @@ async def connect(
                 Community.address == parsed.canonical,
             )
         )
-        if existing is not None and existing.state == State.DISCONNECTED:
+        if existing is not None and existing.status == CommunityStatus.DISCONNECTED:
             raise Conflict(
                 f"This community was connected before: POST /v1/communities/{existing.id}/reconnect brings it back, "
                 "with its history.",
@@ -189,7 +189,7 @@ async def poll_now(session: AsyncSession, community_id: UUID) -> None:
 
 def require_connected(community: Community) -> None:
     """Raise `Conflict` where a community is disconnected."""
-    if community.state == State.DISCONNECTED:
+    if community.status == CommunityStatus.DISCONNECTED:
         raise Conflict("It is disconnected: reconnect it first.", code="community-disconnected")
 
 
@@ -202,10 +202,10 @@ async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Co
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
-    if community.state == State.PAUSED:
+    if community.status == CommunityStatus.PAUSED:
         raise Conflict("It is paused: resume it first.", code="community-paused")
-    if community.state == State.FAILED:
-        community.state, community.failures = State.CONNECTING.value, 0
+    if community.status == CommunityStatus.FAILED:
+        community.status, community.failures = CommunityStatus.CONNECTING.value, 0
     community.request(now(session), *parts.to_request(community, Part.SIZE, Part.POSTS, Part.CONVERSATIONS))
     await unread_items.retry_now(session, community_id)
     await publications.request_metrics(session, community_id)
@@ -231,11 +231,11 @@ async def reconnect(
         raise Invalid(
             f"{adapter_class.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token"
         )
-    if not tokens and not (community.state == State.DISCONNECTED and adapter_class.spec.public):
+    if not tokens and not (community.status == CommunityStatus.DISCONNECTED and adapter_class.spec.public):
         raise Invalid("Send the credentials to reconnect with.", code="credentials-needed")
     await replace_grant(session, keyring, community_id, adapter_class, tokens)
-    community.state, community.disconnected_at = State.CONNECTING.value, None
-    community.state_code = community.state_reason = None
+    community.status, community.disconnected_at = CommunityStatus.CONNECTING.value, None
+    community.status_code = community.status_reason = None
     community.missing_scopes = []
     community.part_problems = {}
     await unread_items.retry_now(session, community_id)
@@ -252,8 +252,8 @@ async def pause(session: AsyncSession, actor: Actor, *, community_id: UUID) -> C
     """Stop polling a community until it is resumed; doing so twice changes nothing."""
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
-    community.state = State.PAUSED.value
-    community.state_code = community.state_reason = None
+    community.status = CommunityStatus.PAUSED.value
+    community.status_code = community.status_reason = None
     clear_metrics_poll_failure(community)
     audit.record(session, actor, "communities.pause", community_id=community_id)
     return community
@@ -270,7 +270,7 @@ async def resume(session: AsyncSession, actor: Actor, *, community_id: UUID) -> 
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
-    if community.state == State.PAUSED:
-        community.state = State.CONNECTING.value
+    if community.status == CommunityStatus.PAUSED:
+        community.status = CommunityStatus.CONNECTING.value
     audit.record(session, actor, "communities.resume", community_id=community_id)
     return community

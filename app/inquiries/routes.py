@@ -25,7 +25,6 @@ from app.inquiries.models import (
 from app.inquiries.schemas import (
     Classify,
     InquiryBulk,
-    InquiryBulkProblem,
     InquiryBulkResult,
     InquiryBulkResults,
     InquiryCounts,
@@ -40,6 +39,7 @@ from app.inquiries.schemas import (
     WaitRead,
 )
 from app.kit.actors import Actor
+from app.kit.bulk_results import Atomic, BulkProblem
 from app.kit.db import in_workspace
 from app.kit.errors import AppError, NotFound
 from app.kit.lists import json_page, json_response
@@ -127,26 +127,22 @@ async def count(
 
 @ROUTER.post("/bulk", operation_id="inquiries.bulk", permission=Permission.INQUIRIES_WRITE, responses=problems(409))
 async def bulk(
-    body: InquiryBulk, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
+    body: InquiryBulk, actor: CurrentActor, session: SessionDep, resources: ResourcesDep, atomic: Atomic = False
 ) -> InquiryBulkResults:
-    """Classify, resolve or reopen up to 500 inquiries.
-
-    Each has its own result. With `atomic`, none is changed if one cannot be.
-    """
+    """Classify, resolve or reopen up to 500 inquiries; each has its own result."""
     actions = {item.id: item for item in body.items}
-    outcomes = await service.change(session, actor, actions, atomic=body.atomic)
+    outcomes = await service.change(session, actor, actions, atomic=atomic)
     made = [inquiry_id for inquiry_id, outcome in outcomes.items() if not isinstance(outcome, AppError)]
     inquiries = await reads.changed(session, made, resources.clock.now())
-    return InquiryBulkResults(
-        data=[_result(inquiry_id, outcome, inquiries.get(inquiry_id)) for inquiry_id, outcome in outcomes.items()]
-    )
-
-
-def _result(inquiry_id: UUID, outcome: Inquiry | AppError, inquiry: dict[str, Any] | None) -> InquiryBulkResult:
-    if isinstance(outcome, AppError):
-        problem = InquiryBulkProblem(code=outcome.code, detail=outcome.detail)
-        return InquiryBulkResult(id=inquiry_id, done=False, inquiry=None, problem=problem)
-    return InquiryBulkResult(id=inquiry_id, done=True, inquiry=InquiryRead.model_validate(inquiry), problem=None)
+    data = [
+        InquiryBulkResult(
+            index=index,
+            inquiry=None if isinstance(outcome, AppError) else InquiryRead.model_validate(inquiries[inquiry_id]),
+            problem=BulkProblem.of(outcome) if isinstance(outcome, AppError) else None,
+        )
+        for index, (inquiry_id, outcome) in enumerate(outcomes.items())
+    ]
+    return InquiryBulkResults(succeeded=len(made), failed=len(data) - len(made), data=data)
 
 
 @ROUTER.get(

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from app.inquiries.conversation import EndedBy
 from app.inquiries.models import InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
+from app.kit.bulk_results import BulkResult, BulkResults
 from app.kit.schemas import Body, Flag, Id, Input, Instant, Output
 from app.platforms.contract import AttachmentKind
 
@@ -272,7 +273,6 @@ class InquiryBulk(Input):
     items: Annotated[list[BulkAction], Field(min_length=1, max_length=500)] = Field(
         examples=[[{"action": "resolve", "id": "01a206f6-aedc-75ca-a9a8-0814336de1dd", "reason": "Spam."}]]
     )
-    atomic: Flag = Field(default=False, description="All or nothing.")
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
@@ -281,23 +281,13 @@ class InquiryBulk(Input):
         return self
 
 
-class InquiryBulkProblem(Output):
-    """Why one change was not made."""
-
-    code: str = Field(examples=["already-resolved"])
-    detail: str
-
-
-class InquiryBulkResult(Output):
+class InquiryBulkResult(BulkResult):
     """The result of one change."""
 
-    id: Id
-    done: bool
     inquiry: InquiryRead | None = Field(description="As it is now; null where the change was not made.")
-    problem: InquiryBulkProblem | None
 
 
-class InquiryBulkResults(Output):
+class InquiryBulkResults(BulkResults):
     """The result of each change, in the order of the request."""
 
-    data: list[InquiryBulkResult]
+    data: list[InquiryBulkResult] = Field(description="One for each item, in the order of the request.")

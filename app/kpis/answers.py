@@ -101,7 +101,7 @@ def row(kpis: Iterable[Kpi], query: KpiQuery) -> dict[str, Any]:
     window = query.described()
     return {
         "project_id": query.project.id,
-        "name": query.project.name,
+        "title": query.project.title,
         "window": {name: window[name] for name in ("from", "to", "timezone")},
         "kpis": [_of_row(kpi, query) for kpi in kpis],
     }

@@ -113,7 +113,7 @@ class Community:
     """The local day on which it was connected."""
     backfill: date = date.min
     """The first local day of which its posts and messages are known; at the latest the day of connection."""
-    state: str = "healthy"
+    status: str = "healthy"
     size_seen_at: datetime | None = None
     posts_seen_at: datetime | None = None
     conversations_seen_at: datetime | None = None
@@ -128,7 +128,7 @@ class Project:
     """A project, as input of KPIs. Compared by identity, like `Community`."""
 
     id: UUID
-    name: str
+    title: str
     zone: ZoneInfo
     today: date
     """Its local day at `now`."""

@@ -41,7 +41,7 @@ _COMMUNITIES: Final = (
                     CommunityRow.title,
                     CommunityRow.created_at,
                     CommunityRow.backfill_since,
-                    CommunityRow.state,
+                    CommunityRow.status,
                     CommunityRow.size_seen_at,
                     CommunityRow.posts_seen_at,
                     CommunityRow.conversations_seen_at,
@@ -68,7 +68,7 @@ def _statement(sources: tuple[Source[Any], ...]) -> Statement:
     return Statement(
         select(
             ProjectRow.id,
-            ProjectRow.name,
+            ProjectRow.title,
             ProjectRow.timezone,
             ProjectRow.created_at,
             cast(_COMMUNITIES, Text),
@@ -201,11 +201,11 @@ _PROJECT_COLUMNS: Final = 5
 
 
 def _project(row: Sequence[Any], now: datetime) -> Project:
-    project_id, name, timezone, created_at, communities = row[:_PROJECT_COLUMNS]
+    project_id, title, timezone, created_at, communities = row[:_PROJECT_COLUMNS]
     zone = _zone(timezone)
     return Project(
         id=project_id,
-        name=name,
+        title=title,
         zone=zone,
         today=now.astimezone(zone).date(),
         now=now,
@@ -226,7 +226,7 @@ _CREATED_AT: Final = 3
 
 
 def _community(columns: Sequence[Any], zone: ZoneInfo, now: datetime) -> Community:
-    community_id, platform, title, created_at, backfill_since, state, *polled_at, end, has_inbound_gaps = columns
+    community_id, platform, title, created_at, backfill_since, status, *polled_at, end, has_inbound_gaps = columns
     ended = None if end is None else datetime.fromisoformat(end)
     connected = datetime.fromisoformat(created_at).astimezone(zone).date()
     size, posts, conversations = (min(datetime.fromisoformat(at), now) if at is not None else None for at in polled_at)
@@ -236,7 +236,7 @@ def _community(columns: Sequence[Any], zone: ZoneInfo, now: datetime) -> Communi
         title=title,
         connected=connected,
         backfill=min(datetime.fromisoformat(backfill_since).astimezone(zone).date(), connected),
-        state=state,
+        status=status,
         size_seen_at=size,
         posts_seen_at=posts,
         conversations_seen_at=conversations,

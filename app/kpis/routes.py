@@ -15,11 +15,12 @@ from starlette.responses import Response
 from app.access.current import CurrentActor, PagerDep, actor_of, resources_of
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit.days import FirstDay, LastDay
 from app.kit.db import Database, in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems
-from app.kit.schemas import Day, Instant, Text
+from app.kit.schemas import Instant, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import GoalType, Kpi, LoadRequest
@@ -29,10 +30,6 @@ from app.projects.models import Project as ProjectRow
 
 ROUTER = Router("/v1", tag="kpis")
 
-From = Annotated[
-    Day | None, Query(alias="from", description="First day, in the project's zone; 30 days up to `to` without it.")
-]
-To = Annotated[Day | None, Query(description="Last day, included; today without it.")]
 GranularityParam = Annotated[
     Granularity, Query(description="The length of the parts of the series. Weeks begin on Monday.")
 ]
@@ -146,8 +143,8 @@ async def catalogue(_: CurrentActor) -> Response:
 async def of_project(
     project_id: UUID,
     loader: KpiLoaderDep,
-    first: From = None,
-    to: To = None,
+    first: FirstDay = None,
+    to: LastDay = None,
     granularity: GranularityParam = Granularity.DAY,
     goal_type: Annotated[GoalType | None, Query(description="Only KPIs of goals of this type.")] = None,
     compare: CompareParam = "previous",
@@ -175,8 +172,8 @@ async def of_key(
     project_id: UUID,
     key: Text,
     loader: KpiLoaderDep,
-    first: From = None,
-    to: To = None,
+    first: FirstDay = None,
+    to: LastDay = None,
     granularity: GranularityParam = Granularity.DAY,
     compare: CompareParam = "previous",
 ) -> Response:
@@ -194,7 +191,7 @@ async def of_key(
     responses=problems(404),
 )
 async def explain(
-    project_id: UUID, key: Text, loader: KpiLoaderDep, first: From = None, to: To = None, as_of: AsOf = None
+    project_id: UUID, key: Text, loader: KpiLoaderDep, first: FirstDay = None, to: LastDay = None, as_of: AsOf = None
 ) -> Response:
     """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments."""
     kpi = _kpi(key)
@@ -213,8 +210,8 @@ async def rows(
     key: Text,
     loader: KpiLoaderDep,
     pager: PagerDep,
-    first: From = None,
-    to: To = None,
+    first: FirstDay = None,
+    to: LastDay = None,
     as_of: AsOf = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -253,8 +250,8 @@ async def portfolio(
         Text | None,
         Query(max_length=2000, description="Keys, comma separated; all KPIs without it.", examples=["clicks,reach"]),
     ] = None,
-    first: From = None,
-    to: To = None,
+    first: FirstDay = None,
+    to: LastDay = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:

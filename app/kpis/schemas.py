@@ -1,9 +1,8 @@
 """Response schemas of the KPI endpoints."""
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 
+from app.kit.days import DayRangeRead
 from app.kit.schemas import Day, Id, Instant, Output
 from app.kpis.contract import AddsUp, Direction, GoalType, Unit, ValueStatus
 from app.kpis.windows import Granularity
@@ -351,11 +350,8 @@ class PortfolioRow(Output):
     """One project."""
 
     project_id: Id
-    name: str
-    window: dict[str, Any] = Field(
-        description="`from`, `to` and `timezone`: days of this project's zone.",
-        examples=[{"from": "2026-10-01", "to": "2026-10-30", "timezone": "Europe/Minsk"}],
-    )
+    title: str
+    window: DayRangeRead = Field(description="The days, of this project's time zone.")
     kpis: list[PortfolioValue]
 
 

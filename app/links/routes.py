@@ -1,7 +1,7 @@
 """Tracked links, their clicks, and the public redirect."""
 
 import re
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -15,12 +15,14 @@ from starlette.responses import RedirectResponse, Response
 from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit import days
+from app.kit.days import FirstDay, LastDay
 from app.kit.db import in_workspace
-from app.kit.errors import Invalid, NotFound
+from app.kit.errors import NotFound
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import RawRoute, problems, public_router
-from app.kit.schemas import Day, Id, Search, Text
+from app.kit.schemas import Id, Search, Text
 from app.links import audience, pages, reads, service
 from app.links.models import ClickDay, Link, LinkTarget
 from app.links.recording import Visit
@@ -44,7 +46,7 @@ PUBLIC = public_router("", tag="links", route_class=RawRoute)
 _TARGETS: Final = Keyset((LinkTarget.version,))
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
-_MAX_SPAN: Final = timedelta(days=366)
+_MAX_DAYS: Final = 366
 
 
 Include = Annotated[
@@ -222,17 +224,13 @@ async def click_days(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: Annotated[
-        Day | None, Query(alias="from", description="The first day, in the project's zone; 29 days before the last.")
-    ] = None,
-    last: Annotated[Day | None, Query(alias="to", description="The last day, at most a year later; today.")] = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> ClickDays:
     """A link's clicks day by day, people and bots apart."""
     zone = await _zone(connection, actor.workspace_id, link_id)
-    last = last or resources.clock.now().astimezone(ZoneInfo(zone)).date()
-    first = first or date.fromordinal(max(1, last.toordinal() - 29))
-    if last < first or last - first > _MAX_SPAN:
-        raise Invalid("`to` must not be before `from`, nor more than 366 days later.", code="invalid-window")
+    today = resources.clock.now().astimezone(ZoneInfo(zone)).date()
+    first, last = days.requested_days(first, last, today, longest=_MAX_DAYS)
     rows = await connection.execute(
         select(ClickDay.day, ClickDay.people, ClickDay.bots, ClickDay.repeats).where(
             ClickDay.workspace_id == actor.workspace_id, ClickDay.link_id == link_id, ClickDay.day.between(first, last)
@@ -240,7 +238,9 @@ async def click_days(
     )
     stored = {row.day: row for row in rows}
     return ClickDays(
-        link_id=link_id, timezone=zone, data=[_click_day(day, stored.get(day)) for day in _days(first, last)]
+        link_id=link_id,
+        window=days.DayRangeRead(first=first, last=last, timezone=zone),
+        data=[_click_day(day, stored.get(day)) for day in _days(first, last)],
     )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field
 
+from app.kit.days import DayRangeRead
 from app.kit.paging import Page
 from app.kit.schemas import Flag, Id, Input, Instant, Output, Patch, ShortText
 from app.links import targets
@@ -139,5 +140,5 @@ class ClickDays(BaseModel):
     """A link's clicks, day by day; a day without any is a row of zeros."""
 
     link_id: UUID
-    timezone: str
+    window: DayRangeRead = Field(description="The days that were asked for.")
     data: list[ClickDayRead]

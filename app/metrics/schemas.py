@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from app.kit.days import DayRangeRead
 from app.kit.paging import Page
 from app.kit.schemas import Day, Id, Instant, Output
 from app.platforms.contract import Metric, MetricStatus
@@ -24,7 +25,7 @@ class SizeHistory(Page[SizeDayRead]):
     """A community's sizes, by day, the earliest first. A day on which it was not read is absent."""
 
     community_id: Id
-    timezone: str = Field(description="The project's, in which these are days.", examples=["Europe/Minsk"])
+    window: DayRangeRead = Field(description="The days that were asked for.")
 
 
 class CommunityMetric(Output):

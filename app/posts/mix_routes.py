@@ -10,15 +10,14 @@ from fastapi import Query, Response
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit.days import DayRangeRead, FirstDay, LastDay
 from app.kit.errors import Invalid
 from app.kit.lists import json_response
 from app.kit.preconditions import ExpectedVersions, version_tag
 from app.kit.routing import problems
-from app.kit.schemas import Day
 from app.posts import mix, reads, times
 from app.posts.schemas import (
     CategoryLag,
-    DayRangeRead,
     MixPolicyRead,
     MixPolicyUpdate,
     MixRead,
@@ -35,11 +34,6 @@ ROUTER = Router("/v1/projects/{project_id}", tag="posts")
 CALENDAR_DAYS: Final = 62
 CALENDAR_POSTS: Final = 2000
 
-First = Annotated[
-    Day | None, Query(alias="from", description="The first day, in the project's zone; without both, this month's.")
-]
-Last = Annotated[Day | None, Query(alias="to", description="The last day.")]
-
 
 def _day_range_read(days: mix.DayRange) -> DayRangeRead:
     return DayRangeRead(first=days.first, last=days.last, timezone=days.timezone)
@@ -52,8 +46,8 @@ async def read(
     connection: ReadDep,
     resources: ResourcesDep,
     basis: mix.MixBasis = mix.MixBasis.PUBLISHED,
-    first: First = None,
-    last: Last = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> MixRead:
     """How a project's posts spread over the content formula, beside its policy."""
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
@@ -91,13 +85,16 @@ async def next_category(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: First = None,
-    last: Last = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> NextCategory:
-    """Which category to plan next: the one furthest behind the policy, planned and published posts counted."""
+    """Which category to plan next: the one furthest behind the policy.
+
+    Planned and published posts of the window are counted; without `to` also those that are planned for later.
+    """
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
     days = mix.day_range(zone, resources.clock.now(), first, last)
-    counts = await mix.count(connection, actor.workspace_id, project_id, days, None)
+    counts = await mix.count(connection, actor.workspace_id, project_id, days, None, planned_ahead=last is None)
     policy = await mix.policy(connection, actor.workspace_id, project_id)
     lags = mix.category_lags(counts, policy.shares)
     return NextCategory(
@@ -162,8 +159,8 @@ async def calendar(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: First = None,
-    last: Last = None,
+    first: FirstDay = None,
+    last: LastDay = None,
     include: Annotated[
         list[PostInclude] | None,
         Query(description="`metrics`: with the posts' counters at the last poll, each with its status."),
@@ -188,6 +185,6 @@ async def calendar(
     return json_response(
         {
             "window": _day_range_read(days).model_dump(by_alias=True),
-            "days": [{"day": day, "posts": [reads.post_read(row) for row in day_rows]} for day, day_rows in by_day],
+            "data": [{"day": day, "posts": [reads.post_read(row) for row in day_rows]} for day, day_rows in by_day],
         }
     )

@@ -10,24 +10,24 @@ from pydantic import ValidationError
 from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit.bulk_results import Atomic, BulkProblem, refusal
 from app.kit.errors import AppError, Invalid
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Limit, Page
 from app.kit.preconditions import IfMatch, version_tag
-from app.kit.routing import FieldProblem, problems
+from app.kit.routing import problems
 from app.kit.schemas import Id, Instant, Search
 from app.posts import matching, mix_routes, reads, service
 from app.posts.models import Category, Post, PostOrigin, PostStatus
 from app.posts.schemas import (
-    PostBulkProblem,
+    PostBulk,
     PostBulkResult,
     PostBulkResults,
     PostCreate,
     PostInclude,
+    PostMarkPublished,
     PostMetricsRead,
-    PostPublish,
     PostRead,
-    PostsCreate,
     PostUpdate,
 )
 
@@ -72,38 +72,25 @@ async def create(body: PostCreate, actor: CurrentActor, session: SessionDep, res
     "/posts/bulk", operation_id="posts.create-many", permission=Permission.POSTS_WRITE, responses=problems(409)
 )
 async def create_many(
-    body: PostsCreate,
-    actor: CurrentActor,
-    session: SessionDep,
-    atomic: Annotated[bool, Query(description="All or nothing: one invalid item refuses them all with 422.")] = False,
+    body: PostBulk, actor: CurrentActor, session: SessionDep, atomic: Atomic = False
 ) -> PostBulkResults:
     """Add up to 500 posts to the content plan; each has its own result."""
-    parsed = [_parsed(item) for item in body.posts]
+    parsed = [_parsed(item) for item in body.items]
     valid = [item for item in parsed if isinstance(item, PostCreate)]
     created = iter(await service.create_many(session, actor, valid))
     results = [next(created) if isinstance(item, PostCreate) else item for item in parsed]
-    problems_by_index = {
-        index: _problem(result) for index, result in enumerate(results) if isinstance(result, AppError)
-    }
-    if atomic and problems_by_index:
-        raise Invalid(
-            f"{len(problems_by_index)} of {len(results)} posts cannot be taken; none was.",
-            code="bulk-refused",
-            errors=[
-                {**error, "field": ".".join(filter(None, (f"posts.{index}", error["field"])))}
-                for index, problem in problems_by_index.items()
-                for error in _field_errors(problem)
-            ],
-        )
+    failed = {index: result for index, result in enumerate(results) if isinstance(result, AppError)}
+    if atomic and failed:
+        raise refusal(failed, len(results))
     rows = await reads.changed(session, [result.id for result in results if isinstance(result, Post)])
     return PostBulkResults(
-        created=len(rows),
-        failed=len(problems_by_index),
+        succeeded=len(rows),
+        failed=len(failed),
         data=[
             PostBulkResult(
                 index=index,
                 post=PostRead.model_validate(rows[result.id]) if isinstance(result, Post) else None,
-                problem=problems_by_index.get(index),
+                problem=BulkProblem.of(result) if isinstance(result, AppError) else None,
             )
             for index, result in enumerate(results)
         ],
@@ -126,18 +113,6 @@ def _parsed(item: dict[str, Any]) -> PostCreate | AppError:
         return Invalid(f"{errors[0]['field'] or 'post'}: {errors[0]['detail']}", errors=errors)
 
 
-def _problem(error: AppError) -> PostBulkProblem:
-    return PostBulkProblem(
-        code=error.code, detail=error.detail, errors=[FieldProblem.model_validate(field) for field in error.errors]
-    )
-
-
-def _field_errors(problem: PostBulkProblem) -> list[dict[str, Any]]:
-    """The errors of an item, by field; one error of the whole item where it concerns no field."""
-    errors = [field.model_dump(by_alias=True) for field in problem.errors]
-    return errors or [{"in": "body", "field": None, "code": problem.code, "detail": problem.detail}]
-
-
 @ROUTER.get("/posts", operation_id="posts.list", permission=Permission.POSTS_READ, response_model=Page[PostRead])
 async def list_posts(
     actor: CurrentActor,
@@ -153,8 +128,8 @@ async def list_posts(
     sort: Annotated[reads.PostSort, Query(description="Newest first by this time; posts without it are left out.")] = (
         reads.PostSort.CREATED
     ),
-    since: Annotated[Instant | None, Query(alias="from", description="Not before this instant, by `sort`.")] = None,
-    until: Annotated[Instant | None, Query(alias="to", description="Before this instant, by `sort`.")] = None,
+    since: Annotated[Instant | None, Query(description="Not before this instant, by `sort`.")] = None,
+    until: Annotated[Instant | None, Query(description="Before this instant, by `sort`.")] = None,
     include: Include = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -230,14 +205,14 @@ async def delete(post_id: UUID, actor: CurrentActor, session: SessionDep, expect
 
 
 @ROUTER.post(
-    "/posts/{post_id}/publish",
-    operation_id="posts.publish",
+    "/posts/{post_id}/mark-published",
+    operation_id="posts.mark-published",
     permission=Permission.POSTS_PUBLISH,
     responses=problems(404, 409, 412),
 )
-async def publish(
+async def mark_published(
     post_id: UUID,
-    body: PostPublish,
+    body: PostMarkPublished,
     actor: CurrentActor,
     session: SessionDep,
     expected_versions: ExpectedVersions,
@@ -246,9 +221,9 @@ async def publish(
     """Record that a person has published a post by hand, and where.
 
     It is matched to the publication that polling finds there, now or later; a found post with that
-    permalink is merged into this one.
+    permalink is merged into this one. `unmark-published` undoes it.
     """
-    post = await matching.publish(
+    post = await matching.mark_published(
         session,
         actor,
         post_id=post_id,
@@ -256,6 +231,24 @@ async def publish(
         published_at=body.published_at,
         expected_versions=expected_versions,
     )
+    return _post_read((await reads.changed(session, [post.id]))[post.id], response)
+
+
+@ROUTER.post(
+    "/posts/{post_id}/unmark-published",
+    operation_id="posts.unmark-published",
+    permission=Permission.POSTS_PUBLISH,
+    responses=problems(404, 409, 412),
+)
+async def unmark_published(
+    post_id: UUID, actor: CurrentActor, session: SessionDep, expected_versions: ExpectedVersions, response: Response
+) -> PostRead:
+    """Undo that a post was marked as published: it is a draft or planned again, as it was.
+
+    What stands on the platform stays in the list as a found post, with the category that it has now; so
+    figures do not change. A post that polling found was never marked: 409.
+    """
+    post = await matching.unmark_published(session, actor, post_id=post_id, expected_versions=expected_versions)
     return _post_read((await reads.changed(session, [post.id]))[post.id], response)
 
 

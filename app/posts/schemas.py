@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, model_validator
 
-from app.kit.routing import FieldProblem
+from app.kit.bulk_results import BulkResult, BulkResults
+from app.kit.days import DayRangeRead
 from app.kit.schemas import Id, Input, Instant, Output, Patch, Text
 from app.links import targets
 from app.platforms.contract import Metric, MetricStatus
@@ -84,17 +85,17 @@ class PostUpdate(Patch):
     timezone: Zone
 
 
-class PostPublish(Input):
+class PostMarkPublished(Input):
     """A post that a person has published by hand."""
 
     permalink: Permalink
     published_at: Instant | None = Field(None, description="Now, when left out; the platform's own time wins.")
 
 
-class PostsCreate(Input):
+class PostBulk(Input):
     """Many posts at once."""
 
-    posts: list[dict[str, Any]] = Field(
+    items: list[dict[str, Any]] = Field(
         min_length=1,
         max_length=500,
         description="Each as the body of `posts.create`. Errors of one are in its result.",
@@ -143,28 +144,16 @@ class PostRead(Output):
     )
 
 
-class PostBulkProblem(BaseModel):
-    """Why one post was not created."""
-
-    code: str = Field(examples=["invalid-input"])
-    detail: str
-    errors: list[FieldProblem]
-
-
-class PostBulkResult(BaseModel):
+class PostBulkResult(BulkResult):
     """The result of one post."""
 
-    index: int = Field(description="Its index in the request, from 0.")
-    post: PostRead | None
-    problem: PostBulkProblem | None
+    post: PostRead | None = Field(description="The new post; null where it was not created.")
 
 
-class PostBulkResults(BaseModel):
+class PostBulkResults(BulkResults):
     """The result of each post, in the order of the request."""
 
-    created: int
-    failed: int
-    data: list[PostBulkResult]
+    data: list[PostBulkResult] = Field(description="One for each item, in the order of the request.")
 
 
 class PostMetric(BaseModel):
@@ -186,14 +175,6 @@ class PostMetricsRead(BaseModel):
     captured_at: Instant | None
     gone_at: Instant | None
     data: list[PostMetric]
-
-
-class DayRangeRead(BaseModel):
-    """A range of local days, both ends included."""
-
-    first: date = Field(serialization_alias="from")
-    last: date = Field(serialization_alias="to")
-    timezone: str
 
 
 Percent = Annotated[int, Field(strict=True, ge=0, le=100)]
@@ -274,7 +255,7 @@ class NextCategory(BaseModel):
     project_id: Id
     window: DayRangeRead
     category: Category
-    counted: int = Field(description="Planned and published posts of the window that have a category.")
+    counted: int = Field(description="The posts that were counted: those of them that have a category.")
     candidates: list[CategoryLag] = Field(description="All categories, the one furthest behind first.")
 
 
@@ -289,4 +270,4 @@ class PostCalendar(BaseModel):
     """A project's posts, day by day; days without any are left out."""
 
     window: DayRangeRead
-    days: list[CalendarDay]
+    data: list[CalendarDay]

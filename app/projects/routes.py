@@ -38,7 +38,7 @@ _PROJECTS: Final = Listing(
     filters={
         "archived": {True: Project.archived_at.is_not(None), False: Project.archived_at.is_(None)},
         # A workspace's projects are few enough to be searched one by one.
-        "q": Project.name.ilike(parameter("q", Project.name)),
+        "q": Project.title.ilike(parameter("q", Project.title)),
     },
 )
 _VERSIONS: Final = Keyset((Brief.version,))
@@ -55,7 +55,7 @@ _EMPTY: Final = BriefUpdate().model_dump()
 async def create(body: ProjectCreate, actor: CurrentActor, session: SessionDep, response: Response) -> ProjectRead:
     """Start a project for a client."""
     hours = body.working_hours.parsed() if body.working_hours is not None else None
-    project = await service.create(session, actor, name=body.name, timezone=body.timezone, hours=hours)
+    project = await service.create(session, actor, title=body.title, timezone=body.timezone, hours=hours)
     return _project_read(project, response)
 
 
@@ -65,7 +65,7 @@ async def list_projects(
     connection: ReadDep,
     pager: PagerDep,
     archived: Annotated[bool | None, Query(description="Only archived projects, or only the others.")] = None,
-    q: Annotated[Search, Query(description="Part of the name.")] = None,
+    q: Annotated[Search, Query(description="Part of the title.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -99,7 +99,7 @@ async def update(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> ProjectRead:
-    """Change a project's name or zone, archive it or restore it.
+    """Change a project's title or zone, archive it or restore it.
 
     In another zone its days are other days: its daily figures are computed anew.
     """

@@ -86,7 +86,7 @@ class WorkingHoursRead(Output):
 class ProjectCreate(Input):
     """A new project."""
 
-    name: ShortText = Field(examples=["Coffee at Nina's"])
+    title: ShortText = Field(examples=["Coffee at Nina's"])
     timezone: Zone
     working_hours: WorkingHoursUpdate | None = Field(
         default=None, description="Monday to Friday, 09:00 to 18:00, by default."
@@ -96,7 +96,7 @@ class ProjectCreate(Input):
 class ProjectUpdate(Patch):
     """A merge patch of a project: what is left out stays as it is."""
 
-    name: ShortText = Field(examples=["Nina's"])
+    title: ShortText = Field(examples=["Nina's"])
     timezone: Zone
     archived: Flag
 
@@ -105,7 +105,7 @@ class ProjectRead(Output):
     """What the agency does for one client."""
 
     id: Id
-    name: str
+    title: str
     timezone: str = Field(description="IANA; the project's days are days there.")
     version: int = Field(description="Counts changes; `If-Match` takes the ETag made of it.")
     created_at: Instant

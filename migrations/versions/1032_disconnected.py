@@ -20,5 +20,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     with unfenced("community"):  # the code before does not know this state
-        op.execute("UPDATE community SET state = 'paused' WHERE state = 'disconnected'")
+        op.execute("UPDATE community SET status = 'paused' WHERE status = 'disconnected'")
     op.drop_column("community", "disconnected_at")

@@ -23,7 +23,7 @@ async def test_nothing_is_read_any_more_and_the_history_stays(
     await agency.work()
     path = f"/v1/communities/{community['id']}"
     gone = await agency.post(f"{path}/disconnect", status=200)
-    assert (gone["state"], gone["disconnected_at"]) == ("disconnected", "2026-10-15T12:00:00Z")
+    assert (gone["status"], gone["disconnected_at"]) == ("disconnected", "2026-10-15T12:00:00Z")
     assert await agency.post(f"{path}/disconnect", status=200) == gone, "again: nothing changes"
     assert await texts(agency, community) == {}
     world.calls.clear()
@@ -34,7 +34,7 @@ async def test_nothing_is_read_any_more_and_the_history_stays(
     for action in ("sync", "pause", "resume"):
         assert (await agency.post(f"{path}/{action}", status=409))["code"] == "community-disconnected"
     health = await agency.get(f"{path}/health")
-    assert (health["state"], health["next_poll_at"], health["lag"]["posts"], health["publications"]) == (
+    assert (health["status"], health["next_poll_at"], health["lag"]["posts"], health["publications"]) == (
         "disconnected",
         None,
         0,
@@ -59,9 +59,9 @@ async def test_reconnecting_brings_it_back(
     clock.advance(timedelta(hours=2))
     world.posts = [world.post(2, START + timedelta(hours=1), reactions=3)]
     back = await agency.post(f"{path}/reconnect", {"credentials": {"user": "new-token"}}, status=200)
-    assert (back["state"], back["disconnected_at"]) == ("connecting", None)
+    assert (back["status"], back["disconnected_at"]) == ("connecting", None)
     await agency.work(POLL)
-    assert (await agency.get(path))["state"] == "healthy"
+    assert (await agency.get(path))["status"] == "healthy"
     assert len((await agency.get("/v1/posts", community_id=community["id"]))["data"]) == 1
     clock.advance(2 * DAY)
     await agency.work("communities.destroy-tokens")
@@ -88,5 +88,5 @@ async def test_a_poll_that_is_under_way_does_not_bring_it_back(
 
     monkeypatch.setattr(Fake, "conversations", conversations)
     assert await agency.work(POLL), "it was under way"
-    assert (await agency.get(path))["state"] == "disconnected"
+    assert (await agency.get(path))["status"] == "disconnected"
     assert await agency.due() == []

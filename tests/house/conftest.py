@@ -26,7 +26,7 @@ class Stock:
 
 async def stock(agency: Agency) -> Stock:
     """Create one object of each kind; names of ids are the OpenAPI document's."""
-    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     community = await agency.post(
         "/v1/communities",
         {
@@ -40,7 +40,7 @@ async def stock(agency: Agency) -> Stock:
         {"community_id": community["id"], "text": "Guess the roast!", "category": "engaging", "status": "draft"},
     )
     link = await agency.post("/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu"})
-    api_key = await agency.post("/v1/api-keys", {"name": "script"})
+    api_key = await agency.post("/v1/api-keys", {"title": "script"})
     await customer_writes(agency, project["id"], community["id"])
     inquiry = (await agency.get("/v1/inquiries"))["data"][0]
     return Stock(

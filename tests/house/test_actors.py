@@ -19,7 +19,7 @@ def test_every_service_function_that_changes_something_takes_an_actor() -> None:
     by_name = service_functions()
     assert {
         "app.projects.service.update",
-        "app.posts.matching.publish",
+        "app.posts.matching.mark_published",
         "app.posts.mix.set_policy",
         "app.communities.inbound.subscriptions.open_hook",
     } <= by_name.keys()

@@ -149,15 +149,15 @@ async def test_bulk_reports_each_result(setup: InquirySetup, agency: Agency, riv
         {"action": "reopen", "id": ids[2]},
         {"action": "resolve", "id": foreign, "reason": "Spam."},
     ]
-    refused = await agency.post("/v1/inquiries/bulk", {"items": items, "atomic": True}, status=409)
+    refused = await agency.post("/v1/inquiries/bulk?atomic=true", {"items": items}, status=422)
     assert [(error["field"], error["code"]) for error in refused["errors"]] == [
         ("items.2", "already-open"),
         ("items.3", "not-found"),
     ]
     assert {inquiry["status"] for inquiry in await setup.inquiries()} == {"open"}
     done = (await agency.post("/v1/inquiries/bulk", {"items": items}, status=200))["data"]
-    assert [result["id"] for result in done] == [item["id"] for item in items]
-    assert [result["done"] for result in done] == [True, True, False, False]
+    assert [result["index"] for result in done] == [0, 1, 2, 3]
+    assert [result["problem"] is None for result in done] == [True, True, False, False]
     assert done[0]["inquiry"]["status"] == "resolved"
     assert done[1]["inquiry"]["kind"] == "problem"
     assert done[3]["problem"]["code"] == "not-found"

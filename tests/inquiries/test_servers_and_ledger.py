@@ -131,7 +131,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(agency: Agency, sandbox: Sandbox, clock: SetClock, played: tuple[str, str]) -> Stage:
-    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     return Stage(agency, clock, sandbox, played[0], project["id"])
 
 
@@ -201,7 +201,7 @@ async def test_a_server_that_wants_a_token_says_so(stage: Stage, played: tuple[s
     await stage.agency.work("communities.poll")
     seen = await stage.agency.get(f"/v1/communities/{community}/health")
     if played[1] == "mastodon":
-        assert seen["state"] == "healthy"
+        assert seen["status"] == "healthy"
     else:
-        assert (seen["state"], seen["code"]) == ("degraded", "token-missing")
+        assert (seen["status"], seen["code"]) == ("degraded", "token-missing")
         assert "Mastodon shows this to nobody without a token here" in seen["reason"]

@@ -152,7 +152,7 @@ async def test_a_community_no_longer_polled_makes_values_partial(client: Client)
     vk = await client.connect("vk")
     for days in (20, 10, 6):
         await client.size(vk, NOW - timedelta(days=days), 100 - days)
-    await client.mark_polled(vk, NOW - timedelta(days=6), state="reauth_required")
+    await client.mark_polled(vk, NOW - timedelta(days=6), status="reauth_required")
     answer = await client.kpi("inquiries_received", **WEEK)
     assert _brief(answer) == (0, "partial", "reauth-required")
     gap = {"from": "2026-10-10", "to": "2026-10-15", "community_id": str(vk.community_id), "reason": "reauth-required"}

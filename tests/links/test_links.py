@@ -36,7 +36,7 @@ async def test_a_slug_is_unique_across_workspaces(
 ) -> None:
     slug = f"autumn-{uuid.uuid4().hex[:8]}"
     await agency.post("/v1/links", {"project_id": project_id, "target": TARGET, "slug": slug})
-    theirs = (await rival.post("/v1/projects", {"name": "Rival", "timezone": "Europe/Minsk"}))["id"]
+    theirs = (await rival.post("/v1/projects", {"title": "Rival", "timezone": "Europe/Minsk"}))["id"]
     taken = await rival.post("/v1/links", {"project_id": theirs, "target": TARGET, "slug": slug}, status=409)
     assert taken["code"] == "slug-taken"
     assert (await rival.get("/v1/links"))["data"] == []
@@ -58,7 +58,7 @@ async def test_invalid_links_are_refused(agency: Agency, rival: Agency, project_
         assert refused["code"] == "redirect-loop"
     for slug in ("ab", "a b c", "a/b/c", "ж" * 5, "a" * 65):
         await agency.post("/v1/links", {"project_id": project_id, "target": TARGET, "slug": slug}, status=422)
-    other = (await agency.post("/v1/projects", {"name": "Other", "timezone": "Europe/Minsk"}))["id"]
+    other = (await agency.post("/v1/projects", {"title": "Other", "timezone": "Europe/Minsk"}))["id"]
     foreign = {"project_id": other, "target": TARGET, "community_id": community_id}
     assert (await agency.post("/v1/links", foreign, status=422))["code"] == "community-of-another-project"
     unknown = {"project_id": project_id, "target": TARGET, "post_id": str(uuid.uuid4())}

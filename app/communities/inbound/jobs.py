@@ -28,7 +28,7 @@ from app.communities.inbound.subscriptions import (
     open_secrets,
     seal_secrets,
 )
-from app.communities.models import UNPOLLED, Community, Hook, InboundEvent, State, SubscriptionState
+from app.communities.models import UNPOLLED, Community, CommunityStatus, Hook, InboundEvent, SubscriptionStatus
 from app.communities.platform_calls import Answered, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
 from app.kit.actors import SYSTEM
@@ -78,7 +78,7 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
         zone = (await fetch(session, Project, community.project_id)).timezone
-        if community.state == State.DISCONNECTED:
+        if community.status == CommunityStatus.DISCONNECTED:
             await run.finish(session)
             return
     adapter = client.adapter
@@ -103,16 +103,16 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
                 await run.finish(session)
 
 
-# These two are not given up when a platform fails for long: the hook's state would stay outdated.
+# These two are not given up when a platform fails for long: the hook's status would stay outdated.
 @job(SUBSCRIBE, attempts=1000)
 async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
-    """Subscribe a hook at its platform; the result is stored in the hook's state."""
+    """Subscribe a hook at its platform; the result is stored in the hook's status."""
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
         hook = await session.scalar(select(Hook).where(hook_of(session, community_id)))
     if hook is None:
         return None
-    if community.external_id is None and community.state != State.FAILED:
+    if community.external_id is None and community.status != CommunityStatus.FAILED:
         raise Snooze(run.now + RETRY_UNREAD_AFTER, "the community was not polled yet")
     adapter = client.adapter
     assert isinstance(adapter, Subscribes), "only called for adapters that subscribe"
@@ -124,7 +124,7 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
         reason = (
             f"Without {', '.join(lacking)}, which only a person knows, no call can be verified: open the hook with it."
         )
-        await _store_state(run, hook, SubscriptionState.REFUSED, reason)
+        await _store_status(run, hook, SubscriptionStatus.REFUSED, reason)
         return None
     url = address(run.resources.settings, community.platform, hook.public_id)
     result = await platform_calls.call(
@@ -137,8 +137,8 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
         case Postponed():
             raise result.snooze()
         case Failed():
-            state = SubscriptionState.REFUSED if result.needs_person else SubscriptionState.WAITING
-            await _store_state(run, hook, state, result.error.message)
+            status = SubscriptionStatus.REFUSED if result.needs_person else SubscriptionStatus.WAITING
+            await _store_status(run, hook, status, result.error.message)
             if not result.needs_person:
                 raise result.error
             return None
@@ -151,10 +151,10 @@ async def _subscribed(
 ) -> Reschedule | None:
     """Store that a hook is subscribed, and the secrets that the platform chose."""
     if new_secrets.items() <= current.items():
-        await _store_state(run, hook, SubscriptionState.SUBSCRIBED)
+        await _store_status(run, hook, SubscriptionStatus.SUBSCRIBED)
         return None
     # The platform chose secrets, and may have called already: subscribe again once no cache has the old ones.
-    await _store_state(run, hook, SubscriptionState.WAITING, new_secrets={**stored, **new_secrets})
+    await _store_status(run, hook, SubscriptionStatus.WAITING, new_secrets={**stored, **new_secrets})
     return Reschedule(run.now + timedelta(seconds=CACHE_SECONDS))
 
 
@@ -199,10 +199,10 @@ def _credentials_for(run: Run, hook: Hook, adapter: Adapter, client: PlatformCli
     return replace(client.credentials, app={}) if is_other else client.credentials
 
 
-async def _store_state(
+async def _store_status(
     run: Run,
     hook: Hook,
-    state: SubscriptionState,
+    status: SubscriptionStatus,
     reason: str | None = None,
     *,
     new_secrets: dict[str, str] | None = None,
@@ -212,7 +212,7 @@ async def _store_state(
             if new_secrets is not None:
                 one.sealed = seal_secrets(run.resources.keyring, new_secrets)
             if one.community_id == hook.community_id:
-                one.state, one.reason = state.value, reason
+                one.status, one.reason = status.value, reason
 
 
 @job(PROBE, attempts=1000)
@@ -224,7 +224,7 @@ async def probe(run: Run, community_id: UUID) -> Reschedule | None:
         if hook is None or not isinstance(client.adapter, Subscribes):
             await run.finish(session)
             return None
-        is_due = community.state not in UNPOLLED and await _is_probe_due(session, hook, community)
+        is_due = community.status not in UNPOLLED and await _is_probe_due(session, hook, community)
     if is_due:
         await _probe(run, hook, community, client)
     return Reschedule(run.now + PROBE_CHECK_INTERVAL)

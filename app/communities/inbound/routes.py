@@ -53,8 +53,8 @@ async def open_hook(
 ) -> HookRead:
     """Open a community's hook, or give it further secrets.
 
-    Then the platform sends events itself, and polling becomes rarer. Where `state` is not null, the
-    service subscribes the hook at the platform, and `state` shows in a moment whether that worked; send
+    Then the platform sends events itself, and polling becomes rarer. Where `status` is not null, the
+    service subscribes the hook at the platform, and `status` shows in a moment whether that worked; send
     the same again to have it tried again. Otherwise, and where it is `refused`, enter the `url` at the
     platform, and its secrets on both sides: without them every event is refused. Secrets are stored
     sealed and never shown again; those not named stay as they are.
@@ -83,7 +83,7 @@ async def read_hook(actor: CurrentActor, connection: ReadDep, resources: Resourc
         await connection.execute(
             select(
                 *(Community.platform, Community.last_event_at),
-                *(Hook.public_id, Hook.created_at, Hook.state, Hook.reason),
+                *(Hook.public_id, Hook.created_at, Hook.status, Hook.reason),
             )
             .outerjoin(Hook, and_(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id))
             .where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
@@ -164,7 +164,7 @@ def _to_read(resources: ResourcesDep, platform: str, hook: Any, last_event_at: A
     return HookRead(
         url=subscriptions.address(resources.settings, platform, hook.public_id),
         platform=platform,
-        state=hook.state,
+        status=hook.status,
         reason=hook.reason,
         created_at=hook.created_at,
         last_event_at=last_event_at,

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.communities import platform_client
 from app.communities.inbound.store import hook_of
-from app.communities.models import Community, Hook, HookRoute, SubscriptionState
+from app.communities.models import Community, Hook, HookRoute, SubscriptionStatus
 from app.communities.service import poll_now, require_connected
 from app.kit.actors import Actor
 from app.kit.crypto import Keyring, SealBroken
@@ -166,7 +166,7 @@ async def open_hook(
     hook = next(one for one in hooks if one.community_id == community_id)
     audit.record(session, actor, "communities.open-hook", community_id=community_id)
     if subscribes:
-        hook.state, hook.reason = SubscriptionState.WAITING.value, None
+        hook.status, hook.reason = SubscriptionStatus.WAITING.value, None
     if shared is not None and public_id == shared.public_id:
         if new_secrets.items() <= shared.secrets.items():
             return community, hook

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from app.communities import publications, tokens
 from app.communities.events import CommunityConnected, SizeMeasured
 from app.communities.inbound import reconcile
-from app.communities.models import Community, State
+from app.communities.models import Community, CommunityStatus
 from app.communities.platform_client import PlatformClient
 from app.communities.polling import parts
 from app.communities.polling.conversations import ConversationReads, PartlyRead
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 EARLY_SHARE: Final = 0.1
 """The share of its interval by which a part may be read early: cheaper than another poll a little later."""
-CONNECTED: Final = frozenset({State.HEALTHY.value, State.DEGRADED.value})
+CONNECTED: Final = frozenset({CommunityStatus.HEALTHY.value, CommunityStatus.DEGRADED.value})
 
 
 @dataclass(slots=True)
@@ -138,7 +138,7 @@ class Poll(PublicationReads, ConversationReads):
 
     def _priority(self, name: Part) -> Priority:
         """Whether a person waits for a part; counters say so themselves, post by post (`measure`)."""
-        if self.community.state == State.CONNECTING:
+        if self.community.status == CommunityStatus.CONNECTING:
             return Priority.REQUESTED
         if name in {Part.COUNTERS, Part.COMMENTS}:
             return Priority.BACKGROUND
@@ -152,7 +152,7 @@ class Poll(PublicationReads, ConversationReads):
         same = (stored.external_id, stored.title, stored.url, stored.aliases)
         if (
             same == (snapshot.external_id, snapshot.title, snapshot.url, sorted(snapshot.aliases))
-            and stored.state in CONNECTED
+            and stored.status in CONNECTED
         ):
             self.column_updates["size_seen_at"] = began
             self.deferred_events.append(SizeMeasured(self.ref, at, snapshot.size))
@@ -161,8 +161,8 @@ class Poll(PublicationReads, ConversationReads):
             async with self.run.step() as session:
                 community = await self.lock_community(session)
                 first = community.external_id is None
-                if community.state == State.CONNECTING:
-                    community.state = State.HEALTHY.value
+                if community.status == CommunityStatus.CONNECTING:
+                    community.status = CommunityStatus.HEALTHY.value
                 community.external_id = snapshot.external_id
                 community.title, community.url = snapshot.title, snapshot.url
                 community.aliases = sorted(snapshot.aliases)

@@ -54,7 +54,7 @@ async def test_another_agencys_community_of_that_id_is_never_touched(
     inbound: InboundSetup, world: World, rival: Agency
 ) -> None:
     a = await inbound.connect("a")
-    project = (await rival.post("/v1/projects", {"name": "P", "timezone": "UTC"}))["id"]
+    project = (await rival.post("/v1/projects", {"title": "P", "timezone": "UTC"}))["id"]
     theirs = InboundSetup(rival, inbound.stranger, project, inbound.adapter_class, secret="theirs")
     await theirs.open(await theirs.connect("b"))
     await theirs.connect("a")

@@ -516,7 +516,7 @@ async def test_what_is_older_than_the_backfill_is_left_out(vk: VkSetup) -> None:
 async def test_secrets_are_merged_and_never_shown(vk: VkSetup, db: Any) -> None:
     path = f"/v1/communities/{vk.id}/hook"
     before = await vk.agency.get(path)
-    assert set(before) == {"url", "platform", "state", "reason", "created_at", "last_event_at"}
+    assert set(before) == {"url", "platform", "status", "reason", "created_at", "last_event_at"}
     assert before["url"].startswith("https://instep.example/hooks/vk/")
     again = await vk.agency.put(path, {"secrets": {"secret": "another"}})
     assert again == before

@@ -178,4 +178,4 @@ async def test_it_says_nothing_of_what_a_hook_has_missed(inbound: InboundSetup, 
     await later(inbound, clock)
     assert await inbound.messages() == [(a, "m1"), (a, "m2")]
     assert (await inbound.health(a))["gaps"] == 1
-    assert (await inbound.agency.get(f"/v1/communities/{a}/health"))["state"] == "healthy"
+    assert (await inbound.agency.get(f"/v1/communities/{a}/health"))["status"] == "healthy"
