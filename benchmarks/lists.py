@@ -49,9 +49,9 @@ COUNTS: Final = "/v1/inquiries/counts"
 
 FILL: Final = """
 SET session_replication_role = replica;  -- the rows are consistent: foreign keys need not be checked
-INSERT INTO project (workspace_id, id, name, timezone, working_hours, version, created_at)
+INSERT INTO project (workspace_id, id, title, timezone, working_hours, version, created_at)
     SELECT '{workspace}', gen_random_uuid(), 'P', 'Europe/Minsk', '{{}}', 1, '{now}' FROM generate_series(1, 25);
-INSERT INTO community (workspace_id, id, project_id, platform, address, base_url, title, state, missing_scopes,
+INSERT INTO community (workspace_id, id, project_id, platform, address, base_url, title, status, missing_scopes,
         failures, refusals, metrics_poll_failures, posts_idle_polls, conversations_idle_polls, costs,
         content_interval_multiplier, metrics_interval_multiplier, metrics_group, aliases, backfill_since, size_seen_at,
         posts_seen_at, conversations_seen_at, created_at)

@@ -65,7 +65,7 @@ async def filled(agency: Agency) -> str:
         link = await agency.post("/v1/links", body)
         await agency.http.get(f"/r/{link['slug']}", headers={"User-Agent": "curl/8"})
     for name in ("Second", "Third"):
-        await agency.post("/v1/projects", {"name": name, "timezone": "Europe/Minsk"})
+        await agency.post("/v1/projects", {"title": name, "timezone": "Europe/Minsk"})
     await connect_community(agency, "mastodon")
     return str(ref.project_id)
 
@@ -92,7 +92,7 @@ async def test_a_plan_is_one_call(agency: Agency, filled: str) -> None:
         f"{day['day']}: {one['text']} in {one['community_title']} ({one['platform']}), {one['status']}, "
         f"{one['category']}, {one['planned_for'] or one['published_at']}, "
         + ", ".join(f"{each['metric']} {each['value']}" for each in one["metrics"] if each["status"] == "ok")
-        for day in plan["days"]
+        for day in plan["data"]
         for one in day["posts"]
     ]
     assert len(lines) == 3
@@ -121,7 +121,7 @@ LISTS: Final[dict[str, type[BaseModel] | None]] = {
     "/v1/posts?include=metrics": PostRead,
     "/v1/posts?sort=published_at&origin=found&categorised=false&q=stands": PostRead,
     "/v1/links?include=clicks&q=AUTUMN&archived=false": LinkRead,
-    "/v1/communities?include=health&state=healthy&q=nina": CommunityRead,
+    "/v1/communities?include=health&status=healthy&q=nina": CommunityRead,
     "/v1/projects?archived=false": ProjectRead,
     "/v1/portfolio/kpis?keys=clicks": None,
 }
@@ -168,7 +168,7 @@ async def test_clicks_are_listed_as_declared(agency: Agency, filled: str) -> Non
     assert (await agency.get("/v1/links", slug=uuid.uuid4().hex))["data"] == []
 
 
-async def test_projects_are_found_by_a_part_of_their_name(agency: Agency, filled: str) -> None:
+async def test_projects_are_found_by_a_part_of_their_title(agency: Agency, filled: str) -> None:
     page = await agency.get("/v1/projects", q="THI")
-    assert [project["name"] for project in page["data"]] == ["Third"]
+    assert [project["title"] for project in page["data"]] == ["Third"]
     assert (await agency.get("/v1/projects", q="%%"))["data"] == []

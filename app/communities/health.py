@@ -232,7 +232,7 @@ def _lag(community: Community, metrics_due_at: datetime | None, factor: float, a
 
     unsupported = {name for name, one in problems(community).items() if one.status is PartStatus.UNSUPPORTED}
 
-    disconnected = community.status == CommunityStatus.DISCONNECTED
+    disconnected = community.disconnected_at is not None
 
     def late(part: Part, moment: datetime | None) -> float:
         on_time = moment is None or disconnected or part in unsupported

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Query, status
 from starlette.responses import Response
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.access.current import CurrentActor, ListDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.communities import disconnecting, reads, service
@@ -63,9 +63,7 @@ async def connect(body: Connecting, actor: CurrentActor, session: SessionDep, re
     response_model=Page[CommunityRead],
 )
 async def list_communities(
-    actor: CurrentActor,
-    connection: ReadDep,
-    pager: PagerDep,
+    lists: ListDep,
     project_id: Annotated[UUID | None, Query(description="Only communities of this project.")] = None,
     platform: Annotated[Text | None, Query(max_length=40, description="Only those of this platform.")] = None,
     status: Annotated[CommunityStatus | None, Query(description="Only those with this status.")] = None,
@@ -76,10 +74,8 @@ async def list_communities(
 ) -> Response:
     """Communities, newest first; disconnected ones too."""
     filters = {"project_id": project_id, "platform": platform, "status": status, "q": q}
-    rows, next_cursor = await reads.COMMUNITIES[bool(include)].page(
-        connection,
-        pager,
-        workspace_id=actor.workspace_id,
+    rows, next_cursor = await lists.page(
+        reads.COMMUNITIES[bool(include)],
         sort=reads.CommunitySort.CREATED,
         limit=limit,
         cursor=cursor,
@@ -95,11 +91,9 @@ async def list_communities(
     responses=problems(404),
     response_model=CommunityRead,
 )
-async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID, include: Include = None) -> Response:
+async def read(lists: ListDep, community_id: UUID, include: Include = None) -> Response:
     """One community."""
-    return json_response(
-        reads.community_read(await reads.COMMUNITIES[bool(include)].one(connection, actor.workspace_id, community_id))
-    )
+    return json_response(reads.community_read(await lists.one(reads.COMMUNITIES[bool(include)], community_id)))
 
 
 @ROUTER.get(

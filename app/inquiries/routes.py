@@ -9,7 +9,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.inquiries import counts, reads, service
@@ -65,10 +65,7 @@ OfCommunity = Annotated[UUID | None, Query(description="Only those of this commu
 
 @ROUTER.get("", operation_id="inquiries.list", permission=Permission.INQUIRIES_READ, response_model=Page[InquiryRead])
 async def list_inquiries(
-    actor: CurrentActor,
-    connection: ReadDep,
-    resources: ResourcesDep,
-    pager: PagerDep,
+    lists: ListDep,
     status: Status = None,
     kind: Kind = None,
     project_id: OfProject = None,
@@ -90,10 +87,8 @@ async def list_inquiries(
     whether and until when an answer can be sent: a screen is one call.
     """
     filters = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id, "q": q}
-    rows, next_cursor = await reads.INQUIRIES.page(
-        connection, pager, workspace_id=actor.workspace_id, sort=sort, limit=limit, cursor=cursor, filters=filters
-    )
-    at = resources.clock.now()
+    rows, next_cursor = await lists.page(reads.INQUIRIES, sort=sort, limit=limit, cursor=cursor, filters=filters)
+    at = lists.resources.clock.now()
     return json_page([reads.inquiry_read(row, at) for row in rows], next_cursor)
 
 
@@ -135,17 +130,14 @@ async def bulk(
     made = [inquiry_id for inquiry_id, outcome in outcomes.items() if not isinstance(outcome, AppError)]
     inquiries = await reads.changed(session, made, resources.clock.now())
     data = [
-        _result(index, outcome, inquiries.get(inquiry_id))
+        InquiryBulkResult(
+            index=index,
+            inquiry=None if isinstance(outcome, AppError) else InquiryRead.model_validate(inquiries[inquiry_id]),
+            problem=BulkProblem.of(outcome) if isinstance(outcome, AppError) else None,
+        )
         for index, (inquiry_id, outcome) in enumerate(outcomes.items())
     ]
-    failed = sum(result.problem is not None for result in data)
-    return InquiryBulkResults(succeeded=len(data) - failed, failed=failed, data=data)
-
-
-def _result(index: int, outcome: Inquiry | AppError, inquiry: dict[str, Any] | None) -> InquiryBulkResult:
-    if isinstance(outcome, AppError):
-        return InquiryBulkResult(index=index, inquiry=None, problem=BulkProblem.of(outcome))
-    return InquiryBulkResult(index=index, inquiry=InquiryRead.model_validate(inquiry), problem=None)
+    return InquiryBulkResults(succeeded=len(made), failed=len(data) - len(made), data=data)
 
 
 @ROUTER.get(

@@ -8,7 +8,7 @@ Ids are cast to text by PostgreSQL; JSON columns are text that is passed on as i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from types import MappingProxyType
@@ -44,16 +44,15 @@ class Sort:
     keyset: Keyset
     only: ColumnElement[bool] | None = None
     """The rows that have this order, where not all do."""
+    names: Sequence[str] = field(init=False)
+    """The names of the sort key's columns."""
+    types: Sequence[type] = field(init=False)
+    """Their types in a cursor."""
 
-    @property
-    def names(self) -> Sequence[str]:
-        """The names of the sort key's columns."""
-        return [str(column.key) for column in self.keyset.columns]
-
-    @property
-    def types(self) -> Sequence[type]:
-        """Their types in a cursor."""
-        return [column.type.python_type for column in self.keyset.columns]
+    def __post_init__(self) -> None:
+        # Computed once: attributes of mapped columns are slow.
+        object.__setattr__(self, "names", [str(column.key) for column in self.keyset.columns])
+        object.__setattr__(self, "types", [column.type.python_type for column in self.keyset.columns])
 
 
 def parameter(name: str, column: Any) -> ColumnElement[Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit import days
@@ -73,10 +73,7 @@ async def create(body: LinkCreate, actor: CurrentActor, session: SessionDep, res
 
 @ROUTER.get("/links", operation_id="links.list", permission=Permission.LINKS_READ, response_model=Page[LinkRead])
 async def list_links(
-    actor: CurrentActor,
-    connection: ReadDep,
-    resources: ResourcesDep,
-    pager: PagerDep,
+    lists: ListDep,
     project_id: Annotated[Id | None, Query(description="Only links of this project.")] = None,
     community_id: Annotated[Id | None, Query(description="Only those of this community.")] = None,
     post_id: Annotated[Id | None, Query(description="Only those of this post.")] = None,
@@ -100,16 +97,10 @@ async def list_links(
         "q": q,
         "archived": archived,
     }
-    rows, next_cursor = await reads.LINKS[bool(include)].page(
-        connection,
-        pager,
-        workspace_id=actor.workspace_id,
-        sort=reads.LinkSort.CREATED,
-        limit=limit,
-        cursor=cursor,
-        filters=filters,
+    rows, next_cursor = await lists.page(
+        reads.LINKS[bool(include)], sort=reads.LinkSort.CREATED, limit=limit, cursor=cursor, filters=filters
     )
-    return json_page([reads.link_read(row, resources.settings) for row in rows], next_cursor)
+    return json_page([reads.link_read(row, lists.resources.settings) for row in rows], next_cursor)
 
 
 @ROUTER.get(
@@ -119,12 +110,10 @@ async def list_links(
     responses=problems(404),
     response_model=LinkRead,
 )
-async def read(
-    link_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep, include: Include = None
-) -> Response:
+async def read(link_id: UUID, lists: ListDep, include: Include = None) -> Response:
     """One tracked link."""
-    row = await reads.LINKS[bool(include)].one(connection, actor.workspace_id, link_id)
-    return json_response(reads.link_read(row, resources.settings))
+    row = await lists.one(reads.LINKS[bool(include)], link_id)
+    return json_response(reads.link_read(row, lists.resources.settings))
 
 
 @ROUTER.patch(

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Depends, Query, Response, status
 from pydantic import ValidationError
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
+from app.access.current import CurrentActor, ListDep, ReadDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.bulk_results import Atomic, BulkProblem, refusal
@@ -115,9 +115,7 @@ def _parsed(item: dict[str, Any]) -> PostCreate | AppError:
 
 @ROUTER.get("/posts", operation_id="posts.list", permission=Permission.POSTS_READ, response_model=Page[PostRead])
 async def list_posts(
-    actor: CurrentActor,
-    connection: ReadDep,
-    pager: PagerDep,
+    lists: ListDep,
     project_id: Annotated[Id | None, Query(description="Only posts of this project.")] = None,
     community_id: Annotated[Id | None, Query(description="Only those of this community.")] = None,
     status: Annotated[PostStatus | None, Query(description="Only those with this status.")] = None,
@@ -146,8 +144,8 @@ async def list_posts(
         f"since_{sort.value}": since,
         f"until_{sort.value}": until,
     }
-    rows, next_cursor = await reads.POSTS[bool(include)].page(
-        connection, pager, workspace_id=actor.workspace_id, sort=sort, limit=limit, cursor=cursor, filters=filters
+    rows, next_cursor = await lists.page(
+        reads.POSTS[bool(include)], sort=sort, limit=limit, cursor=cursor, filters=filters
     )
     return json_page([reads.post_read(row) for row in rows], next_cursor)
 
@@ -159,12 +157,12 @@ async def list_posts(
     responses=problems(404),
     response_model=PostRead,
 )
-async def read(post_id: UUID, actor: CurrentActor, connection: ReadDep, include: Include = None) -> Response:
+async def read(post_id: UUID, lists: ListDep, include: Include = None) -> Response:
     """One post; its ETag is what `If-Match` takes.
 
     With `include` the ETag is that of the whole answer.
     """
-    post = reads.post_read(await reads.POSTS[bool(include)].one(connection, actor.workspace_id, post_id))
+    post = reads.post_read(await lists.one(reads.POSTS[bool(include)], post_id))
     response = json_response(post)
     if not include:
         response.headers["ETag"] = _tag(post)

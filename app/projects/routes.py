@@ -7,7 +7,7 @@ from fastapi import Query, Response, status
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
+from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.db import in_workspace
@@ -61,23 +61,15 @@ async def create(body: ProjectCreate, actor: CurrentActor, session: SessionDep, 
 
 @ROUTER.get("", operation_id="projects.list", permission=Permission.PROJECTS_READ, response_model=Page[ProjectRead])
 async def list_projects(
-    actor: CurrentActor,
-    connection: ReadDep,
-    pager: PagerDep,
+    lists: ListDep,
     archived: Annotated[bool | None, Query(description="Only archived projects, or only the others.")] = None,
-    q: Annotated[Search, Query(description="Part of the name.")] = None,
+    q: Annotated[Search, Query(description="Part of the title.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """The agency's projects, newest first."""
-    rows, next_cursor = await _PROJECTS.page(
-        connection,
-        pager,
-        workspace_id=actor.workspace_id,
-        sort="created_at",
-        limit=limit,
-        cursor=cursor,
-        filters={"archived": archived, "q": q},
+    rows, next_cursor = await lists.page(
+        _PROJECTS, sort="created_at", limit=limit, cursor=cursor, filters={"archived": archived, "q": q}
     )
     return json_page([dict(row) for row in rows], next_cursor)
 

@@ -782,3 +782,16 @@ async def _delivery_state(setup: InquirySetup, path: str, platform: Platform, st
     events = [event["type"] for event in (await setup.agency.get(f"{path}/events"))["data"]]
     assert not platform.taken or "failed" not in events, story
     return delivery
+
+
+async def test_a_reply_that_waits_is_not_sent_once_its_community_is_disconnected(
+    setup: InquirySetup, agency: Agency, post: Post
+) -> None:
+    await setup.store_messages(setup.message("1", agency.resources.clock.now()))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    await agency.post(f"{path}/messages", {"text": "Сто."}, status=202)
+    await agency.post(f"/v1/communities/{setup.ref.community_id}/disconnect", status=200)
+    await agency.work("inquiries.send")
+    assert post.sent == []
+    reply = (await agency.get(path))["messages"][-1]
+    assert (reply["delivery"], "disconnected" in reply["delivery_detail"]) == ("failed", True)

@@ -23,7 +23,7 @@ async def test_it_is_not_expected_any_more(client: Client) -> None:
     await client.ask(ok, now - 7 * DAY)
     await client.mark_polled(vk)
     end = now - 5 * DAY
-    await client.mark_polled(ok, end, state="disconnected", disconnected_at=end)
+    await client.mark_polled(ok, end, status="disconnected", disconnected_at=end)
     window = {"from": str(client.day(now - 9 * DAY)), "to": str(client.day(now)), "compare": "none"}
 
     answer = await client.kpi("inquiries_received", **window)
@@ -54,7 +54,7 @@ async def test_it_is_not_expected_any_more(client: Client) -> None:
 async def test_where_all_are_disconnected_the_reason_says_so(client: Client) -> None:
     now = client.agency.resources.clock.now()
     ok = await client.connect("odnoklassniki")
-    await client.mark_polled(ok, now - 20 * DAY, state="disconnected", disconnected_at=now - 20 * DAY)
+    await client.mark_polled(ok, now - 20 * DAY, status="disconnected", disconnected_at=now - 20 * DAY)
     after = {"from": str(client.day(now - 2 * DAY)), "to": str(client.day(now))}
     answer = await client.kpi("inquiries_received", **after)
     assert (answer["value"], answer["status"], answer["reason"]) == (None, "unknown", "disconnected")
@@ -65,7 +65,7 @@ async def test_where_all_are_disconnected_the_reason_says_so(client: Client) -> 
 async def test_days_that_were_not_read_before_it_ended_are_missing(client: Client) -> None:
     now = client.agency.resources.clock.now()
     ok = await client.connect("odnoklassniki")
-    await client.mark_polled(ok, now - 8 * DAY, state="disconnected", disconnected_at=now - 3 * DAY)
+    await client.mark_polled(ok, now - 8 * DAY, status="disconnected", disconnected_at=now - 3 * DAY)
     window = {"from": str(client.day(now - 9 * DAY)), "to": str(client.day(now)), "compare": "none"}
     answer = await client.kpi("inquiries_received", **window)
     assert (answer["status"], answer["reason"]) == ("partial", "stale")
@@ -76,12 +76,12 @@ async def test_days_that_were_not_read_before_it_ended_are_missing(client: Clien
 async def test_connected_again_it_is_expected_again(client: Client) -> None:
     now = client.agency.resources.clock.now()
     ok = await client.connect("odnoklassniki")
-    await client.mark_polled(ok, now - 8 * DAY, state="disconnected", disconnected_at=now - 8 * DAY)
+    await client.mark_polled(ok, now - 8 * DAY, status="disconnected", disconnected_at=now - 8 * DAY)
     async with client.agency.resources.transaction(client.agency.workspace_id) as session:
         await session.execute(
             update(Community)
             .where(in_workspace(Community, client.agency.workspace_id))
-            .values(state="connecting", disconnected_at=None)
+            .values(status="connecting", disconnected_at=None)
         )
     window = {"from": str(client.day(now - 2 * DAY)), "to": str(client.day(now)), "compare": "none"}
     assert (await client.kpi("inquiries_received", **window))["reason"] == "stale"

@@ -55,5 +55,5 @@ async def test_events_about_it_are_not_stored(inbound: InboundSetup) -> None:
     assert await inbound.messages() == []
     await inbound.deliver(path, Event("e2", "a", messages=(message,)))
     assert await inbound.messages() == [(a, "m1")], "the others' are"
-    assert (await agency.get("/v1/communities", state="disconnected"))["data"][0]["id"] == b
+    assert (await agency.get("/v1/communities?status=disconnected"))["data"][0]["id"] == b
     await agency.put(f"/v1/communities/{b}/hook", {"secrets": {}}, status=409)
