@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from app.access.current import CurrentActor, PagerDep, actor_of, resources_of
+from app.access.current import CurrentActor, PagerDep, authenticated_actor, resources_of
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.days import FirstDay, LastDay
@@ -121,7 +121,7 @@ class KpiLoader:
 
 async def _kpi_loader(request: Request) -> KpiLoader:
     resources = resources_of(request)
-    return KpiLoader(actor_of(request).workspace_id, resources.db, resources.clock.now())
+    return KpiLoader(authenticated_actor(request).workspace_id, resources.db, resources.clock.now())
 
 
 KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]

@@ -84,7 +84,7 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
     match result:
         case Postponed():
             raise result.snooze()
-        case Failed(error) if result.is_outage:
+        case Failed(error) if result.platform_is_unwell:
             raise error
         case Failed(error):
             log.info("inbound.announced_unreadable", community_id=str(community_id), code=error.code)
