@@ -188,6 +188,9 @@ class Spec:
     """Those of `metrics` that come `metrics_delay` late (Instagram's insights)."""
     metrics_delay: timedelta = timedelta(0)
     """How late; until then such a counter is `pending`."""
+    posts_list: str | None = None
+    """Of a `ListsSeparately` platform: the list that has the community's posts too (`Page.posts`). While it is read,
+    `Adapter.posts` is only called for the backfill and for edits."""
     history: bool = True
     """Posts and messages from before the community was connected can be read."""
 
