@@ -13,10 +13,11 @@ import orjson
 
 from app.communities import publications
 from app.communities.inbound import store
-from app.communities.polling import parts, poll_schedule, unread_items
+from app.communities.polling import parts, unread_items
 from app.communities.polling.parts import ListResults, Part
 from app.communities.polling.poll_state import PollState
 from app.communities.polling.unread_items import Stored, Unread
+from app.platforms import poll_intervals
 from app.platforms.capabilities import ListsSeparately, Streams
 from app.platforms.contract import AuthExpired, Page, PlatformError, RemoteMessage, RemotePost, Throttled
 
@@ -67,7 +68,7 @@ class ConversationReads(PollState):
             self.column_updates["conversations_seen_at"] = began
             self.check_time()
             return
-        interval = poll_schedule.CONVERSATIONS.interval(
+        interval = poll_intervals.CONVERSATIONS.interval(
             self.run.resources.settings.poll_interval_multiplier * self.multipliers.content,
             idle=idle_polls,
             push_is_active=self.community.push_is_active,
@@ -115,6 +116,7 @@ class ConversationReads(PollState):
         if self.community.backfilled_at is None or Part.POSTS in parts.problems(self.community):
             return
         self.posts_listed = True
+        self.costs[Part.POSTS.value] = {}  # the list's cost is that of conversations
         self.column_updates["posts_seen_at"] = began
         self.column_updates["posts_idle_polls"] = 0 if new else self.community.posts_idle_polls + 1
 

@@ -98,6 +98,8 @@ class Bluesky:
         ),
         scopes={Token.COMMUNITY: (PRIVILEGED,)},
         posts_list=OWN_FEED,
+        changes=translate.CHANGES,
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

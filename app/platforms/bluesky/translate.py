@@ -37,6 +37,17 @@ from app.platforms.contract import (
     RemotePost,
     thread_of_answers,
 )
+from app.platforms.spec import BY_LIST, NativeChange
+
+CHANGES: Final = {NativeChange.ANSWER_TO_MESSAGE: BY_LIST}
+"""What shows changes made on the platform itself, besides reading comments and posts again."""
+NO_CHANGES: Final = frozenset(
+    {
+        *(NativeChange.COMMENT_EDITED, NativeChange.MENTION_EDITED),
+        *(NativeChange.MESSAGE_EDITED, NativeChange.POST_EDITED),
+    }
+)
+"""Nothing can be edited."""
 
 SITE: Final = "https://bsky.app"
 HOSTS: Final = frozenset({"bsky.app"})

@@ -116,6 +116,8 @@ class Mastodon:
         scopes={Token.COMMUNITY: SCOPES},
         metrics_group_tokens=frozenset({Token.COMMUNITY}),
         posts_list=conversations.OWN_STATUSES,
+        changes=translate.CHANGES,
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

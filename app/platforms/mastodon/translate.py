@@ -18,6 +18,12 @@ from app.platforms.contract import (
 )
 from app.platforms.mastodon import attachments
 from app.platforms.mastodon.wire_models import Counted, OwnStatus, Status
+from app.platforms.spec import BY_LIST, NativeChange
+
+CHANGES: Final = {NativeChange.ANSWER_TO_MESSAGE: BY_LIST}
+"""What shows changes made on the platform itself, besides reading comments and posts again."""
+NO_CHANGES: Final = frozenset({NativeChange.COMMENT_HIDDEN})
+"""Comments cannot be hidden."""
 
 
 def text(status: Status) -> str:

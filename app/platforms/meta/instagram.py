@@ -150,6 +150,7 @@ class Instagram:
         },
         delayed_metrics=frozenset(accounts.INSIGHTS.values()),
         metrics_delay=timedelta(hours=48),
+        changes=accounts.CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
