@@ -23,8 +23,9 @@ from app.kit.routing import problems
 from app.kit.schemas import Instant, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import GoalType, Kpi, LoadRequest
+from app.kpis.contract import Kpi, LoadRequest
 from app.kpis.schemas import EvidencePage, KpiAnswer, KpiAnswers, KpiCatalogue, KpiExplanation, Portfolio
+from app.kpis.values import GoalType
 from app.kpis.windows import Days, Granularity, days_to_load, requested_days
 from app.projects.models import Project as ProjectRow
 

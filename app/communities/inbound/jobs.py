@@ -14,6 +14,7 @@ from app.communities import platform_calls
 from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.inbound import apply
 from app.communities.inbound.ingest import CACHE_SECONDS
+from app.communities.inbound.models import Hook, InboundEvent, SubscriptionStatus
 from app.communities.inbound.store import APPLY, READ_ANNOUNCED, hook_of
 from app.communities.inbound.subscriptions import (
     PROBE,
@@ -27,7 +28,7 @@ from app.communities.inbound.subscriptions import (
     open_secrets,
     seal_secrets,
 )
-from app.communities.models import Community, CommunityStatus, Hook, InboundEvent, SubscriptionStatus
+from app.communities.models import Community, CommunityStatus
 from app.communities.platform_calls import Answered, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
 from app.kit.db import fetch, now, workspace_of
