@@ -6,7 +6,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from app.inquiries.conversation import EndedBy
 from app.inquiries.models import InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
+from app.inquiries.previews import preview
 from app.kit.bulk_results import BulkResult, BulkResults
+from app.kit.i18n import reader_language
 from app.kit.schemas import Body, Flag, Id, Input, Instant, Output, Text
 from app.platforms.contract import AttachmentKind
 
@@ -37,7 +39,8 @@ class InquiryRead(Output):
     status: InquiryStatus
     customer: CustomerRead
     preview: str = Field(
-        description="The beginning of the customer's latest message; in place of an empty text, what is attached to it."
+        description="The beginning of the customer's latest message; in place of an empty text, what is attached to "
+        "it, in the language of `Accept-Language`: English or Russian."
     )
     opened_at: Instant = Field(description="When the customer first wrote.")
     last_message_at: Instant
@@ -57,6 +60,7 @@ class InquiryRead(Output):
             return row
         names = (name for name in cls.model_fields if name not in COMPUTED)
         fields = {name: getattr(row, name) for name in names}
+        fields["preview"] = preview("", row.preview_attachments, reader_language()) or row.preview
         return {**fields, "customer": {"id": row.customer_id, "name": row.customer_name}}
 
 
