@@ -33,8 +33,8 @@ def preview(text: str, attachments: Sequence[Mapping[str, Any]], language: str =
         return text[:LONGEST]
     counts = Counter(attachment["kind"] for attachment in attachments)
     names = {attachment["kind"]: attachment["name"] for attachment in attachments}
-    words = (_description(kind, count, names[kind], language) for kind, count in counts.items())
-    return f"[{', '.join(words)}]"[:LONGEST]
+    descriptions = (_description(kind, count, names[kind], language) for kind, count in counts.items())
+    return f"[{', '.join(descriptions)}]"[:LONGEST]
 
 
 def _description(kind: str, count: int, name: str, language: str) -> str:

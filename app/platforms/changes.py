@@ -1,4 +1,4 @@
-"""Which changes on a platform are seen, through what, and how late at most: as data, and in words."""
+"""Which changes on a platform are seen, through what, and how late at most: as data, and as text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,14 +61,14 @@ def _sighting(way: SeenThrough) -> Sighting:
     return Sighting(way, schedule.quiet, schedule.with_push)
 
 
-def words(seen: Sequence[Sighting] | None, *, has_hook: bool) -> str:
+def text_of(seen: Sequence[Sighting] | None, *, has_hook: bool) -> str:
     """The same for people: `event: at once; list: within 15 min`."""
     if seen is None:
         return "there is none"
-    return "; ".join(_words(one, has_hook=has_hook) for one in seen) or "not seen"
+    return "; ".join(_text_of(one, has_hook=has_hook) for one in seen) or "not seen"
 
 
-def _words(one: Sighting, *, has_hook: bool) -> str:
+def _text_of(one: Sighting, *, has_hook: bool) -> str:
     if one.within is None:
         return "event: at once"
     late = f"{_SUBJECTS[one.through]}: within {span(one.within)}"

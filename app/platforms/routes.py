@@ -353,7 +353,7 @@ def _change(adapter_class: type[Adapter], change: NativeChange) -> ChangeUse:
         )
         for one in seen or ()
     ]
-    return ChangeUse(seen=None if seen is None else rendered, text=changes.words(seen, has_hook=has_hook))
+    return ChangeUse(seen=None if seen is None else rendered, text=changes.text_of(seen, has_hook=has_hook))
 
 
 def _limit(one: RateLimit) -> Limit:

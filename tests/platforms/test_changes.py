@@ -18,9 +18,9 @@ EVERY = [pytest.param(adapter_class, id=key) for key, adapter_class in sorted(ad
 def test_only_what_an_adapter_can_do_shows_changes(adapter_class: type[Adapter]) -> None:
     spec = adapter_class.spec
     assert not spec.no_changes & spec.changes.keys()
-    shown = {way for change in NativeChange for way in changes.seen_through(adapter_class, change) or ()}
-    assert SeenThrough.EVENT not in shown or issubclass(adapter_class, Receives)
-    assert SeenThrough.OPEN_THREADS not in shown or issubclass(adapter_class, ListsComments)
+    ways = {way for change in NativeChange for way in changes.seen_through(adapter_class, change) or ()}
+    assert SeenThrough.EVENT not in ways or issubclass(adapter_class, Receives)
+    assert SeenThrough.OPEN_THREADS not in ways or issubclass(adapter_class, ListsComments)
     for change in NativeChange:
         use = describe(adapter_class).changes[change]
         assert (use.seen is None) == (change in spec.no_changes)

@@ -49,7 +49,8 @@ class ConversationReads(PollState):
         put_off = {name for name, at in parts.list_retry_times(self.community).items() if at > self.started_at}
         errors: dict[str, PlatformError] = {}
         read, new = set[str](), False
-        for name in names:
+        # Its posts first, so that they are known before what is written below them.
+        for name in sorted(names, key=lambda one: one != adapter.spec.posts_list):
             if name in put_off:
                 continue
             try:

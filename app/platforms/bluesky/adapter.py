@@ -183,11 +183,11 @@ class Bluesky:
         return Page(items, wire.dump(CommentPaginator(pending=pending)), more=bool(pending))
 
     def conversation_lists(self, c: Credentials) -> tuple[str, ...]:
-        """The account's own feed; answers, mentions and quotes; and messages, where the app password may read them."""
+        """Answers, mentions and quotes; messages, where the app password may read them; and the account's own feed."""
         if Token.COMMUNITY not in c.tokens:
             return ()
         reads_messages = sessions.reads_messages(c.tokens[Token.COMMUNITY])
-        return (OWN_FEED, NOTIFICATIONS, MESSAGES) if reads_messages else (OWN_FEED, NOTIFICATIONS)
+        return (NOTIFICATIONS, MESSAGES, OWN_FEED) if reads_messages else (NOTIFICATIONS, OWN_FEED)
 
     async def conversation_list(
         self, c: Credentials, name: str, cursor: str | None, since: datetime | None = None

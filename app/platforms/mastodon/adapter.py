@@ -214,8 +214,8 @@ class Mastodon:
         return Page(tuple(items), "{}", more=False, complete=len(context.descendants) not in CUT_OFF)
 
     def conversation_lists(self, c: Credentials) -> tuple[str, ...]:
-        """The account's own statuses first, so that its posts are known before what is written below them."""
-        return (conversations.OWN_STATUSES, conversations.NOTIFICATIONS) if Token.COMMUNITY in c.tokens else ()
+        """Notifications, and the account's own statuses."""
+        return (conversations.NOTIFICATIONS, conversations.OWN_STATUSES) if Token.COMMUNITY in c.tokens else ()
 
     async def conversation_list(
         self, c: Credentials, name: str, cursor: str | None, since: datetime | None = None
