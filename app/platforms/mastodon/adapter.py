@@ -220,6 +220,8 @@ class Mastodon:
     async def conversation_list(
         self, c: Credentials, name: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
+        if Token.COMMUNITY not in c.tokens:
+            return Page((), cursor, more=False)
         read = conversations.answers if name == conversations.OWN_STATUSES else conversations.mentions
         return await read(self._http, c, cursor, since, self.classify)
 
