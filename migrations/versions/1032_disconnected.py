@@ -19,6 +19,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with unfenced("community"):  # the code before does not know this state
+    with unfenced("community"):  # the code before does not know this status
         op.execute("UPDATE community SET status = 'paused' WHERE status = 'disconnected'")
     op.drop_column("community", "disconnected_at")

@@ -47,7 +47,7 @@ async def test_it_is_not_expected_any_more(client: Client) -> None:
         assert late["status"] == "ok", key
         (gone,) = [one for one in late["breakdown"] if one["community_id"] == str(ok.community_id)]
         assert (gone["value"], gone["reason"]) == (None, "disconnected"), key
-    portfolio = await client.agency.get("/v1/portfolio/kpis", keys="inquiries_received", **{"from": after["from"]})
+    portfolio = await client.agency.get(f"/v1/portfolio/kpis?keys=inquiries_received&from={after['from']}")
     assert portfolio["data"][0]["kpis"][0]["status"] == "ok"
 
 
