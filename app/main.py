@@ -70,6 +70,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the request's own Host, which anybody can make up
         separate_input_output_schemas=True,
         telemetry=telemetry.traces(os.environ),
     )

@@ -74,7 +74,7 @@ ReadDep = Annotated[AsyncConnection, Depends(read_connection, scope="function")]
 async def pager(request: Request) -> Pager:
     """Reads and writes the cursors of the requested list with the requested filters."""
     filters = {name: value for name, value in request.query_params.items() if name not in {"cursor", "limit"}}
-    return Pager.of(resources_of(request).keyring, actor_of(request).workspace_id, request.url.path, filters)
+    return Pager.of(resources_of(request).keyring, actor_of(request).workspace_id, request.scope["path"], filters)
 
 
 PagerDep = Annotated[Pager, Depends(pager)]

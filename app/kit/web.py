@@ -25,6 +25,8 @@ from app.kit.ids import uuid7
 log = structlog.get_logger("app.http")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_LONGEST_LENGTH = 18
+_LENGTH = re.compile(r"[0-9]+", re.ASCII)
 _KEY_PREFIX = re.compile(r"Bearer isk_([A-Za-z0-9]{12})_", re.IGNORECASE)
 
 
@@ -105,11 +107,14 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        too_large = not announced.isdigit() or int(announced) > self.max_bytes
+        is_number = _LENGTH.fullmatch(announced) is not None
+        too_large = is_number and (len(announced) > _LONGEST_LENGTH or int(announced) > self.max_bytes)
         received = 0
 
         async def counted() -> Message:
             nonlocal received
+            if not is_number:
+                raise HTTPException(400)
             if too_large:
                 raise BodyTooLarge(self.max_bytes)
             message = await receive()

@@ -63,7 +63,7 @@ def dead_link_response(request: Request, status: int) -> Response:
             title=title,
             code=code,
             detail=text,
-            instance=request.url.path,
+            instance=request.scope["path"],
             request_id=request.scope.get("request_id"),
             headers=HEADERS,
         )
