@@ -32,7 +32,6 @@ class Compression:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        accepts = _accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
         start: Message | None = None
 
         async def send_compressed(message: Message) -> None:
@@ -44,7 +43,7 @@ class Compression:
                 if _is_compressible(start, message):
                     headers = MutableHeaders(scope=start)
                     headers.add_vary_header("Accept-Encoding")
-                    if accepts:
+                    if _accepts_gzip(Headers(scope=scope).get("accept-encoding", "")):
                         message = {**message, "body": await _compress(message["body"])}
                         headers["Content-Encoding"] = "gzip"
                         headers["Content-Length"] = str(len(message["body"]))
