@@ -247,6 +247,11 @@ def _sqlstate(error: BaseException) -> str | None:
     return state if isinstance(state, str) else None
 
 
+def lost_race(error: BaseException) -> bool:
+    """Whether PostgreSQL has rolled a transaction back so that another one could go on: it can be repeated at once."""
+    return _sqlstate(error) in {"40001", "40P01"}
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether an error is temporary (an unreachable server, a lost lock race), not a fault of the statement."""
     return isinstance(error, Unavailable) or database_failure(error) is not None

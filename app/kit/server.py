@@ -77,8 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unsent = 0
         self._unsent_since = 0.0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
         self._head_began = self._unsent_since = self.loop.time()
         _watch(self.loop).add(self)
