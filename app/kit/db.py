@@ -45,7 +45,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
 from app.kit.deadlines import REQUESTS, Deadlines
-from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, is_unanswered
+from app.kit.errors import CommitOutcomeUnknown, NotFound, invalid_field, is_unanswered
 from app.kit.ids import uuid7
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -306,9 +306,7 @@ def now(session: AsyncSession) -> datetime:
 def in_the_future(session: AsyncSession, field: str, at: datetime | None) -> None:
     """Raise `Invalid` (`not-in-the-future`) where `at`, the value of the body's `field`, has passed."""
     if at is not None and at <= now(session):
-        detail = "This instant has passed: give a later one."
-        problem = {"in": "body", "field": field, "code": "not-in-the-future", "detail": detail}
-        raise Invalid(f"{field}: {detail}", code="not-in-the-future", errors=[problem])
+        raise invalid_field(field, "not-in-the-future", "This instant has passed: give a later one.")
 
 
 def workspace_of(session: AsyncSession) -> uuid.UUID:

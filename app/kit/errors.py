@@ -125,6 +125,12 @@ class Invalid(AppError):
     code = "invalid-input"
 
 
+def invalid_field(field: str, code: str, detail: str) -> Invalid:
+    """The `Invalid` of one field of the body."""
+    error = {"in": "body", "field": field, "code": code, "detail": detail}
+    return Invalid(f"{field}: {detail}", code=code, errors=[error])
+
+
 class TooMany(AppError):
     status = 429
     title = "Too many requests"

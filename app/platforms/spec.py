@@ -188,8 +188,16 @@ class Spec:
     """Those of `metrics` that come `metrics_delay` late (Instagram's insights)."""
     metrics_delay: timedelta = timedelta(0)
     """How late; until then such a counter is `pending`."""
+    post_domains: tuple[str, ...] | None = ()
+    """The domains, with those below them, on which the platform shows posts; empty: those of the community's own
+    addresses (Mastodon's servers); None: any (Bluesky's posts are shown by other clients, too)."""
     history: bool = True
     """Posts and messages from before the community was connected can be read."""
+
+    @property
+    def post_text_limit(self) -> TextLimit:
+        """The limit of a post's text."""
+        return TextLimit(self.text_limit, self.text_unit, self.text_bytes)
 
     @property
     def reply_text_limit(self) -> TextLimit:

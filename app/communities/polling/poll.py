@@ -205,10 +205,10 @@ class Poll(PublicationReads, ConversationReads):
                 self.column_updates["posts_idle_polls"] = 0 if new else self.community.posts_idle_polls + 1
                 return
             async with self.run.step() as session:
+                community = await self.lock_community(session)  # before its publications, as everywhere
                 result = await publications.store(session, self.ref, page.items, at, self.factor)
                 self.posts_changed, new = self.posts_changed or result.written > 0, new + result.new
                 await reconcile.reconcile(session, self.ref, posts=page.items)
-                community = await self.lock_community(session)
                 community.posts_cursor = page.cursor
                 if community.backfilled_at is None:
                     community.backfilled_to = _furthest(community.backfilled_to, page.items)
