@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.access.routing import SECURITY_SCHEMES, Router
 from app.kit import docs, errors, events, openapi, telemetry, web
 from app.kit.clock import Clock, SystemClock
+from app.kit.compression import Compression
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.doorbell import ArqDoorbell
@@ -70,6 +71,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the request's own Host, which anybody can make up
         separate_input_output_schemas=True,
         telemetry=telemetry.traces(os.environ),
     )
@@ -87,6 +89,7 @@ def create_app(
     app.router.routes.insert(0, RouteIndex(operations()))
     # The last one added is the outermost.
     app.add_middleware(web.BodyLimit, max_bytes=config.max_body_bytes)
+    app.add_middleware(Compression)
     app.add_middleware(
         web.RateLimitMiddleware,
         per_minute=config.requests_per_minute,

@@ -11,12 +11,13 @@ from app.communities.service import reseal as reseal_tokens
 from app.kit.actors import Actor, ActorKind
 from app.kit.crypto import Keyring
 from app.kit.db import Database
+from app.kit.deadlines import JOBS
 from app.settings import Settings
 
 
 async def create(settings: Settings, workspace: UUID, title: str) -> str | None:
     """The full text of a new API key with every scope in `workspace`; None where there is no such workspace."""
-    database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "keys-create")
+    database, actor = Database(settings.database_url, pool=1, deadlines=JOBS), Actor(ActorKind.COMMAND, "keys-create")
     try:
         async with database.transaction(workspace, actor) as session:
             if await session.scalar(select(Workspace.title).where(Workspace.workspace_id == workspace)) is None:
@@ -29,7 +30,7 @@ async def create(settings: Settings, workspace: UUID, title: str) -> str | None:
 
 async def reseal(settings: Settings) -> ResealResult:
     """Encrypt the tokens of all workspaces with the current key, each workspace in its own transaction."""
-    database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "keys-reseal")
+    database, actor = Database(settings.database_url, pool=1, deadlines=JOBS), Actor(ActorKind.COMMAND, "keys-reseal")
     keyring = Keyring(settings.secret_keys)
     tokens, lost = 0, frozenset[UUID]()
     try:

@@ -102,6 +102,7 @@ def api(
     import uvicorn
 
     from app.kit import gc_freeze
+    from app.kit.server import LimitedProtocol
     from app.platforms import adapters
 
     with _errors_as_messages():
@@ -112,7 +113,8 @@ def api(
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=LimitedProtocol,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -178,11 +178,7 @@ async def reseal(session: AsyncSession, actor: Actor, keyring: Keyring) -> Resea
 
 
 async def poll_now(session: AsyncSession, community_id: UUID) -> None:
-    """Schedule a poll of a community as soon as a worker is free.
-
-    A worker locks the job's row first and the community's second; code that needs both locks them in this
-    order, to avoid deadlocks.
-    """
+    """Schedule a poll of a community as soon as a worker is free."""
     await jobs.enqueue(
         session, POLL, workspace_id=workspace_of(session), key=str(community_id), community_id=community_id
     )

@@ -64,13 +64,11 @@ def complete(document: dict[str, Any], security_schemes: Mapping[str, Any]) -> d
 
 def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    shared = [429, 503]
-    if operation.get("parameters") or "requestBody" in operation:
-        shared.append(422)
+    shared = [400, 422, 429, 503]
     if "{" in path:
         shared.append(404)
     if "requestBody" in operation:
-        shared += [400, 413]
+        shared += [413, 415]
     if method == "post" and not path.startswith(EXEMPT_PREFIX):
         shared += [409, 422]
         operation.setdefault("parameters", []).append(_IDEMPOTENCY)

@@ -37,12 +37,13 @@ class Statement:
         try:
             rows: list[Any] = await raw.fetch(self.text, *[values[name] for name in self.names])
         except Exception as error:
-            if not raw.is_closed():
-                if isinstance(error, asyncpg.PostgresError) and is_outage(error):
-                    raise Unavailable("The database is out of reach; try again.", code="database-away") from error
+            if not is_outage(error) and not raw.is_closed():
                 raise
-            # SQLAlchemy does not notice that the connection broke, and would return it to the pool.
-            await connection.invalidate(error)
+            if not isinstance(error, asyncpg.PostgresError) or raw.is_closed():
+                # SQLAlchemy does not notice that the connection broke or that the server is silent, and would return
+                # it to the pool.
+                raw.terminate()
+                await connection.invalidate(error)
             raise Unavailable("The database is out of reach; try again.", code="database-away") from error
         return rows
 

@@ -114,7 +114,7 @@ def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     return {
         "key": kpi.key,
         **stated(value),
-        "previous": {"value": earlier["value"], "change": earlier["change"]},
+        "previous": {name: earlier[name] for name in ("value", "status", "reason", "change")},
     }
 
 

@@ -333,6 +333,8 @@ class PortfolioPrevious(Output):
     """The value of the previous window: as many days, directly before."""
 
     value: Amount | None
+    status: ValueStatus
+    reason: str | None = Field(description=_REASON)
     change: float | None
 
 

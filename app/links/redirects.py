@@ -15,10 +15,9 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.cache import Cache, OnePer
-from app.kit.errors import NotFound, Unavailable
+from app.kit.errors import NotFound, Unavailable, is_outage
 from app.kit.resources import Resources
 from app.links.models import Link, LinkRoute
 from app.links.recording import WAIT_TIMEOUT, ClickRecorder
@@ -70,7 +69,9 @@ class Redirects:
         try:
             async with asyncio.timeout(WAIT_TIMEOUT.total_seconds()):
                 return await self._look_up(slug)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except Exception as error:
+            if not is_outage(error):
+                raise
             log.warning("links.database_unavailable", error=type(error).__name__)
             raise Unavailable("The database is out of reach.", code="database-away") from None
 

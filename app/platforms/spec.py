@@ -242,8 +242,16 @@ class Spec:
     `NOWHERE`: it happens, and is not seen."""
     no_changes: frozenset[NativeChange] = frozenset()
     """Those that there are not on the platform, or of messages that are not read."""
+    post_domains: tuple[str, ...] | None = ()
+    """The domains, with those below them, on which the platform shows posts; empty: those of the community's own
+    addresses (Mastodon's servers); None: any (Bluesky's posts are shown by other clients, too)."""
     history: bool = True
     """Posts and messages from before the community was connected can be read."""
+
+    @property
+    def post_text_limit(self) -> TextLimit:
+        """The limit of a post's text."""
+        return TextLimit(self.text_limit, self.text_unit, self.text_bytes)
 
     @property
     def reply_text_limit(self) -> TextLimit:

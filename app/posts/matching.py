@@ -24,11 +24,12 @@ from app.communities.models import Community, Publication
 from app.kit.actors import Actor
 from app.kit.bulk import bulk_insert, column_arrays, equals_any
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of
-from app.kit.errors import Conflict, Invalid, NotFound
+from app.kit.errors import Conflict, Invalid, NotFound, invalid_field
 from app.kit.ids import uuid7
 from app.kit.preconditions import require_version
 from app.links import service as links
 from app.metrics.service import set_category
+from app.platforms import adapter as adapter_of
 from app.platforms.contract import CommunityIdentity
 from app.posts import permalinks
 from app.posts.models import Post, PostOrigin, PostStatus
@@ -60,6 +61,12 @@ class _Addresses:
         """The same for a publication."""
         return permalinks.post_key(self.platform, self.community, publication.url) or publication.external_id
 
+    def require_own_site(self, permalink: str) -> None:
+        """Raise `Invalid` (`permalink-of-another-site`) for an address that is none of the platform's."""
+        if permalinks.is_on_another_site(self.platform, self.community, permalink):
+            detail = f"This is no address on {adapter_of(self.platform).spec.title}, where this post belongs."
+            raise invalid_field("permalink", "permalink-of-another-site", detail)
+
     def match(self, permalink: str, publication: Publication | SeenPublication) -> bool:
         return permalinks.is_same_post(
             self.platform, self.community, permalink, publication.url, publication.external_id
@@ -90,7 +97,7 @@ async def mark_published(
     """Record that a post was published by hand, and match it to the publication where that is known.
 
     Calling it again changes the permalink, as long as nothing is matched. Raises `Conflict`:
-    `already-matched`, or `permalink-taken` by another post of the plan.
+    `already-matched`, or `permalink-taken` by another post of the plan; and `Invalid` for an address of another site.
     """
     community_id = await session.scalar(
         select(Post.community_id).where(in_workspace(Post, workspace_of(session)), Post.id == post_id)
@@ -98,6 +105,7 @@ async def mark_published(
     if community_id is None:
         raise NotFound
     addresses = await _lock_community(session, community_id)
+    addresses.require_own_site(permalink)
     publication, others = await _publication_at(session, community_id, addresses, permalink)
     if publication is not None:
         await lock_publication(session, publication.id)

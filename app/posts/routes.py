@@ -17,6 +17,7 @@ from app.kit.paging import Cursor, Limit, Page
 from app.kit.preconditions import IfMatch, version_tag
 from app.kit.routing import problems
 from app.kit.schemas import Id, Instant, Search
+from app.kit.validation import field_errors
 from app.posts import matching, mix_routes, reads, service
 from app.posts.models import Category, Post, PostOrigin, PostStatus
 from app.posts.schemas import (
@@ -101,15 +102,7 @@ def _parsed(item: dict[str, Any]) -> PostCreate | AppError:
     try:
         return PostCreate.model_validate(item)
     except ValidationError as error:
-        errors = [
-            {
-                "in": "body",
-                "field": ".".join(map(str, item_error["loc"])) or None,
-                "code": item_error["type"].replace("_", "-"),
-                "detail": item_error["msg"],
-            }
-            for item_error in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
+        errors = field_errors([{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)])
         return Invalid(f"{errors[0]['field'] or 'post'}: {errors[0]['detail']}", errors=errors)
 
 

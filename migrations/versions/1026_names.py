@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "1026"
-down_revision: str | None = "1015"
+down_revision: str | None = "1025"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

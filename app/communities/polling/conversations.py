@@ -94,9 +94,9 @@ class ConversationReads(PollState):
             cursors[name], more = page.cursor, page.more
             if page.items or posts or more or self.newly_unread:
                 async with self.run.step() as session:
+                    community = await self.lock_community(session)  # before its publications, as everywhere
                     new_posts += await self.store_posts(session, posts, at) if posts else 0
                     await self.publish_messages(session, page)
-                    community = await self.lock_community(session)
                     community.conversations_cursor = dump_cursors(cursors)
                     await self.store_newly_unread(session)
             if more:

@@ -213,8 +213,8 @@ class Poll(PublicationReads, ConversationReads):
                 self.column_updates["posts_idle_polls"] = 0 if new else self.community.posts_idle_polls + 1
                 return
             async with self.run.step() as session:
+                community = await self.lock_community(session)  # before its publications, as everywhere
                 new += await self.store_posts(session, page.items, at)
-                community = await self.lock_community(session)
                 community.posts_cursor = page.cursor
                 if community.backfilled_at is None:
                     community.backfilled_to = _furthest(community.backfilled_to, page.items)

@@ -82,6 +82,7 @@ class Bluesky:
         rate_limits=calls.RATE_LIMITS,
         metrics_batch=25,
         text_limit=300,
+        post_domains=None,
         text_unit=TextUnit.GRAPHEMES,
         text_bytes=3000,
         message_limit=TextLimit(1000, TextUnit.GRAPHEMES, 10_000),

@@ -103,6 +103,7 @@ class Facebook:
         ),
         metrics_batch=BATCH,
         text_limit=63_206,
+        post_domains=permalinks.FACEBOOK_DOMAINS,
         tokens=frozenset({Token.COMMUNITY, Token.USER}),
         public=False,
         address_hint="https://www.facebook.com/name",

@@ -115,6 +115,7 @@ class Instagram:
         ),
         metrics_batch=BATCH,
         text_limit=2200,
+        post_domains=permalinks.INSTAGRAM_DOMAINS,
         tokens=frozenset({Token.COMMUNITY, Token.USER}),
         public=False,
         address_hint="https://www.instagram.com/name",

@@ -121,6 +121,7 @@ class Odnoklassniki:
         rate_limits=(RateLimit(5, 1, LimitScope.TOKEN),),
         metrics_batch=50,
         text_limit=32_000,
+        post_domains=permalinks.DOMAINS,
         reply_limit=4_000,
         tokens=frozenset({Token.USER, Token.COMMUNITY, Token.REFRESH}),
         public=False,

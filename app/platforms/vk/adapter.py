@@ -99,6 +99,7 @@ class Vk:
         ),
         metrics_batch=100,
         text_limit=15895,
+        post_domains=permalinks.DOMAINS,
         reply_limit=9000,
         tokens=frozenset({Token.USER, Token.COMMUNITY, Token.REFRESH}),
         public=False,

@@ -85,6 +85,7 @@ class YouTube:
         ),
         metrics_batch=50,
         text_limit=5000,
+        post_domains=permalinks.DOMAINS,
         tokens=frozenset({Token.APP, Token.COMMUNITY, Token.REFRESH}),
         public=False,
         address_hint="https://www.youtube.com/@name",
