@@ -63,12 +63,16 @@ async def list_communities(
     connection: ReadDep,
     pager: PagerDep,
     project_id: UUID | None = None,
-    platform: Annotated[Text | None, Query(max_length=40)] = None,
-    status: CommunityStatus | None = None,
+    platform: Annotated[Text | None, Query(max_length=40, description="Only those of this platform.")] = None,
+    status: Annotated[CommunityStatus | None, Query(description="Only those of this status.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[CommunityRead]:
-    """Connected communities, newest first."""
+    """Connected communities, newest first.
+
+    Filters can be combined. `status` finds what a person has to see to: `reauth_required`, `failed`,
+    `degraded`.
+    """
     query = select(Community.__table__).where(in_workspace(Community, actor.workspace_id))
     if project_id is not None:
         query = query.where(Community.project_id == project_id)
@@ -85,7 +89,10 @@ async def list_communities(
     "/{community_id}", operation_id="communities.read", permission=Permission.COMMUNITIES_READ, responses=problems(404)
 )
 async def read(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityRead:
-    """One community."""
+    """One community.
+
+    What the platform says of it, and whether it is read. `health` says more where it is not.
+    """
     query = select(Community.__table__).where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
@@ -154,7 +161,11 @@ async def reconnect(
     responses=problems(404, 409),
 )
 async def pause(actor: CurrentActor, session: SessionDep, community_id: UUID) -> CommunityRead:
-    """Pause a community: it is not polled until it is resumed."""
+    """Pause a community: it is not polled until it is resumed.
+
+    What was read stays, and its figures are marked as partial from now on. Events of its hook are stored and
+    applied later.
+    """
     return CommunityRead.model_validate(await service.pause(session, actor, community_id=community_id))
 
 
@@ -165,5 +176,8 @@ async def pause(actor: CurrentActor, session: SessionDep, community_id: UUID) ->
     responses=problems(404, 409),
 )
 async def resume(actor: CurrentActor, session: SessionDep, community_id: UUID) -> CommunityRead:
-    """Poll a paused community again."""
+    """Poll a paused community again.
+
+    What was missed meanwhile is read, as far back as the platform lists it.
+    """
     return CommunityRead.model_validate(await service.resume(session, actor, community_id=community_id))

@@ -64,15 +64,18 @@ async def list_inquiries(
     actor: CurrentActor,
     connection: ReadDep,
     pager: PagerDep,
-    status: Annotated[InquiryStatus | None, Query()] = None,
-    kind: Annotated[InquiryKind | None, Query()] = None,
+    status: Annotated[InquiryStatus | None, Query(description="Only inquiries of this status.")] = None,
+    kind: Annotated[InquiryKind | None, Query(description="Only inquiries of this kind.")] = None,
     project_id: Annotated[UUID | None, Query()] = None,
     community_id: Annotated[UUID | None, Query()] = None,
     q: Annotated[Search, Query(description="Part of the customer's name or of their latest message.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[InquiryRead]:
-    """Inquiries of all platforms, the one with the latest message first."""
+    """Inquiries of all platforms, the one with the latest message first.
+
+    The inbox. Filters can be combined; `q` searches in names and in the beginnings of latest messages.
+    """
     query = select(Inquiry.__table__).where(in_workspace(Inquiry, actor.workspace_id))
     filters = {Inquiry.status: status, Inquiry.kind: kind}
     for column, value in filters.items():
@@ -93,7 +96,11 @@ async def list_inquiries(
 async def bulk(
     body: InquiryBulk, actor: CurrentActor, session: SessionDep, atomic: Atomic = False
 ) -> InquiryBulkResults:
-    """Classify, resolve or reopen up to 500 inquiries; each has its own result."""
+    """Classify, resolve or reopen up to 500 inquiries; each has its own result.
+
+    Each inquiry may be named once. Without `atomic`, those that can be changed are changed, and the others say
+    why not.
+    """
     actions = {item.id: item for item in body.items}
     outcomes = await service.change(session, actor, actions, atomic=atomic)
     data = [_result(index, outcome) for index, outcome in enumerate(outcomes.values())]
@@ -111,7 +118,11 @@ def _result(index: int, outcome: Inquiry | AppError) -> InquiryBulkResult:
     "/{inquiry_id}", operation_id="inquiries.read", permission=Permission.INQUIRIES_READ, responses=problems(404)
 )
 async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> InquiryDetail:
-    """An inquiry with its thread and the times the customer waited."""
+    """An inquiry with its thread and the times the customer waited.
+
+    The latest 200 messages come with it; `/messages` pages through a longer thread. `reply_refusal` says
+    whether an answer can be sent now.
+    """
     inquiry = await _row(connection, actor.workspace_id, inquiry_id)
     latest = _THREAD_END.after(_messages(actor.workspace_id, inquiry_id), None, THREAD)
     messages = list((await connection.execute(latest)).all())[:THREAD]
@@ -149,7 +160,10 @@ async def messages(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
-    """The thread, oldest first."""
+    """The thread, oldest first.
+
+    Messages of both sides, those not sent yet and those deleted since among them.
+    """
     await _row(connection, actor.workspace_id, inquiry_id)
     after = pager.read(cursor, (datetime, UUID))
     result = await connection.execute(_THREAD.after(_messages(actor.workspace_id, inquiry_id), after, limit))
@@ -181,7 +195,10 @@ async def reply(inquiry_id: UUID, body: ReplyCreate, actor: CurrentActor, sessio
     responses=problems(404, 409),
 )
 async def classify(inquiry_id: UUID, body: Classify, actor: CurrentActor, session: SessionDep) -> InquiryRead:
-    """Say what the customer wants; no rule overwrites it."""
+    """Say what the customer wants; no rule overwrites it.
+
+    KPIs of questions, problems and thanks follow it at once.
+    """
     return await _changed(session, inquiry_id, body, actor)
 
 
@@ -192,7 +209,11 @@ async def classify(inquiry_id: UUID, body: Classify, actor: CurrentActor, sessio
     responses=problems(404, 409),
 )
 async def resolve(inquiry_id: UUID, body: Resolve, actor: CurrentActor, session: SessionDep) -> InquiryRead:
-    """Close an inquiry with a reason. What the customer writes afterwards opens it again."""
+    """Close an inquiry with a reason.
+
+    What the customer writes afterwards opens it again. With `automatic` it does not count as handled; 409
+    `already-resolved` where it is.
+    """
     return await _changed(session, inquiry_id, body, actor)
 
 
@@ -203,7 +224,10 @@ async def resolve(inquiry_id: UUID, body: Resolve, actor: CurrentActor, session:
     responses=problems(404, 409),
 )
 async def reopen(inquiry_id: UUID, body: Reopen, actor: CurrentActor, session: SessionDep) -> InquiryRead:
-    """Take an inquiry up again: the customer waits from now on."""
+    """Take an inquiry up again.
+
+    The customer waits from now on: a new response time begins. 409 `already-open` where it is open.
+    """
     return await _changed(session, inquiry_id, body, actor)
 
 
@@ -221,7 +245,10 @@ async def events(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[InquiryEventRead]:
-    """What happened to an inquiry and who did it, newest first."""
+    """What happened to an inquiry and who did it, newest first.
+
+    Messages themselves are not events: `/messages` has them.
+    """
     await _row(connection, actor.workspace_id, inquiry_id)
     query = select(InquiryEvent.__table__).where(
         in_workspace(InquiryEvent, actor.workspace_id), InquiryEvent.inquiry_id == inquiry_id

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import Query, Request, status
+from fastapi import Path, Query, Request, status
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
@@ -40,6 +40,8 @@ from app.projects.models import Project
 
 ROUTER = Router("/v1", tag="links")
 PUBLIC = public_router("", tag="links", route_class=RawRoute)
+
+SlugParam = Annotated[str, Path(description="The last part of the short address.", examples=["autumn-sale"])]
 
 _LINKS: Final = Keyset((Link.created_at, Link.id))
 _CLICKS: Final = Keyset((Click.at, Click.id))
@@ -84,7 +86,10 @@ async def list_links(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[LinkRead]:
-    """The tracked links, newest first."""
+    """The tracked links, newest first.
+
+    Filters can be combined. Archived links are among them, unless `archived` says otherwise.
+    """
     query = select(Link.__table__).where(in_workspace(Link, actor.workspace_id))
     for column, value in ((Link.project_id, project_id), (Link.community_id, community_id), (Link.post_id, post_id)):
         if value is not None:
@@ -98,7 +103,10 @@ async def list_links(
 
 @ROUTER.get("/links/{link_id}", operation_id="links.read", permission=Permission.LINKS_READ, responses=problems(404))
 async def read(link_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> LinkRead:
-    """One tracked link."""
+    """One tracked link.
+
+    What it leads to, and where it is posted. `/clicks` has what was counted.
+    """
     query = select(Link.__table__).where(in_workspace(Link, actor.workspace_id), Link.id == link_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
@@ -112,7 +120,10 @@ async def read(link_id: UUID, actor: CurrentActor, connection: ReadDep, resource
 async def update(
     link_id: UUID, body: LinkUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> LinkRead:
-    """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to reach all processes."""
+    """Change a link's title, archive it, or open it again.
+
+    Archiving takes up to 10 s to reach all processes; then the link answers 410, and its clicks stay.
+    """
     link = await service.change(session, actor, link_id=link_id, changes=body.changes())
     redirects(resources).routes.forget_after_commit(session, link.slug)
     return _link_read(link, resources)
@@ -142,7 +153,10 @@ async def clicks(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> ClickPage:
-    """A link's clicks one by one, newest first, and its totals."""
+    """A link's clicks one by one, newest first, and its totals.
+
+    No address and no name is stored: `visitor` tells apart the visitors of this workspace and nothing else.
+    """
     zone = await _zone(connection, actor.workspace_id, link_id)
     columns = (Click.id, Click.at, Click.day, Click.bot, Click.repeat, Click.referrer)
     query = select(*columns, func.encode(Click.visitor, "hex").label("visitor")).where(
@@ -181,7 +195,10 @@ async def click_days(
     first: FirstDay = None,
     last: LastDay = None,
 ) -> ClickDays:
-    """A link's clicks day by day, people and bots apart."""
+    """A link's clicks day by day, people and bots apart.
+
+    Days are those of the project's zone; a day without clicks is a row of zeros.
+    """
     zone = await _zone(connection, actor.workspace_id, link_id)
     today = resources.clock.now().astimezone(ZoneInfo(zone)).date()
     first, last = days.requested_days(first, last, today, longest=_MAX_DAYS)
@@ -254,7 +271,7 @@ def _referrer(header: str) -> str | None:
     response_class=RedirectResponse,
     responses=pages.RESPONSES,
 )
-async def follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
+async def follow(slug: SlugParam, request: Request, resources: ResourcesDep) -> Response:
     """Follow a tracked link: counted, then on to its target.
 
     The target is used as it is: a query string on the short address is not passed on. The response
@@ -270,6 +287,9 @@ async def follow(slug: str, request: Request, resources: ResourcesDep) -> Respon
     response_class=RedirectResponse,
     responses=pages.RESPONSES,
 )
-async def follow_head(slug: str, request: Request, resources: ResourcesDep) -> Response:
-    """The redirect without its body; counted as a bot's visit."""
+async def follow_head(slug: SlugParam, request: Request, resources: ResourcesDep) -> Response:
+    """The redirect without its body; counted as a bot's visit.
+
+    Programs that look at a link without following it send this; people's clicks are not touched.
+    """
     return await _follow(slug, request, resources)

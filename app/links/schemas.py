@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from app.kit.days import DayRangeRead
 from app.kit.paging import Page
-from app.kit.schemas import Flag, Id, Input, Instant, Output, Patch, ShortText
+from app.kit.schemas import EXAMPLE_ID, Flag, Id, Input, Instant, Output, Patch, ShortText, example
 from app.links import targets
 
 
@@ -43,10 +43,19 @@ Slug = Annotated[
 class LinkCreate(Input):
     """A new tracked link."""
 
-    project_id: Id
+    model_config = example(
+        {
+            "project_id": EXAMPLE_ID,
+            "target": "https://shop.example/autumn?utm_source=vk&utm_campaign=autumn",
+            "slug": "autumn-sale",
+            "title": "Autumn sale, VK",
+        }
+    )
+
+    project_id: Id = Field(description="The project it is made for.")
     target: Target
     slug: Slug | None = None
-    title: ShortText | None = Field(None, examples=["Autumn sale, VK"])
+    title: ShortText | None = Field(None, description="What it is for, for people.", examples=["Autumn sale, VK"])
     community_id: Id | None = Field(None, description="The community it is posted in, where it is only one.")
     post_id: Id | None = Field(None, description="The post it stands in.")
 
@@ -57,30 +66,32 @@ class LinkUpdate(Patch):
     Its target may not change: clicks belong to the page they led to.
     """
 
-    title: ShortText | None
+    model_config = example({"title": "Autumn sale, all pages"})
+
+    title: ShortText | None = Field(description="What it is for, for people.")
     archived: Flag = Field(description="An archived link answers 410; its clicks stay.")
 
 
 class LinkRead(Output):
     """A tracked link."""
 
-    id: Id
-    project_id: Id
-    community_id: Id | None
-    post_id: Id | None
-    slug: str
+    id: Id = Field(description="The link's id.")
+    project_id: Id = Field(description="The project it was made for.")
+    community_id: Id | None = Field(description="The community it is posted in, where it is only one.")
+    post_id: Id | None = Field(description="The post it stands in; null: in none, or in several.")
+    slug: str = Field(description="The last part of the short address.")
     url: str = Field(description="The short address to publish.", examples=["https://go.example/r/autumn-sale"])
-    target: str
-    title: str | None
-    created_at: Instant
-    archived_at: Instant | None
+    target: str = Field(description="Where it leads.")
+    title: str | None = Field(description="What it is for, for people.")
+    created_at: Instant = Field(description="When it was made.")
+    archived_at: Instant | None = Field(description="When it was archived; null: it is not.")
 
 
 class ClickRead(Output):
     """One click; the visitor is identified only by a keyed hash."""
 
-    id: Id
-    at: Instant
+    id: Id = Field(description="The click's id.")
+    at: Instant = Field(description="When it was.")
     day: date = Field(description="In the project's zone.")
     visitor: str = Field(description="The same for the same address and browser, within this workspace.")
     bot: str | None = Field(
@@ -94,15 +105,15 @@ class ClickRead(Output):
 class ClickCounts(BaseModel):
     """Clicks: people's, counted once; bots'; and people's repeats."""
 
-    people: int
-    bots: int
-    repeats: int
+    people: int = Field(description="Clicks of people, each counted once.")
+    bots: int = Field(description="Clicks of bots.")
+    repeats: int = Field(description="Clicks of people that were counted a moment before.")
 
 
 class ClickDayRead(ClickCounts):
     """One day's clicks."""
 
-    day: date
+    day: date = Field(description="The day, in the project's time zone.")
 
 
 class ClickPage(Page[ClickRead]):
@@ -115,6 +126,6 @@ class ClickPage(Page[ClickRead]):
 class ClickDays(BaseModel):
     """A link's clicks, day by day; a day without any is a row of zeros."""
 
-    link_id: UUID
+    link_id: UUID = Field(description="The link's id.")
     window: DayRangeRead = Field(description="The days that were asked for.")
-    data: list[ClickDayRead]
+    data: list[ClickDayRead] = Field(description="One row for each day of the window.")

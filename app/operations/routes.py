@@ -25,27 +25,34 @@ LATE: Final = timedelta(minutes=2)
 class Live(BaseModel):
     """The process answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field("ok", description="Always `ok`.")
 
 
 class Ready(BaseModel):
     """The service can do its work."""
 
-    status: Literal["ok"] = "ok"
-    worker_seen_at: Instant | None
+    status: Literal["ok"] = Field("ok", description="Always `ok`: otherwise the answer is a 503.")
+    worker_seen_at: Instant | None = Field(description="When a worker last showed that it is alive.")
     oldest_due_job_at: Instant | None = Field(description="Since when the oldest due job has been waiting.")
     dead_jobs: int = Field(description="Jobs that were given up and wait for a person.")
 
 
 @PUBLIC.get("/live", operation_id="operations.live")
 async def live() -> Live:
-    """Whether this process answers at all."""
+    """Whether this process answers at all.
+
+    It reads nothing and waits for nothing: for whatever restarts a process that hangs.
+    """
     return Live()
 
 
 @PUBLIC.get("/ready", operation_id="operations.ready", responses=problems(503))
 async def ready(resources: ResourcesDep) -> Ready:
-    """Whether the service can do its work: the database answers, a worker lives, and jobs are not late."""
+    """Whether the service can do its work.
+
+    For load balancers and monitors: the database answers, a worker lives, and jobs are not late. Else it is
+    503, and its `code` says what is missing: `database-away`, `no-worker` or `jobs-late`.
+    """
     try:
         health = await scheduler.health(resources)
     except (SQLAlchemyError, OSError):
