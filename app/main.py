@@ -69,7 +69,7 @@ def create_app(
         summary="The back office of a social media marketing agency",
         description=DESCRIPTION,
         contact={"name": "Whoever runs this installation", "url": config.public_url},
-        license_info={"name": "MIT", "identifier": "MIT"},
+        license_info={"name": "MIT", "url": "https://opensource.org/license/mit"},
         servers=[{"url": config.public_url.rstrip("/"), "description": "This installation"}],
         lifespan=lifespan,
         docs_url=None,
