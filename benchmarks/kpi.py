@@ -123,7 +123,7 @@ async def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--before", type=Path, help="a checkout of an earlier commit with the same tables, to compare")
     options = parser.parse_args(arguments)
     async with database() as urls:
-        workspace_id, key = await _key(urls)
+        workspace_id, key = await sign_up(urls)
         started = time.perf_counter()
         rows = await _fill(urls, workspace_id, options.projects, options.days)
         print(f"{options.projects} projects, {rows:,} rows, made in {time.perf_counter() - started:.0f} s\n")
@@ -135,7 +135,7 @@ async def main(arguments: Sequence[str]) -> None:
             _print(contenders, options.connections)
 
 
-async def _key(urls: Urls) -> tuple[uuid.UUID, str]:
+async def sign_up(urls: Urls) -> tuple[uuid.UUID, str]:
     """A workspace and a key to it."""
     workspace_id, db = uuid.uuid4(), Database(urls.app, pool=1)
     async with db.transaction(workspace_id) as session:

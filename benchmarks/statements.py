@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from app.access.models import Workspace
 from app.kit.db import Database
-from app.kpis.statement import Statement
+from app.kit.statement import Statement
 from benchmarks._servers import database
 
 LOOP: Final = uvloop.new_event_loop

@@ -160,7 +160,8 @@ class Agency:
 
     async def get(self, path: str, status: int = 200, **params: Any) -> Any:
         """GET; the response's JSON. Fails on another status."""
-        return self._checked(await self.http.get(path, params=params), status)
+        # An empty dictionary would remove the path's own query.
+        return self._checked(await self.http.get(path, params=params or None), status)
 
     async def post(self, path: str, body: Any = None, status: int = 201, **headers: str) -> Any:
         """POST; the response's JSON. Fails on another status."""

@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import tokens
 from app.communities.inbound import reconcile, unparsed
+from app.communities.inbound.models import Hook, SubscriptionStatus
 from app.communities.inbound.store import hook_of
-from app.communities.models import Community, CommunityToken, Hook, Publication, SubscriptionStatus
+from app.communities.models import Community, CommunityStatus, CommunityToken, Publication
 from app.communities.platform_client import app_credentials
 from app.communities.polling import rate_limits, unread_items
 from app.communities.polling.fair_share import IntervalMultipliers
@@ -86,7 +87,9 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
         hook=await _hook(session, community),
         unparsed_events=UnparsedEvents(events=unparsed_count, last_at=last_unparsed_at),
         throttled_until=community.throttled_until,
-        next_poll_at=await _next_poll(session, community_id),
+        next_poll_at=None
+        if community.status == CommunityStatus.DISCONNECTED
+        else await _next_poll(session, community_id),
         backfill=_backfill(community, now(session)),
         publications=publication_count,
         rate_limits=[
@@ -230,8 +233,11 @@ def _lag(community: Community, metrics_due_at: datetime | None, factor: float, a
 
     unsupported = {name for name, one in problems(community).items() if one.status is PartStatus.UNSUPPORTED}
 
+    disconnected = community.disconnected_at is not None
+
     def late(part: Part, moment: datetime | None) -> float:
-        return 0.0 if moment is None or part in unsupported else max((at - moment).total_seconds(), 0.0)
+        on_time = moment is None or disconnected or part in unsupported
+        return 0.0 if on_time or moment is None else max((at - moment).total_seconds(), 0.0)
 
     return Lag(
         size=late(Part.SIZE, due[Part.SIZE]),

@@ -1,11 +1,13 @@
 """Request and response bodies of communities."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.communities.models import CommunityStatus, SubscriptionStatus
+from app.communities.inbound.models import SubscriptionStatus
+from app.communities.models import CommunityStatus
 from app.communities.polling.parts import Part, PartStatus
 from app.kit.schemas import Id, Input, Instant, Output, Text, example
 from app.platforms.contract import Token
@@ -152,11 +154,14 @@ class HookRead(Output):
 
 
 class Reconnect(Input):
-    """New tokens. Those not named stay as they are: a token is never overwritten with nothing."""
+    """New tokens. Those not named stay as they are: a token is never overwritten with nothing.
+
+    A disconnected community of a platform that shows something without a token is brought back without any.
+    """
 
     model_config = example({"credentials": {"community": "the-communitys-new-token"}})
 
-    credentials: Tokens = Field(min_length=1)
+    credentials: Tokens = Field(default_factory=dict)
 
 
 Connection = Annotated[
@@ -164,18 +169,79 @@ Connection = Annotated[
     Field(
         description="`connecting`: not polled yet. `healthy`: all is read. `degraded`: some of it fails; it is "
         "tried again by itself, and `reason` of its health says what a person can do. `reauth_required`: the platform "
-        "refuses the tokens, reconnect. `paused`: by you, resume. `failed`: it could not be connected.",
+        "refuses the tokens, reconnect. `paused`: by you, resume. `failed`: it could not be connected. `disconnected`: "
+        "by you; what was read stays, and reconnecting brings it back.",
         examples=["healthy"],
     ),
 ]
 
 
+class SeenAt(Output):
+    """When each kind of thing was last read to the end; null: never."""
+
+    size: Instant | None = Field(description="The community's size.")
+    posts: Instant | None = Field(description="The list of posts.")
+    conversations: Instant | None = Field(
+        description="Comments, messages and mentions, as far as the platform lists them."
+    )
+
+
+class CommunityInclude(StrEnum):
+    """What a community may be listed with."""
+
+    HEALTH = "health"
+
+
+class UnreadPart(Output):
+    """A part of a community that cannot be read now."""
+
+    part: Part = Field(description="As in `GET /v1/communities/{id}/health`.", examples=["conversations"])
+    code: str = Field(description="Why, for programs.", examples=["missing-permission"])
+    reason: str = Field(
+        description="Why and what to do, for people.",
+        examples=["The token may not do all that is needed. Reconnect with the missing permissions."],
+    )
+    since: Instant = Field(description="Since when it has not been read.")
+
+
+class HookSummary(Output):
+    """The subscription of a community's hook."""
+
+    status: SubscriptionStatus | None = Field(
+        description="Its subscription at the platform; null: a person enters it there.", examples=["subscribed"]
+    )
+    reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
+
+
+class HealthSummary(Output):
+    """What a list shows of a community's health; all of it is at `GET /v1/communities/{id}/health`."""
+
+    code: str | None = Field(description="Why it is not healthy, for programs.", examples=["auth-expired"])
+    reason: str | None = Field(
+        description="Why it is not healthy and what to do, for people.",
+        examples=["The platform refuses the token. Reconnect the community with a new one."],
+    )
+    missing_scopes: list[str] = Field(
+        description="Permissions that its tokens should have and lack, in the platform's words.", examples=[["stats"]]
+    )
+    token_expires_at: Instant | None = Field(
+        description="When the first of its tokens expires; null: none does, or it is not known."
+    )
+    polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
+    seen_at: SeenAt = Field(description="When each kind of thing was last read to the end.")
+    throttled_until: Instant | None = Field(description="The platform refused calls until then; null: it did not.")
+    unread_parts: list[UnreadPart] = Field(description="The parts that cannot be read now; the others are read.")
+    hook: HookSummary | None = Field(description="null: it has none, and everything is read by polling.")
+    last_event_at: Instant | None = Field(description="When its hook last received an event; null: never.")
+    backfilled_at: Instant | None = Field(description="When the past was read to the end; null: it is being read.")
+
+
 class CommunityRead(Output):
-    """A connected community."""
+    """A connected community, or one that was."""
 
     id: Id = Field(description="The community's id.")
-    project_id: Id = Field(description="The project it is run for.")
-    platform: str = Field(description="The `key` of its platform.", examples=["vk"])
+    project_id: Id = Field(description="The client's project.")
+    platform: str = Field(description="A `key` of `GET /v1/platforms`.", examples=["vk"])
     address: str = Field(description="In its one canonical spelling.", examples=["https://vk.com/coffee"])
     external_id: str | None = Field(
         description="Its id on the platform; null until the first poll.", examples=["225000001"]
@@ -183,7 +249,9 @@ class CommunityRead(Output):
     title: str | None = Field(description="Its name there; null until the first poll.", examples=["Coffee house"])
     url: str | None = Field(description="Where people find it.", examples=["https://vk.com/coffee"])
     status: Connection
-    created_at: Instant = Field(description="When it was connected.")
+    created_at: Instant = Field(description="When it was connected for the first time.")
+    disconnected_at: Instant | None = Field(description="Since when it is disconnected; null: it is connected.")
+    health: HealthSummary | None = Field(None, description="With `include=health`; null without.")
 
 
 class TokenRead(Output):
@@ -199,16 +267,6 @@ class TokenRead(Output):
         description="Permissions it should have and lacks, in the platform's words.", examples=[[]]
     )
     updated_at: Instant = Field(description="When it was last stored or renewed.")
-
-
-class SeenAt(Output):
-    """When each kind of thing was last read to the end; null: never."""
-
-    size: Instant | None = Field(description="The community's size.")
-    posts: Instant | None = Field(description="The list of posts.")
-    conversations: Instant | None = Field(
-        description="Comments, messages and mentions, as far as the platform lists them."
-    )
 
 
 class RateLimitRemaining(Output):

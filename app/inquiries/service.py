@@ -13,6 +13,7 @@ from app import platforms
 from app.access import audit
 from app.communities.models import Community
 from app.inquiries.conversation import Transition
+from app.inquiries.counts import CountChanges
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
 from app.inquiries.replying import reply_terms
@@ -52,7 +53,15 @@ async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: 
         .order_by(Message.sent_at.desc(), Message.id.desc())
         .limit(1)
     )
-    terms = reply_terms(adapter_class, community.platform, inquiry.channel, answered, now(session), automatic=automatic)
+    terms = reply_terms(
+        adapter_class,
+        community.platform,
+        inquiry.channel,
+        answered,
+        now(session),
+        connected=community.disconnected_at is None,
+        automatic=automatic,
+    )
     if terms.refusal is not None:
         raise Conflict(terms.refusal.detail, code=terms.refusal.code)
     assert adapter_class is not None, "else it is refused"
@@ -117,9 +126,13 @@ async def change(
         index_by_id = {inquiry_id: index for index, inquiry_id in enumerate(actions)}
         raise refusal({index_by_id[inquiry_id]: error for inquiry_id, error in refusals.items()}, len(actions))
     changed = [by_id[inquiry_id] for inquiry_id in actions if inquiry_id not in refusals]
+    counted = CountChanges(workspace_of(session))
     for inquiry in changed:
+        counted.move(inquiry, None)
         _apply(session, actor, inquiry, actions[inquiry.id])
+        counted.move(None, inquiry)
     await session.flush()
+    await counted.store(session)
     await _recount(session, changed)
     changed_by_id = {inquiry.id: inquiry for inquiry in changed}
     return {inquiry_id: refusals.get(inquiry_id) or changed_by_id[inquiry_id] for inquiry_id in actions}

@@ -58,7 +58,7 @@ def _day(value: Any, handler: ValidatorFunctionWrapHandler) -> date:
 
 
 def _rfc3339(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 _NO_NUL = r"^[^\x00]*$"
@@ -72,6 +72,17 @@ ShortText = Annotated[
 """A name or a title."""
 Text = Annotated[str, Field(strict=True, max_length=20_000, pattern=_NO_NUL)]
 """Text without NUL, which PostgreSQL cannot store; it may be empty. Of bodies, paths and queries."""
+
+
+def _pattern(value: str | None) -> str | None:
+    if value is None:
+        return None
+    escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+Search = Annotated[Text | None, Field(min_length=2, max_length=100), AfterValidator(_pattern)]
+"""What a text contains, in upper or lower case; ready for `ilike`."""
 Body = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=20_000, pattern=_NOT_BLANK),

@@ -16,14 +16,15 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.communities.inbound.models import InboundGap
 from app.communities.models import Community as CommunityRow
-from app.communities.models import InboundGap
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, is_outage
+from app.kit.statement import Statement
 from app.kpis.arithmetic import Datasets
-from app.kpis.contract import DAY, Community, CommunityData, Dataset, Kpi, LoadRequest, Project, Reason, Source, Span
+from app.kpis.contract import DAY, CommunityData, Dataset, Kpi, LoadRequest, Project, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
-from app.kpis.statement import Statement
+from app.kpis.values import Community, Reason
 from app.projects.models import Project as ProjectRow
 
 log = structlog.get_logger()
@@ -45,6 +46,7 @@ _COMMUNITIES: Final = (
                     CommunityRow.size_seen_at,
                     CommunityRow.posts_seen_at,
                     CommunityRow.conversations_seen_at,
+                    CommunityRow.disconnected_at,
                     exists().where(
                         InboundGap.workspace_id == CommunityRow.workspace_id,
                         InboundGap.community_id == CommunityRow.id,
@@ -225,7 +227,8 @@ _CREATED_AT: Final = 3
 
 
 def _community(columns: Sequence[Any], zone: ZoneInfo, now: datetime) -> Community:
-    community_id, platform, title, created_at, backfill_since, status, *polled_at, has_inbound_gaps = columns
+    community_id, platform, title, created_at, backfill_since, status, *polled_at, end, has_inbound_gaps = columns
+    ended = None if end is None else datetime.fromisoformat(end)
     connected = datetime.fromisoformat(created_at).astimezone(zone).date()
     size, posts, conversations = (min(datetime.fromisoformat(at), now) if at is not None else None for at in polled_at)
     return Community(
@@ -238,5 +241,6 @@ def _community(columns: Sequence[Any], zone: ZoneInfo, now: datetime) -> Communi
         size_seen_at=size,
         posts_seen_at=posts,
         conversations_seen_at=conversations,
+        disconnected=None if ended is None or ended > now else ended.astimezone(zone).date(),
         has_inbound_gaps=has_inbound_gaps,
     )

@@ -5,7 +5,7 @@ from pydantic import ConfigDict, Field
 from app.kit.days import DayRangeRead
 from app.kit.paging import NEXT_CURSOR
 from app.kit.schemas import Day, Id, Instant, Output
-from app.kpis.contract import AddsUp, Direction, GoalType, Unit, ValueStatus
+from app.kpis.values import AddsUp, Direction, GoalType, Unit, ValueStatus
 from app.kpis.windows import Granularity
 
 Amount = int | float
@@ -359,5 +359,6 @@ class PortfolioRow(Output):
 class Portfolio(Output):
     """A page of the workspace's projects, oldest first."""
 
+    kpis: list[KpiRead] = Field(description="What the keys of the rows mean: titles and units, in the rows' order.")
     data: list[PortfolioRow] = Field(description="One row for each project.")
-    next_cursor: str | None = Field(description=NEXT_CURSOR)
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")

@@ -1,7 +1,8 @@
 """Resolves a slug to its target, fast, and also while the database is unavailable.
 
 Each process caches routes. A cached route is used for `ROUTE_TTL` without asking; so long a link
-archived in another process still redirects. While PostgreSQL does not answer, a route confirmed
+archived in another process still redirects, and one whose target was changed leads to the old one.
+While PostgreSQL does not answer, a route confirmed
 within `STALE_ROUTE_TTL` is used: a client's printed link must not break with our database.
 """
 
@@ -37,6 +38,7 @@ class Route:
     workspace_id: UUID
     link_id: UUID
     location: str
+    target_version: int
     archived: bool
     timezone: ZoneInfo
     """The project's."""
@@ -76,9 +78,13 @@ class Redirects:
         async with self._db.read_connection(None) as connection:
             row = (
                 await connection.execute(
-                    select(LinkRoute.workspace_id, LinkRoute.link_id, LinkRoute.target, LinkRoute.archived).where(
-                        LinkRoute.slug == slug
-                    )
+                    select(
+                        LinkRoute.workspace_id,
+                        LinkRoute.link_id,
+                        LinkRoute.target,
+                        LinkRoute.target_version,
+                        LinkRoute.archived,
+                    ).where(LinkRoute.slug == slug)
                 )
             ).one_or_none()
         if row is None:
@@ -91,7 +97,7 @@ class Redirects:
             )
         if timezone is None:
             raise NotFound
-        return Route(row.workspace_id, row.link_id, row.target, row.archived, ZoneInfo(timezone))
+        return Route(*row, ZoneInfo(timezone))
 
 
 redirects: Final = OnePer(Redirects)

@@ -1,6 +1,7 @@
 """Request and response schemas of tracked links."""
 
 from datetime import date
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -61,30 +62,60 @@ class LinkCreate(Input):
 
 
 class LinkUpdate(Patch):
-    """What may change of a link; what is left out stays as it is.
-
-    Its target may not change: clicks belong to the page they led to.
-    """
+    """What may change of a link; what is left out stays as it is. Clicks keep the target that they led to."""
 
     model_config = example({"title": "Autumn sale, all pages"})
 
+    target: Target
     title: ShortText | None = Field(description="What it is for, for people.")
     archived: Flag = Field(description="An archived link answers 410; its clicks stay.")
+
+
+class ClickCounts(BaseModel):
+    """Clicks: people's, counted once; bots'; and people's repeats."""
+
+    people: int = Field(description="People's clicks, each counted once.", examples=[412])
+    bots: int = Field(description="Requests by programs.", examples=[37])
+    repeats: int = Field(description="People's clicks again within 5 s, not counted.", examples=[9])
+
+
+class LinkInclude(StrEnum):
+    """What a link may be listed with."""
+
+    CLICKS = "clicks"
 
 
 class LinkRead(Output):
     """A tracked link."""
 
     id: Id = Field(description="The link's id.")
-    project_id: Id = Field(description="The project it was made for.")
+    project_id: Id = Field(description="The client's project.")
     community_id: Id | None = Field(description="The community it is posted in, where it is only one.")
-    post_id: Id | None = Field(description="The post it stands in; null: in none, or in several.")
-    slug: str = Field(description="The last part of the short address.")
+    post_id: Id | None = Field(description="The post it stands in.")
+    slug: str = Field(description="The last part of the short address.", examples=["autumn-sale"])
     url: str = Field(description="The short address to publish.", examples=["https://go.example/r/autumn-sale"])
-    target: str = Field(description="Where it leads.")
-    title: str | None = Field(description="What it is for, for people.")
+    target: str = Field(description="Where it leads now.", examples=["https://shop.example/autumn?utm_source=vk"])
+    target_version: int = Field(
+        description="Goes up when the target changes; clicks have the version that they led to.", examples=[1]
+    )
+    title: str | None = Field(description="Its name for people.", examples=["Autumn sale, VK"])
     created_at: Instant = Field(description="When it was made.")
-    archived_at: Instant | None = Field(description="When it was archived; null: it is not.")
+    archived_at: Instant | None = Field(description="Since when it answers 410; null: it redirects.")
+    clicks: ClickCounts | None = Field(
+        None, description="Its clicks since it was made, with `include=clicks`; null without."
+    )
+
+
+class LinkTargetRead(Output):
+    """A target that a link has, or had until the next one."""
+
+    version: int = Field(description="1 for the first one.", examples=[2])
+    target: str = Field(description="Where it led.", examples=["https://shop.example/winter?utm_source=vk"])
+    since: Instant = Field(description="Since when.")
+    actor: str | None = Field(
+        description="`key:` and the API key's id of who set it; null where it was not recorded.",
+        examples=["key:01a206f6-aedc-75ca-a9a8-0814336de1dd"],
+    )
 
 
 class ClickRead(Output):
@@ -100,14 +131,7 @@ class ClickRead(Output):
     )
     repeat: bool = Field(description="The same person again, within 5 s of the click that was counted.")
     referrer: str | None = Field(description="The host of the Referer, where the browser sends one.")
-
-
-class ClickCounts(BaseModel):
-    """Clicks: people's, counted once; bots'; and people's repeats."""
-
-    people: int = Field(description="Clicks of people, each counted once.")
-    bots: int = Field(description="Clicks of bots.")
-    repeats: int = Field(description="Clicks of people that were counted a moment before.")
+    target_version: int = Field(description="The target it led to, of `GET /v1/links/{id}/targets`.", examples=[1])
 
 
 class ClickDayRead(ClickCounts):

@@ -6,19 +6,17 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Query, Response
-from sqlalchemy import func
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.days import DayRangeRead, FirstDay, LastDay
 from app.kit.errors import Invalid
+from app.kit.lists import json_response
 from app.kit.preconditions import ExpectedVersions, version_tag
 from app.kit.routing import problems
 from app.posts import mix, reads, times
-from app.posts.models import Post
 from app.posts.schemas import (
-    CalendarDay,
     CategoryLag,
     MixPolicyRead,
     MixPolicyUpdate,
@@ -27,7 +25,7 @@ from app.posts.schemas import (
     MixShares,
     NextCategory,
     PostCalendar,
-    PostRead,
+    PostInclude,
 )
 
 ROUTER = Router("/v1/projects/{project_id}", tag="posts")
@@ -162,7 +160,13 @@ async def replace_policy(
     return _policy(project_id, policy, response)
 
 
-@ROUTER.get("/calendar", operation_id="posts.calendar", permission=Permission.POSTS_READ, responses=problems(404))
+@ROUTER.get(
+    "/calendar",
+    operation_id="posts.calendar",
+    permission=Permission.POSTS_READ,
+    responses=problems(404),
+    response_model=PostCalendar,
+)
 async def calendar(
     project_id: UUID,
     actor: CurrentActor,
@@ -170,8 +174,12 @@ async def calendar(
     resources: ResourcesDep,
     first: FirstDay = None,
     last: LastDay = None,
-) -> PostCalendar:
-    """A project's posts by local day.
+    include: Annotated[
+        list[PostInclude] | None,
+        Query(description="`metrics`: with the posts' counters at the last poll, each with its status."),
+    ] = None,
+) -> Response:
+    """A project's posts by local day, at most 62 days: when each was published, or else is planned for.
 
     At most 62 days. A post that was published stands on that day, another one on the day that it is planned
     for; drafts without a time are left out.
@@ -179,15 +187,21 @@ async def calendar(
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
     days = mix.day_range(zone, resources.clock.now(), first, last, max_days=CALENDAR_DAYS)
     begin, end = times.bounds(days.first, days.last, zone)
-    at = func.coalesce(Post.published_at, Post.planned_at)
-    query = reads.posts(actor.workspace_id).where(Post.project_id == project_id, at >= begin, at < end)
-    rows = (await connection.execute(query.order_by(at, Post.id).limit(CALENDAR_POSTS + 1))).all()
+    rows = await reads.calendar(
+        connection,
+        actor.workspace_id,
+        project_id,
+        begin=begin,
+        end=end,
+        limit=CALENDAR_POSTS + 1,
+        with_metrics=bool(include),
+    )
     if len(rows) > CALENDAR_POSTS:
         raise Invalid(f"More than {CALENDAR_POSTS} posts: ask for fewer days.", code="window-too-large")
-    by_day = groupby(rows, key=lambda row: (row.published_at or row.planned_at).astimezone(ZoneInfo(zone)).date())
-    return PostCalendar(
-        window=_day_range_read(days),
-        data=[
-            CalendarDay(day=day, posts=[PostRead.model_validate(row) for row in day_rows]) for day, day_rows in by_day
-        ],
+    by_day = groupby(rows, key=lambda row: (row["published_at"] or row["planned_at"]).astimezone(ZoneInfo(zone)).date())
+    return json_response(
+        {
+            "window": _day_range_read(days).model_dump(by_alias=True),
+            "data": [{"day": day, "posts": [reads.post_read(row) for row in day_rows]} for day, day_rows in by_day],
+        }
     )

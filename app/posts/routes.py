@@ -1,23 +1,22 @@
 """The content plan."""
 
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Query, Response, status
 from pydantic import ValidationError
-from sqlalchemy import Row
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
+from app.access.current import CurrentActor, ListDep, ReadDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.bulk_results import Atomic, BulkProblem, refusal
 from app.kit.errors import AppError, Invalid
-from app.kit.paging import Cursor, Keyset, Limit, Page
+from app.kit.lists import json_page, json_response
+from app.kit.paging import Cursor, Limit, Page
 from app.kit.preconditions import IfMatch, version_tag
 from app.kit.routing import TAGGED, problems
-from app.kit.schemas import Id, Instant, Text
+from app.kit.schemas import Id, Instant, Search
 from app.posts import matching, mix_routes, reads, service
 from app.posts.models import Category, Post, PostOrigin, PostStatus
 from app.posts.schemas import (
@@ -25,6 +24,7 @@ from app.posts.schemas import (
     PostBulkResult,
     PostBulkResults,
     PostCreate,
+    PostInclude,
     PostMarkPublished,
     PostMetricsRead,
     PostRead,
@@ -34,28 +34,25 @@ from app.posts.schemas import (
 ROUTER = Router("/v1", tag="posts")
 
 
-class PostSort(StrEnum):
-    """The time by which a list of posts is sorted, latest first."""
-
-    CREATED = "created_at"
-    PLANNED = "planned_at"
-    PUBLISHED = "published_at"
-
-
-_KEYSETS: Final = {
-    PostSort.CREATED: Keyset((Post.created_at, Post.id)),
-    PostSort.PLANNED: Keyset((Post.planned_at, Post.id)),
-    PostSort.PUBLISHED: Keyset((Post.published_at, Post.id)),
-}
 _GONE: Final = "-gone"
 ExpectedVersions = Annotated[frozenset[int] | None, Depends(IfMatch(ignored_suffix=_GONE))]
 
 
-def _post_read(row: Row[Any], response: Response) -> PostRead:
-    """The post, its ETag in the header: its version, and whether it is gone from the platform."""
-    tag = version_tag(row.version)
-    response.headers["ETag"] = tag if row.gone_at is None else f'{tag[:-1]}{_GONE}"'
-    return PostRead.model_validate(row)
+Include = Annotated[
+    list[PostInclude] | None, Query(description="`metrics`: with the counters at the last poll, each with its status.")
+]
+
+
+def _tag(post: Mapping[str, Any]) -> str:
+    """A post's ETag: its version, and whether it is gone from the platform."""
+    tag = version_tag(post["version"])
+    return tag if post["gone_at"] is None else f'{tag[:-1]}{_GONE}"'
+
+
+def _post_read(post: Mapping[str, Any], response: Response) -> PostRead:
+    """The post, its ETag in the header."""
+    response.headers["ETag"] = _tag(post)
+    return PostRead.model_validate(post)
 
 
 @ROUTER.post(
@@ -71,7 +68,7 @@ async def create(body: PostCreate, actor: CurrentActor, session: SessionDep, res
     As a draft, or planned for a local time. Nothing is sent to the platform.
     """
     post = await service.create(session, actor, body)
-    return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
+    return _post_read((await reads.changed(session, [post.id]))[post.id], response)
 
 
 @ROUTER.post(
@@ -92,7 +89,7 @@ async def create_many(
     failed = {index: result for index, result in enumerate(results) if isinstance(result, AppError)}
     if atomic and failed:
         raise refusal(failed, len(results))
-    rows = await reads.by_ids(session, [result.id for result in results if isinstance(result, Post)])
+    rows = await reads.changed(session, [result.id for result in results if isinstance(result, Post)])
     return PostBulkResults(
         succeeded=len(rows),
         failed=len(failed),
@@ -123,67 +120,64 @@ def _parsed(item: dict[str, Any]) -> PostCreate | AppError:
         return Invalid(f"{errors[0]['field'] or 'post'}: {errors[0]['detail']}", errors=errors)
 
 
-@ROUTER.get("/posts", operation_id="posts.list", permission=Permission.POSTS_READ)
+@ROUTER.get("/posts", operation_id="posts.list", permission=Permission.POSTS_READ, response_model=Page[PostRead])
 async def list_posts(
-    actor: CurrentActor,
-    connection: ReadDep,
-    pager: PagerDep,
-    project_id: Id | None = None,
-    community_id: Id | None = None,
-    status: Annotated[PostStatus | None, Query(description="Only posts of this status.")] = None,
-    origin: Annotated[PostOrigin | None, Query(description="Only planned posts, or only found ones.")] = None,
-    category: Annotated[Category | None, Query(description="Only posts of this category.")] = None,
+    lists: ListDep,
+    project_id: Annotated[Id | None, Query(description="Only posts of this project.")] = None,
+    community_id: Annotated[Id | None, Query(description="Only those of this community.")] = None,
+    status: Annotated[PostStatus | None, Query(description="Only those with this status.")] = None,
+    origin: Annotated[PostOrigin | None, Query(description="Only planned ones, or only found ones.")] = None,
+    category: Annotated[Category | None, Query(description="Only those of this category.")] = None,
     categorised: Annotated[bool | None, Query(description="Only posts with a category, or only those without.")] = None,
-    q: Annotated[Text | None, Query(min_length=1, max_length=200, description="Text that the post contains.")] = None,
-    sort: Annotated[PostSort, Query(description="Newest first by this time; posts without it are left out.")] = (
-        PostSort.CREATED
+    q: Annotated[Search, Query(description="Text that the post contains.")] = None,
+    sort: Annotated[reads.PostSort, Query(description="Newest first by this time; posts without it are left out.")] = (
+        reads.PostSort.CREATED
     ),
     since: Annotated[Instant | None, Query(description="Not before this instant, by `sort`.")] = None,
     until: Annotated[Instant | None, Query(description="Before this instant, by `sort`.")] = None,
+    include: Include = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[PostRead]:
+) -> Response:
     """The posts of the content plan, planned ones and found ones.
 
     `origin` tells planned posts from those that polling found on the platform. Filters can be combined; `since`
     and `until` go by `sort`.
     """
-    keyset = _KEYSETS[sort]
-    time = keyset.columns[0]
-    query = reads.posts(actor.workspace_id)
-    filters = (
-        (Post.project_id, project_id),
-        (Post.community_id, community_id),
-        (Post.status, status),
-        (Post.origin, origin),
-        (Post.category, category),
+    filters = {
+        "project_id": project_id,
+        "community_id": community_id,
+        "status": status,
+        "origin": origin,
+        "category": category,
+        "categorised": categorised,
+        "q": q,
+        f"since_{sort.value}": since,
+        f"until_{sort.value}": until,
+    }
+    rows, next_cursor = await lists.page(
+        reads.POSTS[bool(include)], sort=sort, limit=limit, cursor=cursor, filters=filters
     )
-    for column, value in filters:
-        if value is not None:
-            query = query.where(column == value)
-    if categorised is not None:
-        query = query.where(Post.category.is_not(None) if categorised else Post.category.is_(None))
-    if q is not None:
-        query = query.where(Post.text.icontains(q, autoescape=True))
-    if since is not None:
-        query = query.where(time >= since)
-    if until is not None:
-        query = query.where(time < until)
-    if sort is not PostSort.CREATED:
-        query = query.where(time.is_not(None))
-    result = await connection.execute(keyset.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(result.all(), limit, (sort.value, "id"))
-    return Page(data=[PostRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+    return json_page([reads.post_read(row) for row in rows], next_cursor)
 
 
-@ROUTER.get("/posts/{post_id}", operation_id="posts.read", permission=Permission.POSTS_READ, responses=problems(404))
-async def read(post_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> PostRead:
+@ROUTER.get(
+    "/posts/{post_id}",
+    operation_id="posts.read",
+    permission=Permission.POSTS_READ,
+    responses=problems(404),
+    response_model=PostRead,
+)
+async def read(post_id: UUID, lists: ListDep, include: Include = None) -> Response:
     """One post; its ETag is what `If-Match` takes.
 
-    Its plan, and, once it is published and matched, where it stands. Its ETag changes also when it is deleted
-    on the platform.
+    With `include` the ETag is that of the whole answer.
     """
-    return _post_read(await reads.one(connection, actor.workspace_id, post_id), response)
+    post = reads.post_read(await lists.one(reads.POSTS[bool(include)], post_id))
+    response = json_response(post)
+    if not include:
+        response.headers["ETag"] = _tag(post)
+    return response
 
 
 @ROUTER.patch(
@@ -208,7 +202,7 @@ async def update(
     post = await service.change(
         session, actor, post_id=post_id, changes=body.changes(), expected_versions=expected_versions
     )
-    return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
+    return _post_read((await reads.changed(session, [post.id]))[post.id], response)
 
 
 @ROUTER.delete(
@@ -253,7 +247,7 @@ async def mark_published(
         published_at=body.published_at,
         expected_versions=expected_versions,
     )
-    return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
+    return _post_read((await reads.changed(session, [post.id]))[post.id], response)
 
 
 @ROUTER.post(
@@ -271,7 +265,7 @@ async def unmark_published(
     figures do not change. A post that polling found was never marked: 409.
     """
     post = await matching.unmark_published(session, actor, post_id=post_id, expected_versions=expected_versions)
-    return _post_read((await reads.by_ids(session, [post.id]))[post.id], response)
+    return _post_read((await reads.changed(session, [post.id]))[post.id], response)
 
 
 @ROUTER.get(

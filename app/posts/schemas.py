@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, model_validator
@@ -130,26 +131,45 @@ class PostBulk(Input):
     )
 
 
+class PostInclude(StrEnum):
+    """What a post may be listed with."""
+
+    METRICS = "metrics"
+
+
 class PostRead(Output):
     """A post: its plan and its status."""
 
     id: Id = Field(description="The post's id.")
-    project_id: Id = Field(description="The project of its community.")
-    community_id: Id = Field(description="The community it is published in.")
+    project_id: Id = Field(description="The client's project.")
+    community_id: Id = Field(description="Where it is, or is to be, published.")
+    community_title: str | None = Field(
+        description="The community's name on its platform; null until its first poll.", examples=["Coffee house"]
+    )
+    platform: str = Field(description="The community's, a `key` of `GET /v1/platforms`.", examples=["vk"])
     publication_id: Id | None = Field(description="The post on the platform, once it is matched.")
-    origin: PostOrigin = Field(description="`found`: polling found it on the platform; it was not planned here.")
-    text: str = Field(description="As planned; of a found post, as on the platform.")
-    category: Category | None = Field(description="Of the content formula; null: not decided yet.")
-    status: PostStatus = Field(description="`draft`, `planned` for a time, or `published` on the platform.")
-    planned_for: LocalTime | None
-    timezone: str = Field(description="The IANA zone of `planned_for`.")
+    origin: PostOrigin = Field(
+        description="`found`: polling found it on the platform; it was not planned here.", examples=["planned"]
+    )
+    text: str = Field(
+        description="As planned; of a found post, as on the platform.", examples=["What do you drink in the morning?"]
+    )
+    category: Category | None = Field(description="Of the content formula; null: not decided.", examples=["engaging"])
+    status: PostStatus = Field(description="Where it stands.", examples=["planned"])
+    planned_for: LocalTime | None = Field(description="When it is to appear, by the clock of `timezone`.")
+    timezone: str = Field(description="The zone of `planned_for`, IANA.", examples=["Europe/Minsk"])
     planned_at: Instant | None = Field(description="`planned_for` in UTC.")
-    permalink: str | None = Field(description="Its address on the platform; null until it is published.")
-    published_at: Instant | None = Field(description="When it appeared; null until then.")
+    permalink: str | None = Field(
+        description="Its address on the platform, as it was given.", examples=["https://vk.com/wall-1_2"]
+    )
+    published_at: Instant | None = Field(description="When it appeared; null: not yet.")
     gone_at: Instant | None = Field(description="When its deletion on the platform was first seen.")
-    version: int = Field(description="Counts changes; the ETag is made of it.")
-    created_at: Instant = Field(description="When it was added, or found on the platform.")
-    updated_at: Instant = Field(description="When it last changed.")
+    version: int = Field(description="Goes up with each change.", examples=[3])
+    created_at: Instant = Field(description="When it was planned here, or found.")
+    updated_at: Instant = Field(description="When it was last changed here.")
+    metrics: "list[PostMetric] | None" = Field(
+        None, description="Its counters at the last poll, each with its status, with `include=metrics`; null without."
+    )
 
 
 class PostBulkResult(BulkResult):
@@ -167,10 +187,10 @@ class PostBulkResults(BulkResults):
 class PostMetric(BaseModel):
     """One counter of a post."""
 
-    metric: Metric = Field(description="The counter.")
-    status: MetricStatus = Field(description="Whether it is known now.")
+    metric: Metric = Field(description="Which counter.", examples=["reactions"])
+    status: MetricStatus = Field(description="Whether its value is known now.", examples=["ok"])
     value: int | None = Field(description="Null, with a reason, where it is not known now; never 0 for unknown.")
-    reason: str | None = Field(description="Why it is not known, for people; null where it is.")
+    reason: str | None = Field(description="For people: why it is not known now; null where it is.", examples=[None])
     last_known: int | None = Field(description="The latest value that was ever read.")
     captured_at: Instant | None = Field(description="When that value was read; null: never.")
 

@@ -1,6 +1,5 @@
 """Projects, their briefs and their working hours."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -8,14 +7,16 @@ from fastapi import Query, Response, status
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
+from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
+from app.kit.lists import WORKSPACE, Listing, Sort, json_page, parameter
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.preconditions import ExpectedVersions, version_tag
 from app.kit.routing import TAGGED, problems
+from app.kit.schemas import Search
 from app.projects import service
 from app.projects.models import Brief, Project
 from app.projects.schemas import (
@@ -30,7 +31,16 @@ from app.projects.schemas import (
 
 ROUTER = Router("/v1/projects", tag="projects")
 
-_LATEST_FIRST: Final = Keyset((Project.created_at, Project.id))
+_PROJECTS: Final = Listing(
+    select(*(getattr(Project, name) for name in ProjectRead.model_fields)).where(in_workspace(Project, WORKSPACE)),
+    Project.id,
+    sorts={"created_at": Sort(Keyset((Project.created_at, Project.id)))},
+    filters={
+        "archived": {True: Project.archived_at.is_not(None), False: Project.archived_at.is_(None)},
+        # A workspace's projects are few enough to be searched one by one.
+        "q": Project.title.ilike(parameter("q", Project.title)),
+    },
+)
 _VERSIONS: Final = Keyset((Brief.version,))
 _EMPTY: Final = BriefUpdate().model_dump()
 
@@ -53,25 +63,22 @@ async def create(body: ProjectCreate, actor: CurrentActor, session: SessionDep, 
     return _project_read(project, response)
 
 
-@ROUTER.get("", operation_id="projects.list", permission=Permission.PROJECTS_READ)
+@ROUTER.get("", operation_id="projects.list", permission=Permission.PROJECTS_READ, response_model=Page[ProjectRead])
 async def list_projects(
-    actor: CurrentActor,
-    connection: ReadDep,
-    pager: PagerDep,
+    lists: ListDep,
     archived: Annotated[bool | None, Query(description="Only archived projects, or only the others.")] = None,
+    q: Annotated[Search, Query(description="Part of the title.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[ProjectRead]:
+) -> Response:
     """The agency's projects, newest first.
 
     Archived ones are among them, unless `archived` says otherwise.
     """
-    query = select(Project.__table__).where(in_workspace(Project, actor.workspace_id))
-    if archived is not None:
-        query = query.where(Project.archived_at.is_not(None) if archived else Project.archived_at.is_(None))
-    result = await connection.execute(_LATEST_FIRST.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(result.all(), limit, ("created_at", "id"))
-    return Page(data=[ProjectRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+    rows, next_cursor = await lists.page(
+        _PROJECTS, sort="created_at", limit=limit, cursor=cursor, filters={"archived": archived, "q": q}
+    )
+    return json_page([dict(row) for row in rows], next_cursor)
 
 
 @ROUTER.get("/{project_id}", operation_id="projects.read", permission=Permission.PROJECTS_READ, responses=problems(404))

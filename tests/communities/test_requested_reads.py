@@ -111,7 +111,7 @@ async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: s
         await session.execute(update(Community).where(ours).values({**status, **said, **counted, **moments}))
     before, posts = await stored(agency, Community), await stored(agency, Publication)
     assert {name for name, value in before[0].items() if value is None} == {
-        name for name in before[0] if name.endswith("_requested_at")
+        name for name in before[0] if name.endswith("_requested_at") or name == "disconnected_at"
     }
     clock.advance(SECOND)
     await request_read(agency, watched, what)

@@ -80,7 +80,7 @@ ONE_BY_ONE = {
     "inquiries.bulk": {"inquiries.classify", "inquiries.resolve", "inquiries.reopen"},
 }
 """Operations that are recorded as what they do to each item."""
-BY_THE_SERVICE = {"metrics.recount", "metrics.set-category", "tokens.reseal"}
+BY_THE_SERVICE = {"metrics.recount", "metrics.set-category", "tokens.reseal", "tokens.destroy"}
 """Actions that no operation is named like."""
 
 

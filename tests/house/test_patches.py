@@ -74,7 +74,11 @@ PATCHED: dict[str, Patched] = {
         },
         {"planned_for": {"planned_for", "planned_at"}, "timezone": {"timezone", "planned_at"}},
     ),
-    "/v1/links/{link_id}": Patched(_link, {"title": "All beans", "archived": False}, {"archived": {"archived_at"}}),
+    "/v1/links/{link_id}": Patched(
+        _link,
+        {"target": "https://coffee.example/all", "title": "All beans", "archived": False},
+        {"archived": {"archived_at"}, "target": {"target", "target_version"}},
+    ),
 }
 
 

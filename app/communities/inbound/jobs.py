@@ -11,9 +11,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import platform_calls
+from app.communities.disconnecting import DESTROY_TOKENS, destroy_tokens
 from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.inbound import apply
 from app.communities.inbound.ingest import CACHE_SECONDS
+from app.communities.inbound.models import Hook, InboundEvent, SubscriptionStatus
 from app.communities.inbound.store import APPLY, READ_ANNOUNCED, hook_of
 from app.communities.inbound.subscriptions import (
     PROBE,
@@ -27,9 +29,10 @@ from app.communities.inbound.subscriptions import (
     open_secrets,
     seal_secrets,
 )
-from app.communities.models import Community, CommunityStatus, Hook, InboundEvent, SubscriptionStatus
+from app.communities.models import UNPOLLED, Community, CommunityStatus
 from app.communities.platform_calls import Answered, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
+from app.kit.actors import SYSTEM
 from app.kit.db import fetch, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import Reschedule, Run, Snooze, job
@@ -76,6 +79,9 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
         zone = (await fetch(session, Project, community.project_id)).timezone
+        if community.status == CommunityStatus.DISCONNECTED:
+            await run.finish(session)
+            return
     adapter = client.adapter
     assert isinstance(adapter, ReadsAnnounced), "only called for adapters that read announced messages"
     result = await platform_calls.call(
@@ -84,7 +90,7 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
     match result:
         case Postponed():
             raise result.snooze()
-        case Failed(error) if result.is_outage:
+        case Failed(error) if result.platform_is_unwell:
             raise error
         case Failed(error):
             log.info("inbound.announced_unreadable", community_id=str(community_id), code=error.code)
@@ -155,7 +161,10 @@ async def _subscribed(
 
 @job(UNSUBSCRIBE, attempts=1000)
 async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
-    """Unsubscribe a closed hook at its platform; where the tokens are refused, that is left to a person."""
+    """Unsubscribe a closed hook at its platform; where the tokens are refused, that is left to a person.
+
+    If its community is disconnected, its tokens were kept for this call alone, and are destroyed after it.
+    """
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
     adapter = client.adapter
@@ -171,6 +180,17 @@ async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
             log.warning("hook.not_unsubscribed", code=error.code, detail=error.message)
         case Failed(error):
             raise error
+    async with run.step() as session:
+        await destroy_tokens(session, SYSTEM, community_id=community_id)
+        await run.finish(session)
+
+
+@job(DESTROY_TOKENS)
+async def destroy_kept_tokens(run: Run, community_id: UUID) -> None:
+    """Destroy the tokens of a disconnected community whose hook could not be unsubscribed for long."""
+    async with run.step() as session:
+        await destroy_tokens(session, SYSTEM, community_id=community_id)
+        await run.finish(session)
 
 
 def _credentials_for(run: Run, hook: Hook, adapter: Adapter, client: PlatformClient) -> Credentials:
@@ -205,9 +225,7 @@ async def probe(run: Run, community_id: UUID) -> Reschedule | None:
         if hook is None or not isinstance(client.adapter, Subscribes):
             await run.finish(session)
             return None
-        is_due = community.status not in {CommunityStatus.PAUSED, CommunityStatus.FAILED} and await _is_probe_due(
-            session, hook, community
-        )
+        is_due = community.status not in UNPOLLED and await _is_probe_due(session, hook, community)
     if is_due:
         await _probe(run, hook, community, client)
     return Reschedule(run.now + PROBE_CHECK_INTERVAL)

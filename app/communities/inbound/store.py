@@ -35,15 +35,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.events import CommunityRef
-from app.communities.models import (
-    Community,
-    CommunityStatus,
-    CommunityToken,
-    Hook,
-    InboundEvent,
-    InboundGap,
-    InboundItem,
-)
+from app.communities.inbound.models import Hook, InboundEvent, InboundGap, InboundItem
+from app.communities.models import Community, CommunityStatus, CommunityToken
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.kit.jobs import INSERT_JOB, ring_after_commit
@@ -194,6 +187,7 @@ async def communities_by_account_id(
             in_workspace(Community, workspace_id),
             Community.platform == platform,
             Community.base_url == base_url,
+            Community.disconnected_at.is_(None),
             or_(Community.external_id.in_(ordered_ids), Community.aliases.has_any(literal(ordered_ids, ARRAY(Text)))),
             *conditions,
         )

@@ -13,7 +13,7 @@ from app.communities import platform_calls, publications, tokens
 from app.communities.events import CommunityRef
 from app.communities.inbound import jobs as jobs
 from app.communities.inbound import store, unparsed
-from app.communities.models import Community, CommunityStatus
+from app.communities.models import UNPOLLED, Community, CommunityStatus
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import platform_client, renewable
 from app.communities.polling import batches, fair_share, parts, poll_schedule, rate_limits, worker_slots
@@ -71,7 +71,7 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
         community, client = await platform_client(run.resources, session, community_id)
         timezone, pending = await publications.timezone_and_pending(session, community, run.now)
         multipliers = await fair_share.current_multipliers(session, limits_used(community.costs))
-    if community.status in {CommunityStatus.PAUSED, CommunityStatus.FAILED}:
+    if community.status in UNPOLLED:
         return None
     ref = CommunityRef(community.workspace_id, community.project_id, community.id, community.platform, timezone)
     polling = Poll(run, community, ref, client, multipliers, pending, run.now)
@@ -202,7 +202,8 @@ async def _record_internal_error(session: AsyncSession, community_id: UUID) -> N
 
 async def _assign_metrics_group(session: AsyncSession, polling: Poll, community: Community) -> str:
     """Store a community's metrics group, which depends on its tokens; its name."""
-    metrics_group = batches.metrics_group_of(polling.client, community)
+    disconnected = community.status == CommunityStatus.DISCONNECTED
+    metrics_group = "" if disconnected else batches.metrics_group_of(polling.client, community)
     if metrics_group != community.metrics_group:
         community.metrics_group = metrics_group
         community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
@@ -236,7 +237,7 @@ def _store_result(community: Community, polling: Poll, run: Run, error: Platform
     `error` ended the whole poll; errors of parts are in `polling.failures`.
     """
     at = run.now
-    if community.status == CommunityStatus.PAUSED:
+    if community.status in {CommunityStatus.PAUSED, CommunityStatus.DISCONNECTED}:
         return None
     community.throttled_until = None
     refused, reauth = isinstance(error, AuthExpired), community.status == CommunityStatus.REAUTH_REQUIRED

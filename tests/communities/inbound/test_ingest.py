@@ -45,7 +45,7 @@ async def test_one_call_has_events_of_several_communities(inbound: InboundSetup,
         seen = [await inbound.agency.get(f"/v1/communities/{community_id}/health") for community_id in (a, b)]
         return [one["last_event_at"] for one in seen]
 
-    assert await last_event_at() == ["2026-10-15T12:00:00.000000Z"] * 2
+    assert await last_event_at() == ["2026-10-15T12:00:00Z"] * 2
     assert (await inbound.agency.http.delete(f"/v1/communities/{a}/hook")).status_code == 204
     assert await last_event_at() == [None, None], "no hook delivers events about either"
 

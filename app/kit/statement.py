@@ -28,14 +28,14 @@ class Statement:
         assert isinstance(inlined, ClauseElement)
         compiled = inlined.compile(dialect=_DIALECT)
         assert isinstance(compiled, SQLCompiler)
-        self._text = str(compiled)
-        self._names = tuple(compiled.positiontup or ())
+        self.text = str(compiled)
+        self.names = tuple(compiled.positiontup or ())
 
     async def rows(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[Any]:
         """Execute it with these parameters and return the rows; `Unavailable` where the connection breaks."""
         raw: Any = pooled(connection).driver_connection
         try:
-            rows: list[Any] = await raw.fetch(self._text, *[values[name] for name in self._names])
+            rows: list[Any] = await raw.fetch(self.text, *[values[name] for name in self.names])
         except Exception as error:
             if not raw.is_closed():
                 if isinstance(error, asyncpg.PostgresError) and is_outage(error):
