@@ -67,7 +67,11 @@ def create_app(
     app = FastAPI(
         title="Instep",
         version="0.1.0",
+        summary="The back office of a social media marketing agency",
         description=DESCRIPTION,
+        contact={"name": "Whoever runs this installation", "url": config.public_url},
+        license_info={"name": "MIT", "url": "https://opensource.org/license/mit"},
+        servers=[{"url": config.public_url.rstrip("/"), "description": "This installation"}],
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -81,7 +85,7 @@ def create_app(
         if module.__package__ is not None and module.__package__.count(".") == 1
     ]
     errors.install(app)
-    openapi.install(app, SECURITY_SCHEMES)
+    openapi.install(app, SECURITY_SCHEMES, operations())
     docs.install(app)
     events.listen()
     for router in routers():

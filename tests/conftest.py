@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -25,6 +25,10 @@ from app.main import create_app
 from app.settings import Settings
 from tests import imports, parameters, slices
 from tests import servers as test_servers
+from tests.declared import DeclaredAnswers
+
+UNDECLARED: Final[list[str]] = []
+"""Answers of the test under way that the OpenAPI document does not declare."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -123,14 +127,18 @@ def resources(configuration: Settings, db: Database, clock: SetClock) -> Resourc
 def shared_app(configuration: Settings) -> FastAPI:
     """The application, created once: what differs between tests is in its resources."""
     jobs.collect()
-    return create_app(configuration)
+    made = create_app(configuration)
+    made.add_middleware(DeclaredAnswers, service=made, faults=UNDECLARED)
+    return made
 
 
 @pytest.fixture
-def app(shared_app: FastAPI, resources: Resources) -> FastAPI:
-    """The application, with this test's resources."""
+def app(shared_app: FastAPI, resources: Resources) -> Iterator[FastAPI]:
+    """The application, with this test's resources. Fails where an answer is not as the OpenAPI document declares."""
     shared_app.state.resources = resources
-    return shared_app
+    UNDECLARED.clear()
+    yield shared_app
+    assert UNDECLARED == []
 
 
 @pytest.fixture

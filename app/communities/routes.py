@@ -72,7 +72,11 @@ async def list_communities(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Communities, newest first; disconnected ones too."""
+    """Communities, newest first; disconnected ones too.
+
+    Filters can be combined. `status` finds what a person has to see to: `reauth_required`, `failed`,
+    `degraded`.
+    """
     filters = {"project_id": project_id, "platform": platform, "status": status, "q": q}
     rows, next_cursor = await lists.page(
         reads.COMMUNITIES[bool(include)],
@@ -92,7 +96,10 @@ async def list_communities(
     response_model=CommunityRead,
 )
 async def read(lists: ListDep, community_id: UUID, include: Include = None) -> Response:
-    """One community."""
+    """One community.
+
+    What the platform says of it, and whether it is read. `health` says more where it is not.
+    """
     return json_response(reads.community_read(await lists.one(reads.COMMUNITIES[bool(include)], community_id)))
 
 
@@ -157,7 +164,11 @@ async def reconnect(
     responses=problems(404, 409),
 )
 async def pause(actor: CurrentActor, session: SessionDep, community_id: UUID) -> CommunityRead:
-    """Pause a community: it is not polled until it is resumed."""
+    """Pause a community: it is not polled until it is resumed.
+
+    What was read stays, and its figures are marked as partial from now on. Events of its hook are stored and
+    applied later.
+    """
     return await _changed(session, await service.pause(session, actor, community_id=community_id))
 
 
@@ -168,7 +179,10 @@ async def pause(actor: CurrentActor, session: SessionDep, community_id: UUID) ->
     responses=problems(404, 409),
 )
 async def resume(actor: CurrentActor, session: SessionDep, community_id: UUID) -> CommunityRead:
-    """Poll a paused community again."""
+    """Poll a paused community again.
+
+    What was missed meanwhile is read, as far back as the platform lists it.
+    """
     return await _changed(session, await service.resume(session, actor, community_id=community_id))
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from app.communities.inbound.models import SubscriptionStatus
 from app.communities.models import CommunityStatus
 from app.communities.polling.parts import Part, PartStatus
-from app.kit.schemas import Id, Input, Instant, Output, Text
+from app.kit.schemas import Id, Input, Instant, Output, Text, example
 from app.platforms.contract import Token
 
 
@@ -122,6 +122,8 @@ SecretName = Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
 class HookPut(Input):
     """Secrets of a hook, by the platform's names for them."""
 
+    model_config = example({"secrets": {"secret": "a-long-secret-of-your-own", "confirmation": "a1b2c3d4"}})
+
     secrets: Annotated[
         dict[SecretName, TokenText],
         Field(
@@ -140,14 +142,14 @@ class HookRead(Output):
     url: str = Field(
         description="The address that the platform calls.", examples=["https://instep.example/hooks/vk/5c0e…"]
     )
-    platform: str = Field(examples=["vk"])
+    platform: str = Field(description="The `key` of the community's platform.", examples=["vk"])
     status: SubscriptionStatus | None = Field(
         description="Its subscription at the platform: `waiting` for a worker or for the platform, `subscribed`, or "
         "`refused`. null: enter the `url` there yourself.",
         examples=["subscribed"],
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
-    created_at: Instant
+    created_at: Instant = Field(description="When it was opened.")
     last_event_at: Instant | None = Field(description="When the last event was received; null: none yet.")
 
 
@@ -156,6 +158,8 @@ class Reconnect(Input):
 
     A disconnected community of a platform that shows something without a token is brought back without any.
     """
+
+    model_config = example({"credentials": {"community": "the-communitys-new-token"}})
 
     credentials: Tokens = Field(default_factory=dict)
 
@@ -175,8 +179,8 @@ Connection = Annotated[
 class SeenAt(Output):
     """When each kind of thing was last read to the end; null: never."""
 
-    size: Instant | None
-    posts: Instant | None
+    size: Instant | None = Field(description="The community's size.")
+    posts: Instant | None = Field(description="The list of posts.")
     conversations: Instant | None = Field(
         description="Comments, messages and mentions, as far as the platform lists them."
     )
@@ -235,7 +239,7 @@ class HealthSummary(Output):
 class CommunityRead(Output):
     """A connected community, or one that was."""
 
-    id: Id
+    id: Id = Field(description="The community's id.")
     project_id: Id = Field(description="The client's project.")
     platform: str = Field(description="A `key` of `GET /v1/platforms`.", examples=["vk"])
     address: str = Field(description="In its one canonical spelling.", examples=["https://vk.com/coffee"])
@@ -253,7 +257,7 @@ class CommunityRead(Output):
 class TokenRead(Output):
     """A stored token; never its text."""
 
-    kind: Token
+    kind: Token = Field(description="Which kind of token it is.")
     expires_at: Instant | None = Field(
         description="When it expires; null: never, or it is not known. One that expires within seven days and is not "
         "renewed by itself is announced as the event `community.token-expiring`."
@@ -296,9 +300,9 @@ class Backfill(Output):
 class Lag(Output):
     """How late each part is, in seconds; 0: not late."""
 
-    size: float = Field(examples=[0])
-    posts: float = Field(examples=[0])
-    conversations: float = Field(examples=[12.5])
+    size: float = Field(description="Of the community's size.", examples=[0])
+    posts: float = Field(description="Of the list of posts.", examples=[0])
+    conversations: float = Field(description="Of the list of messages.", examples=[12.5])
     counters: float = Field(description="Of the post whose counters have been due the longest.", examples=[140])
     interval_multiplier: float = Field(
         description="The factor by which intervals are longer than planned, because the communities that share a rate "
@@ -380,7 +384,7 @@ class PartHealth(Output):
 class Health(Output):
     """A community's health, and what to do about it."""
 
-    community_id: Id
+    community_id: Id = Field(description="The community's id.")
     status: Connection
     code: str | None = Field(
         description="Why it is not healthy, for programs: `auth-expired`, `missing-permission`, `gone`, `rejected`, "
@@ -397,20 +401,20 @@ class Health(Output):
         description="Each part by itself: what the agency can use, and what not. `status` follows from them."
     )
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
-    seen_at: SeenAt
+    seen_at: SeenAt = Field(description="Up to when each kind of thing is known.")
     last_event_at: Instant | None = Field(
         description="When the open hook last received an event about it; null: never, or there is no hook."
     )
     hook: HookHealth | None = Field(description="null: it has none, and everything is read by polling.")
-    unparsed_events: UnparsedEvents
+    unparsed_events: UnparsedEvents = Field(description="Events that were received and could not be parsed.")
     throttled_until: Instant | None = Field(
         description="The platform refused calls for this community until then; null: it did not.",
         examples=[None],
     )
     next_poll_at: Instant | None = Field(description="When it is polled next; null: not by itself.")
-    backfill: Backfill
+    backfill: Backfill = Field(description="How far the first reading of the past has come.")
     rate_limits: list[RateLimitRemaining] = Field(
         description="What is left of each rate limit that polling it takes from."
     )
-    lag: Lag
+    lag: Lag = Field(description="How late its polls are.")
     publications: int = Field(description="Posts stored so far.", examples=[412])

@@ -124,7 +124,11 @@ async def count(
 async def bulk(
     body: InquiryBulk, actor: CurrentActor, session: SessionDep, resources: ResourcesDep, atomic: Atomic = False
 ) -> InquiryBulkResults:
-    """Classify, resolve or reopen up to 500 inquiries; each has its own result."""
+    """Classify, resolve or reopen up to 500 inquiries; each has its own result.
+
+    Each inquiry may be named once. Without `atomic`, those that can be changed are changed, and the others say
+    why not.
+    """
     actions = {item.id: item for item in body.items}
     outcomes = await service.change(session, actor, actions, atomic=atomic)
     made = [inquiry_id for inquiry_id, outcome in outcomes.items() if not isinstance(outcome, AppError)]
@@ -144,7 +148,11 @@ async def bulk(
     "/{inquiry_id}", operation_id="inquiries.read", permission=Permission.INQUIRIES_READ, responses=problems(404)
 )
 async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> InquiryDetail:
-    """An inquiry with its thread and the times the customer waited."""
+    """An inquiry with its thread and the times the customer waited.
+
+    The latest 200 messages come with it; `/messages` pages through a longer thread. `reply_refusal` says
+    whether an answer can be sent now.
+    """
     inquiry = await reads.INQUIRIES.one(connection, actor.workspace_id, inquiry_id)
     latest = _THREAD_END.after(_messages(actor.workspace_id, inquiry_id), None, THREAD)
     messages = list((await connection.execute(latest)).all())[:THREAD]
@@ -188,7 +196,10 @@ async def messages(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
-    """The thread, oldest first."""
+    """The thread, oldest first.
+
+    Messages of both sides, those not sent yet and those deleted since among them.
+    """
     await _row(connection, actor.workspace_id, inquiry_id)
     after = pager.read(cursor, (datetime, UUID))
     result = await connection.execute(_THREAD.after(_messages(actor.workspace_id, inquiry_id), after, limit))
@@ -222,7 +233,10 @@ async def reply(inquiry_id: UUID, body: ReplyCreate, actor: CurrentActor, sessio
 async def classify(
     inquiry_id: UUID, body: Classify, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> InquiryRead:
-    """Say what the customer wants; no rule overwrites it."""
+    """Say what the customer wants; no rule overwrites it.
+
+    KPIs of questions, problems and thanks follow it at once.
+    """
     return await _changed(session, inquiry_id, body, actor, resources.clock.now())
 
 
@@ -235,7 +249,11 @@ async def classify(
 async def resolve(
     inquiry_id: UUID, body: Resolve, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> InquiryRead:
-    """Close an inquiry with a reason. What the customer writes afterwards opens it again."""
+    """Close an inquiry with a reason. What the customer writes afterwards opens it again.
+
+    What the customer writes afterwards opens it again. With `automatic` it does not count as handled; 409
+    `already-resolved` where it is.
+    """
     return await _changed(session, inquiry_id, body, actor, resources.clock.now())
 
 
@@ -248,7 +266,10 @@ async def resolve(
 async def reopen(
     inquiry_id: UUID, body: Reopen, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> InquiryRead:
-    """Take an inquiry up again: the customer waits from now on."""
+    """Take an inquiry up again: the customer waits from now on.
+
+    The customer waits from now on: a new response time begins. 409 `already-open` where it is open.
+    """
     return await _changed(session, inquiry_id, body, actor, resources.clock.now())
 
 
@@ -266,7 +287,10 @@ async def events(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[InquiryEventRead]:
-    """What happened to an inquiry and who did it, newest first."""
+    """What happened to an inquiry and who did it, newest first.
+
+    Messages themselves are not events: `/messages` has them.
+    """
     await _row(connection, actor.workspace_id, inquiry_id)
     query = select(InquiryEvent.__table__).where(
         in_workspace(InquiryEvent, actor.workspace_id), InquiryEvent.inquiry_id == inquiry_id

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from app.inquiries.conversation import EndedBy
 from app.inquiries.models import InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
 from app.kit.bulk_results import BulkResult, BulkResults
-from app.kit.schemas import Body, Flag, Id, Input, Instant, Output
+from app.kit.schemas import EXAMPLE_ID, Body, Flag, Id, Input, Instant, Output, example
 from app.platforms.contract import AttachmentKind
 
 
@@ -55,7 +55,7 @@ class ReplyRefusal(Output):
 class InquiryRead(Output):
     """A conversation with one customer, with what an inbox shows of it."""
 
-    id: Id
+    id: Id = Field(description="The inquiry's id.")
     project_id: Id = Field(description="The client's project.")
     community_id: Id = Field(description="Where the customer wrote.")
     community_title: str | None = Field(
@@ -102,7 +102,7 @@ class InquiryRead(Output):
 class AttachmentRead(Output):
     """What is attached to a message."""
 
-    kind: AttachmentKind
+    kind: AttachmentKind = Field(description="What it is.")
     url: str | None = Field(
         description="Its address on the platform, which may expire; null where there is none without a token."
     )
@@ -112,26 +112,26 @@ class AttachmentRead(Output):
 class MessageRead(Output):
     """One message of an inquiry."""
 
-    id: Id
-    inquiry_id: Id
+    id: Id = Field(description="The message's id.")
+    inquiry_id: Id = Field(description="The inquiry it belongs to.")
     external_id: str | None = Field(description="The platform's id; null for a reply that is not sent yet.")
-    direction: MessageDirection
+    direction: MessageDirection = Field(description="Who wrote it.")
     automatic: bool = Field(description="Written by a script: it does not count as an answer.")
-    author_id: str | None
-    author_name: str
+    author_id: str | None = Field(description="The platform's id of the author; null where it is not known.")
+    author_name: str = Field(description="The author's name; empty where the platform does not give it.")
     written_by_id: str | None = Field(
         description="Of the community's own message: the platform's account of the person who wrote it for the "
         "community; null where the platform does not say."
     )
     text: str = Field(description="Empty for a message that is an attachment alone.")
-    attachments: list[AttachmentRead]
+    attachments: list[AttachmentRead] = Field(description="What is attached.")
     sent_at: Instant = Field(description="When it was written; of a reply not sent yet, when it was queued.")
-    edited_at: Instant | None
+    edited_at: Instant | None = Field(description="When it was last edited; null: it was not, or that is not known.")
     deleted_at: Instant | None = Field(description="When its deletion was first seen.")
     hidden: bool | None = Field(
         description="A moderator has hidden it from the public; null where the platform does not say."
     )
-    url: str | None
+    url: str | None = Field(description="Where it stands on the platform; null where it has no address.")
     in_reply_to: str | None = Field(description="The platform's id of the message it answers.")
     delivery: ReplyDelivery | None = Field(
         description="State of a reply made here; null for messages found on the platform."
@@ -142,9 +142,9 @@ class MessageRead(Output):
 class WaitRead(Output):
     """A period in which the customer waited for an answer."""
 
-    started_at: Instant
-    ended_at: Instant | None
-    ended_by: EndedBy | None
+    started_at: Instant = Field(description="When the customer's message began the wait.")
+    ended_at: Instant | None = Field(description="When it ended; null: it lasts.")
+    ended_by: EndedBy | None = Field(description="What ended it; null: it lasts.")
     opening: bool = Field(description="The inquiry's first wait, or the first after it was resolved or reopened.")
     working_seconds: int | None = Field(
         description="Working time of the project within it; null while it lasts. 0 where the answer came before the "
@@ -210,58 +210,76 @@ class InquiryCounts(Output):
 class InquiryEventRead(Output):
     """What happened to an inquiry, and who did it."""
 
-    id: Id
-    type: str = Field(examples=["resolved"])
-    at: Instant
+    id: Id = Field(description="The event's id.")
+    type: str = Field(description="What happened.", examples=["resolved"])
+    at: Instant = Field(description="When it happened.")
     actor: str | None = Field(description="`key:` and the API key's id; null for automatic events.")
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(description="What more is known of it; its fields depend on `type`.")
 
 
 class ReplyCreate(Input):
     """An answer to the customer."""
 
-    text: Body = Field(examples=["Да, мы открыты с десяти до шести. Ждём вас!"])
+    model_config = example({"text": "Да, мы открыты с десяти до шести. Ждём вас!"})
+
+    text: Body = Field(description="What the customer reads.", examples=["Да, мы открыты с десяти до шести. Ждём вас!"])
     automatic: Flag = Field(default=False, description="Written by a script: it does not count as an answer.")
 
 
 class Classify(Input):
     """Say what the customer wants."""
 
-    kind: InquiryKind
+    model_config = example({"kind": "problem"})
+
+    kind: InquiryKind = Field(description="What the customer wants.")
 
 
 class Resolve(Input):
     """Close an inquiry."""
 
-    reason: Annotated[Body, Field(max_length=1000)] = Field(examples=["Refunded by phone."])
+    model_config = example({"reason": "Refunded by phone."})
+
+    reason: Annotated[Body, Field(max_length=1000)] = Field(
+        description="Why it is closed, for whoever reads the history.", examples=["Refunded by phone."]
+    )
     automatic: Flag = Field(default=False, description="Resolved by a script: the inquiry does not count as handled.")
 
 
 class Reopen(Input):
     """Reopen an inquiry; the customer waits from now on."""
 
-    reason: Annotated[Body, Field(max_length=1000)] | None = None
+    model_config = example({"reason": "The customer has called again."})
+
+    reason: Annotated[Body, Field(max_length=1000)] | None = Field(
+        None, description="Why, for whoever reads the history; null: none is given."
+    )
 
 
 class BulkClassify(Classify):
     """Say what the customer of one inquiry wants."""
 
-    action: Literal["classify"]
-    id: Id
+    model_config = example({"action": "classify", "id": EXAMPLE_ID, "kind": "problem"})
+
+    action: Literal["classify"] = Field(description="What is done with the inquiry.")
+    id: Id = Field(description="The inquiry's id.")
 
 
 class BulkResolve(Resolve):
     """Close one inquiry."""
 
-    action: Literal["resolve"]
-    id: Id
+    model_config = example({"action": "resolve", "id": EXAMPLE_ID, "reason": "Spam."})
+
+    action: Literal["resolve"] = Field(description="What is done with the inquiry.")
+    id: Id = Field(description="The inquiry's id.")
 
 
 class BulkReopen(Reopen):
     """Reopen one inquiry."""
 
-    action: Literal["reopen"]
-    id: Id
+    model_config = example({"action": "reopen", "id": EXAMPLE_ID})
+
+    action: Literal["reopen"] = Field(description="What is done with the inquiry.")
+    id: Id = Field(description="The inquiry's id.")
 
 
 Action = Classify | Resolve | Reopen
@@ -271,8 +289,11 @@ BulkAction = Annotated[BulkClassify | BulkResolve | BulkReopen, Field(discrimina
 class InquiryBulk(Input):
     """Many changes at once."""
 
+    model_config = example({"items": [{"action": "resolve", "id": EXAMPLE_ID, "reason": "Spam."}]})
+
     items: Annotated[list[BulkAction], Field(min_length=1, max_length=500)] = Field(
-        examples=[[{"action": "resolve", "id": "01a206f6-aedc-75ca-a9a8-0814336de1dd", "reason": "Spam."}]]
+        description="What to do with which inquiry; each inquiry once.",
+        examples=[[{"action": "resolve", "id": "01a206f6-aedc-75ca-a9a8-0814336de1dd", "reason": "Spam."}]],
     )
 
     @model_validator(mode="after")

@@ -28,21 +28,21 @@ class FieldProblem(BaseModel):
 
     in_: str = Field(alias="in", description="`body`, `query`, `path` or `header`.")
     field: str | None = Field(description="Where, dotted; null for the whole of it.")
-    code: str
-    detail: str
+    code: str = Field(description="Stable, for programs.")
+    detail: str = Field(description="For people: what is wrong with it.")
 
 
 class Problem(BaseModel):
     """What went wrong (RFC 9457)."""
 
     type: str = Field(description="`urn:instep:problem:` and the code.")
-    title: str
-    status: int
+    title: str = Field(description="The kind of error, for people.")
+    status: int = Field(description="The HTTP status.")
     detail: str = Field(description="For people: what happened and what to do.")
-    instance: str | None
+    instance: str | None = Field(description="The path that was requested.")
     code: str = Field(description="Stable, for programs.", examples=["not-found"])
     request_id: str | None = Field(description="Name it when you ask for help.")
-    errors: list[FieldProblem]
+    errors: list[FieldProblem] = Field(description="What is wrong with which field; may be empty.")
 
 
 _DESCRIPTIONS = {
@@ -56,6 +56,7 @@ _DESCRIPTIONS = {
     415: "The body is not JSON: its `Content-Type` says something else.",
     422: "The input is not understood; `errors` says where.",
     429: "Too many requests; see `Retry-After`.",
+    500: "A fault of ours; it is logged under the `request_id`.",
     503: "Something we need is out of reach; see `Retry-After`.",
 }
 
@@ -69,6 +70,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 PROBLEM_REF = "#/components/schemas/Problem"
+TAGGED: Final = {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
+"""In OpenAPI's `responses`: an answer with an `ETag`, of an operation that neither reads nor takes `If-Match`."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

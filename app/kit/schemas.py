@@ -1,7 +1,7 @@
 """Field types and base classes of request and response bodies: strict and bounded."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -106,6 +106,14 @@ Day = Annotated[
 ]
 """A local day; in a request, within the bounds of `app.kit.instants`."""
 Id = Annotated[UUID, BeforeValidator(_ID, json_schema_input_type=UUID)]
+
+
+EXAMPLE_ID: Final = "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a"
+
+
+def example(body: Mapping[str, Any]) -> ConfigDict:
+    """The `model_config` of a request body with this example, which a test sends with the ids of real things."""
+    return ConfigDict(json_schema_extra={"examples": [dict(body)]})
 
 
 class Input(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
@@ -31,6 +31,7 @@ from app.projects.models import Project as ProjectRow
 
 ROUTER = Router("/v1", tag="kpis")
 
+Key = Annotated[Text, Path(description="A `key` of `GET /v1/kpis`.", examples=["first_response_time"])]
 GranularityParam = Annotated[
     Granularity, Query(description="The length of the parts of the series. Weeks begin on Monday.")
 ]
@@ -41,7 +42,7 @@ AsOf = Annotated[
 CompareParam = Annotated[Literal["previous", "none"], Query(description="`none` omits the previous window.")]
 
 
-def _kpi(key: Text) -> Kpi:
+def _kpi(key: str) -> Kpi:
     """The KPI of the path; `NotFound` where there is none."""
     kpi = all_kpis().get(key)
     if kpi is None:
@@ -130,7 +131,11 @@ KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]
 
 @ROUTER.get("/kpis", operation_id="kpis.list", permission=Permission.KPIS_READ, response_model=KpiCatalogue)
 async def catalogue(_: CurrentActor) -> Response:
-    """All KPIs, with formula, source and caveats."""
+    """All KPIs, with formula, source and caveats.
+
+    Each with its formula, its source, its caveats, and the kinds of row that its evidence consists of. The list
+    changes only with the version of the service.
+    """
     return _json({"data": [explanations.documented(kpi) for kpi in all_kpis().values()], "next_cursor": None})
 
 
@@ -150,7 +155,10 @@ async def of_project(
     goal_type: Annotated[GoalType | None, Query(description="Only KPIs of goals of this type.")] = None,
     compare: CompareParam = "previous",
 ) -> Response:
-    """All KPIs of a project, or those of one type of goal."""
+    """All KPIs of a project, or those of one type of goal.
+
+    Each as `GET /v1/projects/{project_id}/kpis/{key}` gives it. Days are the project's local days.
+    """
     kpis = [kpi for kpi in all_kpis().values() if goal_type in (None, kpi.goal)]
     query = await loader.load_query(project_id, kpis, first, to, granularity, compare=compare == "previous")
     content = {
@@ -171,14 +179,18 @@ async def of_project(
 )
 async def of_key(
     project_id: UUID,
-    key: Text,
+    key: Key,
     loader: KpiLoaderDep,
     first: FirstDay = None,
     to: LastDay = None,
     granularity: GranularityParam = Granularity.DAY,
     compare: CompareParam = "previous",
 ) -> Response:
-    """One KPI: value, previous window, series, communities, freshness and coverage."""
+    """One KPI: value, previous window, series, communities, freshness and coverage.
+
+    An unknown value is null with a reason, never 0. `links` lead to the explanation and the evidence of this
+    very answer.
+    """
     kpi = _kpi(key)
     query = await loader.load_query(project_id, [kpi], first, to, granularity, compare=compare == "previous")
     return _answer(answers.answer(kpi, query), query)
@@ -192,9 +204,12 @@ async def of_key(
     responses=problems(404),
 )
 async def explain(
-    project_id: UUID, key: Text, loader: KpiLoaderDep, first: FirstDay = None, to: LastDay = None, as_of: AsOf = None
+    project_id: UUID, key: Key, loader: KpiLoaderDep, first: FirstDay = None, to: LastDay = None, as_of: AsOf = None
 ) -> Response:
-    """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments."""
+    """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments.
+
+    With the `as_of` of an answer, as its link has it, it explains that answer, whatever was read since.
+    """
     kpi = _kpi(key)
     return _json(explanations.explain(kpi, await loader.as_of(as_of).load_query(project_id, [kpi], first, to)))
 
@@ -208,7 +223,7 @@ async def explain(
 )
 async def rows(
     project_id: UUID,
-    key: Text,
+    key: Key,
     loader: KpiLoaderDep,
     pager: PagerDep,
     first: FirstDay = None,
@@ -256,7 +271,10 @@ async def portfolio(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """All projects of the workspace that are not archived, a row each, oldest first."""
+    """All projects of the workspace that are not archived, a row each, oldest first.
+
+    For an overview: values without series and breakdown. Each row has the days of its own project's zone.
+    """
     kpis = _of_keys(keys)
     statement: Any = select(ProjectRow.created_at, ProjectRow.id).where(
         in_workspace(ProjectRow, loader.workspace_id), ProjectRow.archived_at.is_(None)

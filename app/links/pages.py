@@ -51,6 +51,11 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         },
     }
     for status, (title, _, _) in _TEXTS.items()
+} | {
+    "default": {
+        "description": "Any other answer is an error; none of a success but the redirect.",
+        "content": {PROBLEM: {"schema": {"$ref": PROBLEM_REF}}},
+    }
 }
 """For the OpenAPI document."""
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import Query, Request, status
+from fastapi import Path, Query, Request, status
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
@@ -42,6 +42,8 @@ from app.projects.models import Project
 
 ROUTER = Router("/v1", tag="links")
 PUBLIC = public_router("", tag="links", route_class=RawRoute)
+
+SlugParam = Annotated[str, Path(description="The last part of the short address.", examples=["autumn-sale"])]
 
 _TARGETS: Final = Keyset((LinkTarget.version,))
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{3,64}")
@@ -88,7 +90,10 @@ async def list_links(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The tracked links, newest first."""
+    """The tracked links, newest first.
+
+    Filters can be combined. Archived links are among them, unless `archived` says otherwise.
+    """
     filters = {
         "project_id": project_id,
         "community_id": community_id,
@@ -111,7 +116,10 @@ async def list_links(
     response_model=LinkRead,
 )
 async def read(link_id: UUID, lists: ListDep, include: Include = None) -> Response:
-    """One tracked link."""
+    """One tracked link.
+
+    What it leads to, and where it is posted. `/clicks` has what was counted.
+    """
     row = await lists.one(reads.LINKS[bool(include)], link_id)
     return json_response(reads.link_read(row, lists.resources.settings))
 
@@ -148,7 +156,10 @@ async def list_targets(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[LinkTargetRead]:
-    """Where a link leads and has led, newest first: since when, and who set it."""
+    """Where a link leads and has led, newest first: since when, and who set it.
+
+    Clicks have the version of the target that they led to.
+    """
     await _zone(connection, actor.workspace_id, link_id)
     query = select(LinkTarget.__table__).where(
         LinkTarget.workspace_id == actor.workspace_id, LinkTarget.link_id == link_id
@@ -186,7 +197,10 @@ async def clicks(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """A link's clicks one by one, newest first, and its totals."""
+    """A link's clicks one by one, newest first, and its totals.
+
+    No address and no name is stored: `visitor` tells apart the visitors of this workspace and nothing else.
+    """
     zone = await _zone(connection, actor.workspace_id, link_id)
     rows, next_cursor = await reads.CLICKS.page(
         connection,
@@ -216,7 +230,10 @@ async def click_days(
     first: FirstDay = None,
     last: LastDay = None,
 ) -> ClickDays:
-    """A link's clicks day by day, people and bots apart."""
+    """A link's clicks day by day, people and bots apart.
+
+    Days are those of the project's zone; a day without clicks is a row of zeros.
+    """
     zone = await _zone(connection, actor.workspace_id, link_id)
     today = resources.clock.now().astimezone(ZoneInfo(zone)).date()
     first, last = days.requested_days(first, last, today, longest=_MAX_DAYS)
@@ -290,7 +307,7 @@ def _referrer(header: str) -> str | None:
     response_class=RedirectResponse,
     responses=pages.RESPONSES,
 )
-async def follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
+async def follow(slug: SlugParam, request: Request, resources: ResourcesDep) -> Response:
     """Follow a tracked link: counted, then on to its target.
 
     The target is used as it is: a query string on the short address is not passed on. The response
@@ -306,6 +323,9 @@ async def follow(slug: str, request: Request, resources: ResourcesDep) -> Respon
     response_class=RedirectResponse,
     responses=pages.RESPONSES,
 )
-async def follow_head(slug: str, request: Request, resources: ResourcesDep) -> Response:
-    """The redirect without its body; counted as a bot's visit."""
+async def follow_head(slug: SlugParam, request: Request, resources: ResourcesDep) -> Response:
+    """The redirect without its body; counted as a bot's visit.
+
+    Programs that look at a link without following it send this; people's clicks are not touched.
+    """
     return await _follow(slug, request, resources)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from app.kit.days import DayRangeRead
 from app.kit.paging import Page
-from app.kit.schemas import Flag, Id, Input, Instant, Output, Patch, ShortText
+from app.kit.schemas import EXAMPLE_ID, Flag, Id, Input, Instant, Output, Patch, ShortText, example
 from app.links import targets
 
 
@@ -44,10 +44,19 @@ Slug = Annotated[
 class LinkCreate(Input):
     """A new tracked link."""
 
-    project_id: Id
+    model_config = example(
+        {
+            "project_id": EXAMPLE_ID,
+            "target": "https://shop.example/autumn?utm_source=vk&utm_campaign=autumn",
+            "slug": "autumn-sale",
+            "title": "Autumn sale, VK",
+        }
+    )
+
+    project_id: Id = Field(description="The project it is made for.")
     target: Target
     slug: Slug | None = None
-    title: ShortText | None = Field(None, examples=["Autumn sale, VK"])
+    title: ShortText | None = Field(None, description="What it is for, for people.", examples=["Autumn sale, VK"])
     community_id: Id | None = Field(None, description="The community it is posted in, where it is only one.")
     post_id: Id | None = Field(None, description="The post it stands in.")
 
@@ -55,8 +64,10 @@ class LinkCreate(Input):
 class LinkUpdate(Patch):
     """What may change of a link; what is left out stays as it is. Clicks keep the target that they led to."""
 
+    model_config = example({"title": "Autumn sale, all pages"})
+
     target: Target
-    title: ShortText | None
+    title: ShortText | None = Field(description="What it is for, for people.")
     archived: Flag = Field(description="An archived link answers 410; its clicks stay.")
 
 
@@ -77,7 +88,7 @@ class LinkInclude(StrEnum):
 class LinkRead(Output):
     """A tracked link."""
 
-    id: Id
+    id: Id = Field(description="The link's id.")
     project_id: Id = Field(description="The client's project.")
     community_id: Id | None = Field(description="The community it is posted in, where it is only one.")
     post_id: Id | None = Field(description="The post it stands in.")
@@ -110,8 +121,8 @@ class LinkTargetRead(Output):
 class ClickRead(Output):
     """One click; the visitor is identified only by a keyed hash."""
 
-    id: Id
-    at: Instant
+    id: Id = Field(description="The click's id.")
+    at: Instant = Field(description="When it was.")
     day: date = Field(description="In the project's zone.")
     visitor: str = Field(description="The same for the same address and browser, within this workspace.")
     bot: str | None = Field(
@@ -126,7 +137,7 @@ class ClickRead(Output):
 class ClickDayRead(ClickCounts):
     """One day's clicks."""
 
-    day: date
+    day: date = Field(description="The day, in the project's time zone.")
 
 
 class ClickPage(Page[ClickRead]):
@@ -139,6 +150,6 @@ class ClickPage(Page[ClickRead]):
 class ClickDays(BaseModel):
     """A link's clicks, day by day; a day without any is a row of zeros."""
 
-    link_id: UUID
+    link_id: UUID = Field(description="The link's id.")
     window: DayRangeRead = Field(description="The days that were asked for.")
-    data: list[ClickDayRead]
+    data: list[ClickDayRead] = Field(description="One row for each day of the window.")

@@ -44,7 +44,10 @@ async def snapshots(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> SizeHistory:
-    """A community's size over time, by the project's local days."""
+    """A community's size over time, by the project's local days.
+
+    The first, last, lowest and highest size of each day. A day on which it was not read is absent, not 0.
+    """
     zone = await connection.scalar(
         select(Project.timezone)
         .join(Community, and_(Community.workspace_id == Project.workspace_id, Community.project_id == Project.id))
@@ -75,7 +78,11 @@ async def snapshots(
     responses=problems(404),
 )
 async def metrics(actor: CurrentActor, connection: ReadDep, community_id: UUID) -> CommunityMetrics:
-    """The status of its posts' counters: known, pending, refused, or unsupported by the platform."""
+    """The status of its posts' counters: known, pending, refused, or unsupported by the platform.
+
+    For whoever asks why a figure is missing: what the platform gives, what it refuses, and what was not read
+    yet.
+    """
     platform = await connection.scalar(
         select(Community.platform).where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
     )

@@ -35,27 +35,34 @@ _LEFT_BEHIND: Final[set[asyncio.Future[scheduler.Health]]] = set()
 class Live(BaseModel):
     """The process answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field("ok", description="Always `ok`.")
 
 
 class Ready(BaseModel):
     """The service can do its work."""
 
-    status: Literal["ok"] = "ok"
-    worker_seen_at: Instant | None
+    status: Literal["ok"] = Field("ok", description="Always `ok`: otherwise the answer is a 503.")
+    worker_seen_at: Instant | None = Field(description="When a worker last showed that it is alive.")
     oldest_due_job_at: Instant | None = Field(description="Since when the oldest due job has been waiting.")
     dead_jobs: int = Field(description="Jobs that were given up and wait for a person.")
 
 
 @PUBLIC.get("/live", operation_id="operations.live")
 async def live() -> Live:
-    """Whether this process answers at all."""
+    """Whether this process answers at all.
+
+    It reads nothing and waits for nothing: for whatever restarts a process that hangs.
+    """
     return Live()
 
 
 @PUBLIC.get("/ready", operation_id="operations.ready", responses=problems(503))
 async def ready(resources: ResourcesDep) -> Ready:
-    """Whether the service can do its work: the database answers, a worker lives, and jobs are not late."""
+    """Whether the service can do its work.
+
+    For load balancers and monitors: the database answers, a worker lives, and jobs are not late. Else it is
+    503, and its `code` says what is missing: `database-away`, `no-worker` or `jobs-late`.
+    """
     health = await _health(resources)
     at = resources.clock.now()
     if health.heartbeat_at is None or at - health.heartbeat_at > HEARTBEAT_TIMEOUT:

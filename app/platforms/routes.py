@@ -49,8 +49,8 @@ class MetricSource(StrEnum):
 class TokenUse(BaseModel):
     """A kind of token, as `credentials` of `POST /v1/communities` names it."""
 
-    kind: Token
-    purpose: str = Field(examples=[PURPOSES[Token.USER]])
+    kind: Token = Field(description="The kind of token.")
+    purpose: str = Field(description="What it is needed for.", examples=[PURPOSES[Token.USER]])
     scopes: list[str] = Field(
         description="The permissions it should have, by the platform's names; empty: the platform has none.",
         examples=[["read", "write"]],
@@ -125,7 +125,9 @@ class Publishing(BaseModel):
     """What a post may consist of."""
 
     pictures: int = Field(description="The most in one post; 0: none.", examples=[10])
-    picture_types: list[str] = Field(examples=[["image/jpeg", "image/png"]])
+    picture_types: list[str] = Field(
+        description="Media types of pictures that are taken.", examples=[["image/jpeg", "image/png"]]
+    )
     picture_bytes: int = Field(description="The most in one picture.", examples=[8388608])
     by_url: bool = Field(description="The platform fetches pictures itself, so they need a public address.")
     text_alone: bool = Field(description="A post may do without a picture.")
@@ -199,7 +201,7 @@ class Platform(BaseModel):
     """A platform's capabilities."""
 
     key: str = Field(description="As `platform` of `POST /v1/communities` takes it.", examples=["plaza"])
-    title: str = Field(examples=["Plaza"])
+    title: str = Field(description="Its name, for people.", examples=["Plaza"])
     api_version: str = Field(description="The version of its API that is used.", examples=["1"])
     address_hint: str = Field(
         description="How a community's address is written.", examples=["https://plaza.example/name"]
@@ -213,16 +215,16 @@ class Platform(BaseModel):
         examples=[["client_id", "client_secret"]],
     )
     metrics: dict[Metric, MetricUse] = Field(
+        description="Which counters of posts it gives, and how.",
         examples=[
             {
                 "views": {"status": "ok", "how": "polled", "delay_hours": 48},
                 "reactions": {"status": "ok", "how": "pushed", "delay_hours": 0},
-                "saves": {"status": "unsupported", "how": None, "delay_hours": 0},
             }
-        ]
+        ],
     )
     metrics_batch: int = Field(description="The most posts whose counters come with one request.", examples=[100])
-    capabilities: Capabilities
+    capabilities: Capabilities = Field(description="What else it supports.")
     text_limit: int = Field(description="Of one post, in `text_unit`.", examples=[1000])
     text_unit: TextUnit = Field(
         description="`graphemes`: characters as readers count them. `utf16`: an emoji counts as two, or more."
@@ -235,13 +237,14 @@ class Platform(BaseModel):
         "answers given in the platform's own app, edits, deletions and hidden marks.",
         examples=[{"message_edited": {"seen": [], "text": "not seen"}}],
     )
-    limits: list[Limit]
+    limits: list[Limit] = Field(description="The rate limits that polling keeps to.")
 
 
 class Platforms(BaseModel):
     """The capability matrix."""
 
-    data: list[Platform]
+    data: list[Platform] = Field(description="One entry for each platform.")
+    next_cursor: str | None = Field(None, description="Always null: the list is whole.")
 
 
 @PUBLIC.get("", operation_id="platforms.list")

@@ -35,6 +35,9 @@ CALENDAR_DAYS: Final = 62
 CALENDAR_POSTS: Final = 2000
 
 
+Basis = Annotated[mix.MixBasis, Query(description="Which posts are counted, and by which time.")]
+
+
 def _day_range_read(days: mix.DayRange) -> DayRangeRead:
     return DayRangeRead(first=days.first, last=days.last, timezone=days.timezone)
 
@@ -45,11 +48,15 @@ async def read(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    basis: mix.MixBasis = mix.MixBasis.PUBLISHED,
+    basis: Basis = mix.MixBasis.PUBLISHED,
     first: FirstDay = None,
     last: LastDay = None,
 ) -> MixRead:
-    """How a project's posts spread over the content formula, beside its policy."""
+    """How a project's posts spread over the content formula, beside its policy.
+
+    `basis` says which posts are counted: `planned` ones by when they are planned for, `published` ones by when
+    they appeared.
+    """
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
     days = mix.day_range(zone, resources.clock.now(), first, last)
     counts = await mix.count(connection, actor.workspace_id, project_id, days, basis)
@@ -124,7 +131,10 @@ def _policy(project_id: UUID, policy: mix.Policy, response: Response) -> MixPoli
 
 @ROUTER.get("/mix-policy", operation_id="mix-policies.read", permission=Permission.MIX_READ, responses=problems(404))
 async def read_policy(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> MixPolicyRead:
-    """The shares a project aims at; 40/30/25/5 unless others are set."""
+    """The shares a project aims at; 40/30/25/5 unless others are set.
+
+    Its ETag is what `If-Match` takes. `is_default` says whether anybody has set it.
+    """
     await mix.project_zone(connection, actor.workspace_id, project_id)
     return _policy(project_id, await mix.policy(connection, actor.workspace_id, project_id), response)
 
@@ -140,7 +150,10 @@ async def replace_policy(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> MixPolicyRead:
-    """Set the shares a project aims at; they add up to 100."""
+    """Set the shares a project aims at; they add up to 100.
+
+    Figures that compare with the policy follow it at once, also those of days before.
+    """
     policy = await mix.set_policy(
         session, actor, project_id=project_id, shares=body.shares.model_dump(), expected_versions=expected_versions
     )
@@ -166,7 +179,11 @@ async def calendar(
         Query(description="`metrics`: with the posts' counters at the last poll, each with its status."),
     ] = None,
 ) -> Response:
-    """A project's posts by local day, at most 62 days: when each was published, or else is planned for."""
+    """A project's posts by local day, at most 62 days: when each was published, or else is planned for.
+
+    At most 62 days. A post that was published stands on that day, another one on the day that it is planned
+    for; drafts without a time are left out.
+    """
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
     days = mix.day_range(zone, resources.clock.now(), first, last, max_days=CALENDAR_DAYS)
     begin, end = times.bounds(days.first, days.last, zone)

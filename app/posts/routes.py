@@ -15,7 +15,7 @@ from app.kit.errors import AppError, Invalid
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Limit, Page
 from app.kit.preconditions import IfMatch, version_tag
-from app.kit.routing import problems
+from app.kit.routing import TAGGED, problems
 from app.kit.schemas import Id, Instant, Search
 from app.kit.validation import field_errors
 from app.posts import matching, mix_routes, reads, service
@@ -61,10 +61,13 @@ def _post_read(post: Mapping[str, Any], response: Response) -> PostRead:
     operation_id="posts.create",
     permission=Permission.POSTS_WRITE,
     status_code=status.HTTP_201_CREATED,
-    responses=problems(404, 409),
+    responses=problems(404, 409) | {201: TAGGED},
 )
 async def create(body: PostCreate, actor: CurrentActor, session: SessionDep, response: Response) -> PostRead:
-    """Add a post to the content plan."""
+    """Add a post to the content plan.
+
+    As a draft, or planned for a local time. Nothing is sent to the platform.
+    """
     post = await service.create(session, actor, body)
     return _post_read((await reads.changed(session, [post.id]))[post.id], response)
 
@@ -75,7 +78,11 @@ async def create(body: PostCreate, actor: CurrentActor, session: SessionDep, res
 async def create_many(
     body: PostBulk, actor: CurrentActor, session: SessionDep, atomic: Atomic = False
 ) -> PostBulkResults:
-    """Add up to 500 posts to the content plan; each has its own result."""
+    """Add up to 500 posts to the content plan; each has its own result.
+
+    Each item is the body of `POST /v1/posts`. Without `atomic`, the valid ones are added, and the others say
+    what is wrong.
+    """
     parsed = [_parsed(item) for item in body.items]
     valid = [item for item in parsed if isinstance(item, PostCreate)]
     created = iter(await service.create_many(session, actor, valid))
@@ -125,7 +132,11 @@ async def list_posts(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The posts of the content plan, planned ones and found ones."""
+    """The posts of the content plan, planned ones and found ones.
+
+    `origin` tells planned posts from those that polling found on the platform. Filters can be combined; `since`
+    and `until` go by `sort`.
+    """
     filters = {
         "project_id": project_id,
         "community_id": community_id,
@@ -176,7 +187,11 @@ async def update(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> PostRead:
-    """Change a post. Of a published one only the category may change; its figures move with it."""
+    """Change a post.
+
+    A merge patch: what is left out stays. Of a published post only the category may change (409
+    `already-published`); its figures move with it.
+    """
     post = await service.change(
         session, actor, post_id=post_id, changes=body.changes(), expected_versions=expected_versions
     )
@@ -191,7 +206,10 @@ async def update(
     responses=problems(404, 409, 412),
 )
 async def delete(post_id: UUID, actor: CurrentActor, session: SessionDep, expected_versions: ExpectedVersions) -> None:
-    """Delete a draft."""
+    """Delete a draft.
+
+    Its links stay, without a post. 409 `not-a-draft` for any other: take it back to a draft first.
+    """
     await service.delete(session, actor, post_id=post_id, expected_versions=expected_versions)
 
 
@@ -250,7 +268,11 @@ async def unmark_published(
     responses=problems(404),
 )
 async def metrics(post_id: UUID, actor: CurrentActor, connection: ReadDep) -> PostMetricsRead:
-    """A post's counters at the last poll, each with its status."""
+    """A post's counters at the last poll, each with its status.
+
+    A counter that is not known is null with a status and a reason, and `last_known` has the latest value that
+    was read.
+    """
     return await reads.metrics(connection, actor.workspace_id, post_id)
 
 

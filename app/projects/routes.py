@@ -15,7 +15,7 @@ from app.kit.errors import NotFound
 from app.kit.lists import WORKSPACE, Listing, Sort, json_page, parameter
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.preconditions import ExpectedVersions, version_tag
-from app.kit.routing import problems
+from app.kit.routing import TAGGED, problems
 from app.kit.schemas import Search
 from app.projects import service
 from app.projects.models import Brief, Project
@@ -50,10 +50,14 @@ _EMPTY: Final = BriefUpdate().model_dump()
     operation_id="projects.create",
     permission=Permission.PROJECTS_WRITE,
     status_code=status.HTTP_201_CREATED,
-    responses=problems(409),
+    responses=problems(409) | {201: TAGGED},
 )
 async def create(body: ProjectCreate, actor: CurrentActor, session: SessionDep, response: Response) -> ProjectRead:
-    """Start a project for a client."""
+    """Start a project for a client.
+
+    Its days are the local days of `timezone`; working hours are Monday to Friday, 09:00 to 18:00, unless others
+    are given.
+    """
     hours = body.working_hours.parsed() if body.working_hours is not None else None
     project = await service.create(session, actor, title=body.title, timezone=body.timezone, hours=hours)
     return _project_read(project, response)
@@ -67,7 +71,10 @@ async def list_projects(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The agency's projects, newest first."""
+    """The agency's projects, newest first.
+
+    Archived ones are among them, unless `archived` says otherwise.
+    """
     rows, next_cursor = await lists.page(
         _PROJECTS, sort="created_at", limit=limit, cursor=cursor, filters={"archived": archived, "q": q}
     )
@@ -76,7 +83,11 @@ async def list_projects(
 
 @ROUTER.get("/{project_id}", operation_id="projects.read", permission=Permission.PROJECTS_READ, responses=problems(404))
 async def read(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> ProjectRead:
-    """A project; its ETag is what `If-Match` takes."""
+    """A project; its ETag is what `If-Match` takes.
+
+    Title, time zone and whether it is archived. Brief, working hours and policy have addresses of their own
+    below it.
+    """
     return _project_read(await _row(connection, actor.workspace_id, project_id), response)
 
 
@@ -110,7 +121,10 @@ async def update(
 async def read_hours(
     project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response
 ) -> WorkingHoursRead:
-    """When the agency answers for this project. Its ETag is the project's."""
+    """When the agency answers for this project.
+
+    Response times count only what lies within them. Its ETag is the project's.
+    """
     return _hours(await _row(connection, actor.workspace_id, project_id), response)
 
 
@@ -128,7 +142,10 @@ async def replace_hours(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> WorkingHoursRead:
-    """Set the working hours. They count from now on: waits that have ended keep their working time."""
+    """Set the working hours.
+
+    They count from now on: waits that have ended keep their working time. `If-Match` takes the project's ETag.
+    """
     project = await service.set_hours(
         session, actor, project_id=project_id, hours=body.parsed(), expected_versions=expected_versions
     )
@@ -139,7 +156,10 @@ async def replace_hours(
     "/{project_id}/brief", operation_id="briefs.read", permission=Permission.BRIEFS_READ, responses=problems(404)
 )
 async def read_brief(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> BriefRead:
-    """The latest version of the brief; version 0, and empty, where none was written yet."""
+    """The latest version of the brief.
+
+    Version 0, and empty, where none was written yet. Its ETag is what `If-Match` takes.
+    """
     await _row(connection, actor.workspace_id, project_id)
     latest = _versions(actor.workspace_id, project_id).order_by(Brief.version.desc()).limit(1)
     row = (await connection.execute(latest)).one_or_none()
@@ -162,7 +182,10 @@ async def replace_brief(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> BriefRead:
-    """Write the next version of the brief; the ones before are kept."""
+    """Write the next version of the brief; the ones before are kept.
+
+    The whole of it: what is left out is empty in the new version. Earlier versions are kept.
+    """
     brief = await service.write_brief(
         session, actor, project_id=project_id, content=body.model_dump(), expected_versions=expected_versions
     )
@@ -184,7 +207,10 @@ async def list_briefs(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[BriefRead]:
-    """Every version of the brief, newest first."""
+    """Every version of the brief, newest first.
+
+    Who wants to know what was agreed at the time of a post finds it here by `created_at`.
+    """
     await _row(connection, actor.workspace_id, project_id)
     query = _VERSIONS.after(_versions(actor.workspace_id, project_id), pager.read(cursor, (int,)), limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("version",))

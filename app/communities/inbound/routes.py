@@ -36,11 +36,16 @@ _EVENT: Final = {
     "requestBody": {
         "required": True,
         "description": "As the platform sends it; at most 256 KiB.",
-        "content": {"application/json": {"schema": {"type": "object"}}},
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "additionalProperties": True},
+                "example": {"type": "confirmation", "group_id": 225000001},
+            }
+        },
     }
 }
 
-Platform = Annotated[Text, Path(max_length=40, examples=["vk"])]
+Platform = Annotated[Text, Path(max_length=40, description="The `key` of the platform that calls.", examples=["vk"])]
 
 
 @ROUTER.put(
@@ -123,7 +128,11 @@ async def close_hook(actor: CurrentActor, session: SessionDep, resources: Resour
     responses=_TEXT | problems(403, 404),
 )
 async def challenge(platform: Platform, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
-    """For platforms: answer the challenge by which one verifies the address with GET."""
+    """For platforms: answer the challenge by which one verifies the address with GET.
+
+    A platform that verifies an address in this way gets back what it sent, if that carries the hook's secret;
+    anything else is refused. Nothing is stored.
+    """
     return await _receive(platform, hook_id, request, resources)
 
 
