@@ -38,7 +38,7 @@ async def resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(resources)]
 
 
-def actor_of(request: Request) -> RequestActor:
+def authenticated_actor(request: Request) -> RequestActor:
     """The actor that the request's `ProtectedRoute` has authenticated; a `KeyError` in a public operation."""
     authenticated: RequestActor = request.scope["actor"]
     return authenticated
@@ -46,7 +46,7 @@ def actor_of(request: Request) -> RequestActor:
 
 async def actor(request: Request) -> RequestActor:
     """The actor of the request's API key, who has the permission that the operation declares."""
-    return actor_of(request)
+    return authenticated_actor(request)
 
 
 CurrentActor = Annotated[RequestActor, Depends(actor)]
@@ -54,7 +54,7 @@ CurrentActor = Annotated[RequestActor, Depends(actor)]
 
 async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
     """A transaction in the actor's workspace, in which the request's `Idempotency-Key` is claimed."""
-    current = actor_of(request)
+    current = authenticated_actor(request)
     async with resources_of(request).transaction(current.workspace_id, current) as session:
         await idempotency.begin(request, session)
         yield session
@@ -66,7 +66,7 @@ SessionDep = Annotated[AsyncSession, Depends(write_session, scope="function")]
 
 async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
     """An autocommit connection for reads in the actor's workspace."""
-    async with resources_of(request).db.read_connection(actor_of(request).workspace_id) as connection:
+    async with resources_of(request).db.read_connection(authenticated_actor(request).workspace_id) as connection:
         yield connection
 
 
@@ -76,7 +76,8 @@ ReadDep = Annotated[AsyncConnection, Depends(read_connection, scope="function")]
 def pager_of(request: Request) -> Pager:
     """Reads and writes the cursors of the requested list with the requested filters."""
     filters = {name: value for name, value in request.query_params.items() if name not in {"cursor", "limit"}}
-    return Pager.of(resources_of(request).keyring, actor_of(request).workspace_id, request.scope["path"], filters)
+    workspace_id = authenticated_actor(request).workspace_id
+    return Pager.of(resources_of(request).keyring, workspace_id, request.scope["path"], filters)
 
 
 async def pager(request: Request) -> Pager:
@@ -119,7 +120,7 @@ class ListRequest:
 
 async def list_request(request: Request) -> ListRequest:
     """The request, of the actor of the request's API key."""
-    return ListRequest(actor_of(request), resources_of(request), request)
+    return ListRequest(authenticated_actor(request), resources_of(request), request)
 
 
 ListDep = Annotated[ListRequest, Depends(list_request)]

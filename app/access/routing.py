@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.access.permissions import SCOPES, Permission
 from app.access.service import RequestActor, authenticator
+from app.kit import i18n
 from app.kit.errors import Forbidden, Unauthenticated
 from app.kit.routing import PERMISSION, Handler, Route, api_router
 
@@ -40,6 +41,7 @@ class ProtectedRoute(Route):
 
         async def authenticated(request: Request) -> Response:
             request.scope["actor"] = await self._authenticate(request)
+            i18n.ACCEPT_LANGUAGE.set(request.headers.get("accept-language", ""))
             return await handler(request)
 
         return authenticated

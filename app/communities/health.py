@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import tokens
 from app.communities.inbound import reconcile, unparsed
+from app.communities.inbound.models import Hook, SubscriptionStatus
 from app.communities.inbound.store import hook_of
-from app.communities.models import Community, CommunityStatus, CommunityToken, Hook, Publication, SubscriptionStatus
+from app.communities.models import Community, CommunityStatus, CommunityToken, Publication
 from app.communities.platform_client import app_credentials
 from app.communities.polling import rate_limits, unread_items
 from app.communities.polling.fair_share import IntervalMultipliers

@@ -7,7 +7,8 @@ import orjson
 from sqlalchemy import Text, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.models import Community, CommunityStatus, CommunityToken, Hook
+from app.communities.inbound.models import Hook
+from app.communities.models import Community, CommunityStatus, CommunityToken
 from app.kit.db import in_workspace, workspace_of
 from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal, parameter
 from app.kit.paging import Keyset

@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.communities.models import CommunityStatus, SubscriptionStatus
+from app.communities.inbound.models import SubscriptionStatus
+from app.communities.models import CommunityStatus
 from app.communities.polling.parts import Part, PartStatus
 from app.kit.schemas import Id, Input, Instant, Output, Text
 from app.platforms.contract import Token

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.communities import publications
-from app.communities.models import Community, CommunityStatus, CommunityToken, Hook
+from app.communities.inbound.models import Hook
+from app.communities.models import Community, CommunityStatus, CommunityToken
 from app.communities.polling import batches, parts, unread_items
 from app.communities.polling.parts import Part
 from app.communities.tokens import replace_grant

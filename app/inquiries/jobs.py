@@ -130,7 +130,7 @@ async def _looked_up(run: Run, adapter: FindsReplies, client: PlatformClient, in
 def _failure_detail(failure: Failed, *, maybe_sent: bool) -> str:
     """For people, with what to do next; a reply that may have been sent must not be sent again."""
     error = failure.error
-    if failure.is_outage:
+    if failure.platform_is_unwell:
         return f"The platform stayed unwell: {error.message}.{'' if maybe_sent else ' Send it anew later.'}"
     if isinstance(error, AuthExpired):
         advice = "." if maybe_sent else ", then send the answer anew."
@@ -162,8 +162,10 @@ async def _handle_failure(run: Run, intent: Intent, failure: Failed) -> None:
     """Nothing was sent by this attempt. Raises its error to try again, always where an earlier one may have sent it."""
     maybe_sent = intent.repeat_safe_until is not None
     detail = _failure_detail(failure, maybe_sent=maybe_sent)
-    if run.attempt < ATTEMPTS and (failure.is_outage or maybe_sent):
-        await _requeue(run, intent, "The platform is unwell; it is tried again." if failure.is_outage else detail)
+    if run.attempt < ATTEMPTS and (failure.platform_is_unwell or maybe_sent):
+        await _requeue(
+            run, intent, "The platform is unwell; it is tried again." if failure.platform_is_unwell else detail
+        )
         raise failure.error
     await _fail(run, intent, detail)
 

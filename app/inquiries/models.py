@@ -103,6 +103,9 @@ class Inquiry(Owned, Base):
     customer_id: Mapped[str]
     customer_name: Mapped[str]
     preview: Mapped[str]
+    """In English, where the message has no text: a search finds it so."""
+    preview_attachments: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """What is attached to that message, if it has no text."""
     opened_at: Mapped[datetime]
     """When the customer first wrote."""
     last_message_at: Mapped[datetime]

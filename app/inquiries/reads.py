@@ -13,23 +13,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import platforms
 from app.communities.models import Community
 from app.inquiries.models import Inquiry, InquiryKind, InquiryStatus, Message, MessageDirection
-from app.inquiries.previews import preview
-from app.inquiries.recount import PREVIEW
+from app.inquiries.previews import LONGEST, preview
 from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import InquirySort
 from app.kit.db import in_workspace, workspace_of
+from app.kit.i18n import reader_language
 from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal, parameter
 from app.kit.paging import Keyset
 
 _COLUMNS: Final = (
     *(Inquiry.id, Inquiry.project_id, Inquiry.community_id, Inquiry.publication_id, Inquiry.channel, Inquiry.kind),
     *(Inquiry.kind_by, Inquiry.status, Inquiry.customer_id, Inquiry.customer_name, Inquiry.preview, Inquiry.opened_at),
+    cast(Inquiry.preview_attachments, Text).label("preview_attachments"),
     *(Inquiry.last_message_at, Inquiry.waiting_since, Inquiry.first_answered_at, Inquiry.handled_at),
     *(Inquiry.resolved_at, Inquiry.resolution, Inquiry.resolved_automatically, Inquiry.version),
 )
 _PLAIN: Final = (
     *("id", "project_id", "community_id", "community_title", "platform", "publication_id", "channel", "kind"),
-    *("kind_by", "status", "preview", "opened_at", "last_message_at", "waiting_since", "first_answered_at"),
+    *("kind_by", "status", "opened_at", "last_message_at", "waiting_since", "first_answered_at"),
     *("handled_at", "resolved_at", "resolution", "resolved_automatically", "version"),
 )
 """Fields that are columns of the row."""
@@ -47,7 +48,7 @@ def _query() -> Any:
     last = (
         select(
             *(Message.direction, Message.author_name, Message.sent_at, Message.automatic, Message.delivery),
-            func.left(Message.text, PREVIEW).label("text"),
+            func.left(Message.text, LONGEST).label("text"),
             cast(Message.attachments, Text).label("attachments"),
         )
         .where(*existing)
@@ -125,6 +126,7 @@ def inquiry_read(row: Row, at: datetime) -> dict[str, Any]:
     refusal = terms.refusal
     return {
         **{name: row[name] for name in _PLAIN},
+        "preview": _preview(row["preview"], row["preview_attachments"]),
         "customer": {"id": row["customer_id"], "name": row["customer_name"]},
         "last_message": _last_message(row),
         "reply_until": terms.until,
@@ -132,16 +134,19 @@ def inquiry_read(row: Row, at: datetime) -> dict[str, Any]:
     }
 
 
+def _preview(text: str, attachments: str) -> str:
+    """The text; where there are attachments (JSON) in place of one, these in the reader's language."""
+    return text if attachments == "[]" else preview("", orjson.loads(attachments), reader_language())
+
+
 def _last_message(row: Row) -> dict[str, Any] | None:
     if row["last_sent_at"] is None:
         return None
     text: str = row["last_text"]
-    if not text and row["last_attachments"] != "[]":
-        text = preview("", orjson.loads(row["last_attachments"]))[:PREVIEW]
     return {
         "direction": row["last_direction"],
         "author_name": row["last_author_name"],
-        "preview": text,
+        "preview": text or _preview("", row["last_attachments"]),
         "sent_at": row["last_sent_at"],
         "automatic": row["last_automatic"],
         "delivery": row["last_delivery"],

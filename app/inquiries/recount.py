@@ -41,9 +41,6 @@ from app.kit.ids import uuid7
 from app.projects.hours import working_seconds
 from app.projects.service import WorkCalendar, calendar
 
-PREVIEW: Final = 200
-"""Characters of the customer's newest message that a list shows."""
-
 _INQUIRY: Final = Base.metadata.tables[Inquiry.__tablename__]
 _RESPONSE_WAIT: Final = Base.metadata.tables[ResponseWait.__tablename__]
 
@@ -51,6 +48,7 @@ _RESPONSE_WAIT: Final = Base.metadata.tables[ResponseWait.__tablename__]
 _THREAD: Final = ("workspace_id", "community_id", "thread_id")
 _COMPUTED: Final = (
     *("channel", "publication_id", "post_id", "kind", "kind_by", "status", "customer_id", "customer_name", "preview"),
+    "preview_attachments",
     *("opened_at", "last_message_at", "waiting_since", "first_answered_at", "handled_at"),
     *("resolved_at", "resolution", "resolved_automatically", "version"),
 )
@@ -237,7 +235,8 @@ def _inquiry_values(
         "status": conversation.status.value,
         "customer_id": customer_messages[0].author_id or "",
         "customer_name": names[-1] if names else "",
-        "preview": preview(visible[-1].text, visible[-1].attachments)[:PREVIEW] if visible else "",
+        "preview": preview(visible[-1].text, visible[-1].attachments) if visible else "",
+        "preview_attachments": visible[-1].attachments if visible and not visible[-1].text else [],
         "opened_at": customer_messages[0].sent_at,
         "last_message_at": thread.messages[-1].sent_at,
         "waiting_since": next((wait.started_at for wait in conversation.waits if wait.ended_at is None), None),

@@ -130,17 +130,14 @@ async def bulk(
     made = [inquiry_id for inquiry_id, outcome in outcomes.items() if not isinstance(outcome, AppError)]
     inquiries = await reads.changed(session, made, resources.clock.now())
     data = [
-        _result(index, outcome, inquiries.get(inquiry_id))
+        InquiryBulkResult(
+            index=index,
+            inquiry=None if isinstance(outcome, AppError) else InquiryRead.model_validate(inquiries[inquiry_id]),
+            problem=BulkProblem.of(outcome) if isinstance(outcome, AppError) else None,
+        )
         for index, (inquiry_id, outcome) in enumerate(outcomes.items())
     ]
-    failed = sum(result.problem is not None for result in data)
-    return InquiryBulkResults(succeeded=len(data) - failed, failed=failed, data=data)
-
-
-def _result(index: int, outcome: Inquiry | AppError, inquiry: dict[str, Any] | None) -> InquiryBulkResult:
-    if isinstance(outcome, AppError):
-        return InquiryBulkResult(index=index, inquiry=None, problem=BulkProblem.of(outcome))
-    return InquiryBulkResult(index=index, inquiry=InquiryRead.model_validate(inquiry), problem=None)
+    return InquiryBulkResults(succeeded=len(made), failed=len(data) - len(made), data=data)
 
 
 @ROUTER.get(

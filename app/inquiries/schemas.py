@@ -71,7 +71,8 @@ class InquiryRead(Output):
     status: InquiryStatus = Field(description="`open`: a customer waits for an answer.", examples=["open"])
     customer: CustomerRead = Field(description="Who wrote first.")
     preview: str = Field(
-        description="The beginning of the customer's latest message; for an empty text, what is attached to it.",
+        description="The beginning of the customer's latest message; in place of an empty text, what is attached to "
+        "it, in the language of `Accept-Language`: English or Russian.",
         examples=["How much is a cake for ten?"],
     )
     last_message: LastMessageRead | None = Field(

@@ -12,7 +12,8 @@ from uuid import UUID
 import structlog
 
 from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
-from app.kpis.contract import DAY, Community, Kpi, LoadRequest, Missing, Project, Reason, Value, ValueStatus
+from app.kpis.contract import DAY, Kpi, LoadRequest, Project
+from app.kpis.values import Community, Missing, Reason, Value, ValueStatus
 from app.kpis.windows import Days, Granularity
 
 log = structlog.get_logger()

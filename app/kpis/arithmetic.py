@@ -7,7 +7,8 @@ known; the others are reported as missing.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.kpis.contract import Community, Dataset, Kpi, Measure, Missing, Reason, Source, Value, Window
+from app.kpis.contract import Dataset, Kpi, Measure, Source, Window
+from app.kpis.values import Community, Missing, Reason, Value
 
 Datasets = Mapping[Source[Any], Dataset[Any]]
 """The loaded data of a project, by source."""

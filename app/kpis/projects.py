@@ -16,14 +16,15 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.communities.inbound.models import InboundGap
 from app.communities.models import Community as CommunityRow
-from app.communities.models import InboundGap
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, is_outage
 from app.kit.statement import Statement
 from app.kpis.arithmetic import Datasets
-from app.kpis.contract import DAY, Community, CommunityData, Dataset, Kpi, LoadRequest, Project, Reason, Source, Span
+from app.kpis.contract import DAY, CommunityData, Dataset, Kpi, LoadRequest, Project, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
+from app.kpis.values import Community, Reason
 from app.projects.models import Project as ProjectRow
 
 log = structlog.get_logger()

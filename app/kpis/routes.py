@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from app.access.current import CurrentActor, PagerDep, actor_of, resources_of
+from app.access.current import CurrentActor, PagerDep, authenticated_actor, resources_of
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.days import FirstDay, LastDay
@@ -23,8 +23,9 @@ from app.kit.routing import problems
 from app.kit.schemas import Instant, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import GoalType, Kpi, LoadRequest
+from app.kpis.contract import Kpi, LoadRequest
 from app.kpis.schemas import EvidencePage, KpiAnswer, KpiAnswers, KpiCatalogue, KpiExplanation, Portfolio
+from app.kpis.values import GoalType
 from app.kpis.windows import Days, Granularity, days_to_load, requested_days
 from app.projects.models import Project as ProjectRow
 
@@ -121,7 +122,7 @@ class KpiLoader:
 
 async def _kpi_loader(request: Request) -> KpiLoader:
     resources = resources_of(request)
-    return KpiLoader(actor_of(request).workspace_id, resources.db, resources.clock.now())
+    return KpiLoader(authenticated_actor(request).workspace_id, resources.db, resources.clock.now())
 
 
 KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]

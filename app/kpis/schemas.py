@@ -4,7 +4,7 @@ from pydantic import ConfigDict, Field
 
 from app.kit.days import DayRangeRead
 from app.kit.schemas import Day, Id, Instant, Output
-from app.kpis.contract import AddsUp, Direction, GoalType, Unit, ValueStatus
+from app.kpis.values import AddsUp, Direction, GoalType, Unit, ValueStatus
 from app.kpis.windows import Granularity
 
 Amount = int | float

@@ -7,8 +7,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, Field
 
 from app.kit.routing import public_router
-from app.platforms import adapters, capabilities
+from app.platforms import adapters, capabilities, changes, poll_intervals
 from app.platforms.contract import Adapter, LimitScope, Metric, MetricStatus, RateLimit, Spec, TextUnit, Token
+from app.platforms.spec import NativeChange, SeenThrough
 
 PUBLIC = public_router("/v1/platforms", tag="platforms")
 
@@ -150,6 +151,38 @@ class Hooks(BaseModel):
     )
 
 
+class ChangeSeen(BaseModel):
+    """One way in which a change is seen."""
+
+    through: SeenThrough = Field(
+        description="`event`: the hook receives it. `list`: the list of conversations, or the stream of events, is "
+        "read. `open_threads`: the comments are read again of posts with open threads in which somebody wrote within "
+        f"{changes.span(poll_intervals.OPEN_RECENTLY)}. `recent_posts`: posts up to an age of "
+        f"{changes.span(poll_intervals.RECENT)} are read again, their comments, and those of all open threads."
+    )
+    within_seconds: int | None = Field(
+        description="How late at most, where no hook delivers events; null: not without a hook. Multiplied by the "
+        "community's `lag.interval_multiplier`.",
+        examples=[900],
+    )
+    within_seconds_with_hook: int = Field(
+        description="The same while a hook delivers events: polls are rarer then.", examples=[3600]
+    )
+
+
+class ChangeUse(BaseModel):
+    """How changes of one kind, made on the platform itself, are seen."""
+
+    seen: list[ChangeSeen] | None = Field(
+        description="Any of these ways is enough. Empty: it is not seen. null: there is no such change on the "
+        "platform, or such messages are not read."
+    )
+    text: str = Field(
+        description="The same in words.",
+        examples=["event: at once; open threads read again: within 15 min (with a hook 1 h)"],
+    )
+
+
 class Limit(BaseModel):
     """A rate limit to which this service keeps."""
 
@@ -197,6 +230,11 @@ class Platform(BaseModel):
     replying: Replying | None = Field(description="null: customers cannot be replied to through the API.")
     publishing: Publishing | None = Field(description="null: nothing can be published through the API.")
     hooks: Hooks | None = Field(description="null: it sends no events, everything is found by polling.")
+    changes: dict[NativeChange, ChangeUse] = Field(
+        description="What is seen of changes made on the platform itself, after a message or post was first read: "
+        "answers given in the platform's own app, edits, deletions and hidden marks.",
+        examples=[{"message_edited": {"seen": [], "text": "not seen"}}],
+    )
     limits: list[Limit]
 
 
@@ -241,6 +279,7 @@ def describe(adapter_class: type[Adapter]) -> Platform:
         replying=_replying(spec) if supported.reply else None,
         publishing=_publishing(spec) if supported.publish else None,
         hooks=_hooks(spec, sets_itself=supported.subscribe) if supported.hooks else None,
+        changes={change: _change(adapter_class, change) for change in NativeChange},
         limits=[_limit(rate_limit) for rate_limit in spec.rate_limits],
     )
 
@@ -301,6 +340,20 @@ def _publishing(spec: Spec) -> Publishing | None:
 
 def _hooks(spec: Spec, *, sets_itself: bool) -> Hooks:
     return Hooks(secrets=sorted(spec.hook_secrets), of_app=spec.hook_of_app, sets_itself=sets_itself)
+
+
+def _change(adapter_class: type[Adapter], change: NativeChange) -> ChangeUse:
+    seen = changes.sightings(adapter_class, change)
+    has_hook = issubclass(adapter_class, capabilities.Receives)
+    rendered = [
+        ChangeSeen(
+            through=one.through,
+            within_seconds=_seconds(one.within),
+            within_seconds_with_hook=int(one.within_with_hook.total_seconds()),
+        )
+        for one in seen or ()
+    ]
+    return ChangeUse(seen=None if seen is None else rendered, text=changes.text_of(seen, has_hook=has_hook))
 
 
 def _limit(one: RateLimit) -> Limit:

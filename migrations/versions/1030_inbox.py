@@ -8,7 +8,7 @@ from alembic import op
 from migrations.tables import isolate, require_finite, unfenced
 
 revision: str = "1030"
-down_revision: str | None = "1027"
+down_revision: str | None = "1028"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -19,7 +19,8 @@ from app.cli.doctor import Finding, Level, check_installation
 from app.cli.main import app
 from app.communities import service as communities
 from app.communities import tokens
-from app.communities.models import Community, Hook
+from app.communities.inbound.models import Hook
+from app.communities.models import Community
 from app.kit.actors import SYSTEM
 from app.kit.crypto import Keyring
 from app.kit.db import Database, workspace_of

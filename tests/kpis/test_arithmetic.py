@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from app.kpis import all_kpis
 from app.kpis.arithmetic import Datasets, Values, values
-from app.kpis.contract import AddsUp, Community, LoadRequest, Project, Value
+from app.kpis.contract import LoadRequest, Project
+from app.kpis.values import AddsUp, Community, Value
 from app.kpis.windows import Days, Granularity
 
 NOW = datetime(2026, 10, 30, 15, tzinfo=UTC)

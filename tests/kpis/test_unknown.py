@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.communities.events import CommunityRef
-from app.communities.models import InboundGap, InboundItem
+from app.communities.inbound.models import InboundGap, InboundItem
 from app.kpis import all_kpis
 from app.platforms.contract import Metric
 from tests.conftest import Agency

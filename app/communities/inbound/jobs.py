@@ -15,6 +15,7 @@ from app.communities.disconnecting import DESTROY_TOKENS, destroy_tokens
 from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.inbound import apply
 from app.communities.inbound.ingest import CACHE_SECONDS
+from app.communities.inbound.models import Hook, InboundEvent, SubscriptionStatus
 from app.communities.inbound.store import APPLY, READ_ANNOUNCED, hook_of
 from app.communities.inbound.subscriptions import (
     PROBE,
@@ -28,7 +29,7 @@ from app.communities.inbound.subscriptions import (
     open_secrets,
     seal_secrets,
 )
-from app.communities.models import UNPOLLED, Community, CommunityStatus, Hook, InboundEvent, SubscriptionStatus
+from app.communities.models import UNPOLLED, Community, CommunityStatus
 from app.communities.platform_calls import Answered, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
 from app.kit.actors import SYSTEM
@@ -89,7 +90,7 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
     match result:
         case Postponed():
             raise result.snooze()
-        case Failed(error) if result.is_outage:
+        case Failed(error) if result.platform_is_unwell:
             raise error
         case Failed(error):
             log.info("inbound.announced_unreadable", community_id=str(community_id), code=error.code)

@@ -11,7 +11,8 @@ from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.communities.inbound import ingest, subscriptions
-from app.communities.models import Community, Hook
+from app.communities.inbound.models import Hook
+from app.communities.models import Community
 from app.communities.schemas import HookPut, HookRead
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, TooLarge

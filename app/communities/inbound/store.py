@@ -35,15 +35,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.events import CommunityRef
-from app.communities.models import (
-    Community,
-    CommunityStatus,
-    CommunityToken,
-    Hook,
-    InboundEvent,
-    InboundGap,
-    InboundItem,
-)
+from app.communities.inbound.models import Hook, InboundEvent, InboundGap, InboundItem
+from app.communities.models import Community, CommunityStatus, CommunityToken
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.kit.jobs import INSERT_JOB, ring_after_commit

@@ -24,8 +24,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.communities import platform_client
+from app.communities.inbound.models import Hook, HookRoute, SubscriptionStatus
 from app.communities.inbound.store import hook_of
-from app.communities.models import Community, Hook, HookRoute, SubscriptionStatus
+from app.communities.models import Community
 from app.communities.service import poll_now, require_connected
 from app.kit.actors import Actor
 from app.kit.crypto import Keyring, SealBroken

@@ -30,6 +30,7 @@ from app.communities.tokens import fingerprint
 from app.kit import jobs
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.jobs import Run
+from app.platforms import poll_intervals
 from app.platforms.capabilities import MeasuresAcross, PostRef
 from app.platforms.contract import PostMetrics, Spec
 from app.projects.models import Project
@@ -40,13 +41,13 @@ PARTIAL_BATCH_INTERVAL: Final = timedelta(minutes=1)
 """The shortest time between two calls with batches that are not full, so that they fill up."""
 FILL_AHEAD: Final = timedelta(minutes=15)
 """A batch that is not full is filled with posts that are due within this time: they cost no further call."""
-CONTENT_SCHEDULES: Final[Mapping[str, poll_schedule.PollSchedule]] = {
-    "size": poll_schedule.SIZE,
-    "tokens": poll_schedule.TOKENS,
-    "posts": poll_schedule.POSTS,
-    "conversations": poll_schedule.CONVERSATIONS,
-    "threads": poll_schedule.THREADS,
-    "revisions": poll_schedule.REVISIONS,
+CONTENT_SCHEDULES: Final[Mapping[str, poll_intervals.PollSchedule]] = {
+    "size": poll_intervals.SIZE,
+    "tokens": poll_intervals.TOKENS,
+    "posts": poll_intervals.POSTS,
+    "conversations": poll_intervals.CONVERSATIONS,
+    "threads": poll_intervals.THREADS,
+    "revisions": poll_intervals.REVISIONS,
 }
 
 
@@ -297,7 +298,7 @@ def daily_demand(
     polls_per_day = {"metrics": metrics_polls_per_day, "comments": 1.0, "comments_since_plan": 0.0}
     for part, one in CONTENT_SCHEDULES.items():
         idle = {"posts": community.posts_idle_polls, "conversations": community.conversations_idle_polls}.get(part, 0)
-        polls_per_day[part] = poll_schedule.DAY / one.interval(1.0, idle=idle, push_is_active=community.push_is_active)
+        polls_per_day[part] = poll_intervals.DAY / one.interval(1.0, idle=idle, push_is_active=community.push_is_active)
     content_units: dict[str, float] = {}
     metrics_units: dict[str, float] = {}
     for part, spent in costs.items():

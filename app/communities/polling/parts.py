@@ -13,7 +13,7 @@ from typing import Any, Final
 from app.communities.models import Community, CommunityStatus
 from app.communities.polling import poll_schedule
 from app.communities.polling.fair_share import IntervalMultipliers
-from app.communities.polling.poll_schedule import PollSchedule
+from app.platforms import poll_intervals
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -24,11 +24,12 @@ from app.platforms.contract import (
     Transient,
     Unsupported,
 )
+from app.platforms.poll_intervals import PollSchedule
 
 RATE_LIMITED: Final = "rate-limited"
 """The code of a part that waits for a rate limit."""
 RATE_LIMITED_REASON: Final = "The platform's rate limit is used up. It is read when the limit allows it."
-UNSUPPORTED_INTERVAL: Final = poll_schedule.DAY
+UNSUPPORTED_INTERVAL: Final = poll_intervals.DAY
 """How often a part is tried that the server does not have: it may run a new version."""
 LATE: Final = timedelta(minutes=10)
 """A part that waits for a rate limit for longer makes the community degraded, even while others are read."""
@@ -282,20 +283,20 @@ def due_times(community: Community, factor: float, multipliers: IntervalMultipli
         return min(at, community.requested(name) or at)
 
     due_at = {
-        Part.SIZE: due(Part.SIZE, poll_schedule.SIZE),
-        Part.TOKENS: due(Part.TOKENS, poll_schedule.TOKENS),
+        Part.SIZE: due(Part.SIZE, poll_intervals.SIZE),
+        Part.TOKENS: due(Part.TOKENS, poll_intervals.TOKENS),
         Part.POSTS: due(
-            Part.POSTS, poll_schedule.POSTS, idle=community.posts_idle_polls, push_is_active=push_is_active
+            Part.POSTS, poll_intervals.POSTS, idle=community.posts_idle_polls, push_is_active=push_is_active
         ),
         Part.CONVERSATIONS: due(
             Part.CONVERSATIONS,
-            poll_schedule.CONVERSATIONS,
+            poll_intervals.CONVERSATIONS,
             idle=community.conversations_idle_polls,
             push_is_active=push_is_active,
         ),
     }
     if community.backfilled_at is not None:  # until then everything is new
-        for name, one in ((Part.THREADS, poll_schedule.THREADS), (Part.REVISIONS, poll_schedule.REVISIONS)):
+        for name, one in ((Part.THREADS, poll_intervals.THREADS), (Part.REVISIONS, poll_intervals.REVISIONS)):
             seen_at: datetime = community.seen_at(name) or community.backfilled_at
             at = seen_at + one.interval(interval_factor, push_is_active=push_is_active)
             due_at[name] = min(at, community.requested(name) or at)

@@ -16,7 +16,6 @@ from sqlalchemy.exc import IntegrityError
 
 from app.communities import publications, tokens
 from app.communities.events import CommunityConnected, SizeMeasured
-from app.communities.inbound import reconcile
 from app.communities.models import Community, CommunityStatus
 from app.communities.platform_client import PlatformClient
 from app.communities.polling import parts
@@ -60,8 +59,8 @@ class Poll(PublicationReads, ConversationReads):
         elif Part.SIZE in due:
             await self._read_part(Part.SIZE, self.size)
         again = (Part.THREADS, Part.REVISIONS)
-        for name in due:
-            if name not in {Part.SIZE, *again}:
+        for name in self._in_turn(due):
+            if name not in {Part.SIZE, *again} and not (name is Part.POSTS and self.posts_listed):
                 await self._read_part(name, getattr(self, name))
         measuring = (self.posts_changed or self.pending.counters) and not isinstance(
             self.client.adapter, MeasuresAcross
@@ -76,6 +75,15 @@ class Poll(PublicationReads, ConversationReads):
             retries, Part.COMMENTS
         ):
             await self._read_part(Part.COMMENTS, self.comments)
+
+    def _in_turn(self, due: Sequence[Part]) -> Sequence[Part]:
+        """Parts in the order in which they are read: where conversations have the posts too, these need not follow.
+
+        The backfill reads them by themselves.
+        """
+        if self.client.adapter.spec.posts_list is None or self.community.backfilled_at is None:
+            return due
+        return sorted(due, key=lambda name: name is Part.POSTS)
 
     def _may_try(self, retries: Mapping[Part, datetime], name: Part) -> bool:
         return retries.get(name, self.started_at) <= self.started_at
@@ -205,9 +213,7 @@ class Poll(PublicationReads, ConversationReads):
                 self.column_updates["posts_idle_polls"] = 0 if new else self.community.posts_idle_polls + 1
                 return
             async with self.run.step() as session:
-                result = await publications.store(session, self.ref, page.items, at, self.factor)
-                self.posts_changed, new = self.posts_changed or result.written > 0, new + result.new
-                await reconcile.reconcile(session, self.ref, posts=page.items)
+                new += await self.store_posts(session, page.items, at)
                 community = await self.lock_community(session)
                 community.posts_cursor = page.cursor
                 if community.backfilled_at is None:

@@ -4,8 +4,9 @@ from statistics import median
 from typing import Final
 
 from app.kpis.arithmetic import percentile
-from app.kpis.contract import AddsUp, Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.waits import ANSWERED, OpeningWaits
+from app.kpis.values import AddsUp, Direction, Excluded, GoalType, Term, Unit, Value
 
 NO_ANSWERS: Final = "no-answers"
 NO_ANSWER_NEEDED: Final = "resolved-without-answer"

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Date, DateTime, Select, Text, any_, bindpa
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY, UUID, aggregate_order_by
 
-from app.kpis.contract import DAY, Community, CommunityData, Missing, Project, Reason, Span, Window
+from app.kpis.contract import DAY, CommunityData, Project, Span, Window
+from app.kpis.values import Community, Missing, Reason
 from app.projects.models import Project as ProjectRow
 from app.projects.models import ZoneRule
 

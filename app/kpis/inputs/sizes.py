@@ -15,15 +15,12 @@ from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
 from app.kpis.contract import (
     DAY,
-    Community,
     CommunityData,
     Dataset,
     EvidenceQuery,
     LoadRequest,
     Measure,
-    Missing,
     Project,
-    Reason,
     Section,
     Source,
     Span,
@@ -43,6 +40,7 @@ from app.kpis.inputs.parameters import (
     polled,
     position,
 )
+from app.kpis.values import Community, Missing, Reason
 from app.metrics.models import CommunityDay, CommunitySnapshot
 
 SIZE_STALE_AFTER: Final = timedelta(days=3)

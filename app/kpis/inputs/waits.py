@@ -13,15 +13,12 @@ from app.inquiries.models import ResponseWait
 from app.kit.db import in_workspace
 from app.kpis.contract import (
     DAY,
-    Community,
     CommunityData,
     Dataset,
     EvidenceQuery,
     LoadRequest,
     Measure,
-    Missing,
     Project,
-    Reason,
     Section,
     Source,
     Span,
@@ -31,6 +28,7 @@ from app.kpis.inputs.columns import Columns, running_sums
 from app.kpis.inputs.inbound_gaps import add_inbound_gaps
 from app.kpis.inputs.inquiries import by_conversations
 from app.kpis.inputs.parameters import AS_OF, END, PROJECT, START, WORKSPACE, columns_by_community, local_day, position
+from app.kpis.values import Community, Missing, Reason
 
 ANSWER: Final = "answer"
 

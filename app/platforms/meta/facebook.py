@@ -124,6 +124,8 @@ class Facebook:
         scopes={Token.COMMUNITY: PERMISSIONS, Token.USER: (*PERMISSIONS, "pages_show_list")},
         delayed_metrics=frozenset(pages.INSIGHTS.values()),
         metrics_delay=timedelta(hours=48),
+        changes=pages.CHANGES,
+        no_changes=pages.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

@@ -90,7 +90,10 @@ MESSAGES: Final = "messages"
 TAGS: Final = "tags"
 DAY: Final = 86_400
 
-EVENTS: Final = ("comments", "mentions", "messages", "messaging_postbacks", "message_edits")
+EVENTS: Final = ("comments", "mentions", "messages", "messaging_postbacks")
+"""Edits of messages are announced by Messenger alone."""
+LOGIN_EVENTS: Final = ("comments", "messages", "messaging_postbacks")
+"""Those of Instagram's own login, which has no field for mentions."""
 PAGE_EVENTS: Final = ("feed", "messages")
 """What the Page must send for the application to receive events of its Instagram account."""
 
@@ -147,6 +150,7 @@ class Instagram:
         },
         delayed_metrics=frozenset(accounts.INSIGHTS.values()),
         metrics_delay=timedelta(hours=48),
+        changes=accounts.CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -387,7 +391,7 @@ def _is_own(c: Credentials) -> mail.IsOwn:
 
 
 def _subscribed_fields(access: GraphAccess) -> tuple[str, ...]:
-    return EVENTS if access.kind is Token.USER else PAGE_EVENTS
+    return LOGIN_EVENTS if access.kind is Token.USER else PAGE_EVENTS
 
 
 def _subscription_credentials(c: Credentials, access: GraphAccess) -> Credentials:

@@ -133,6 +133,8 @@ class Odnoklassniki:
         app_settings=frozenset({"application_id", "application_key", "application_secret"}),
         scopes={Token.USER: ("VALUABLE_ACCESS", "GROUP_CONTENT", "PHOTO_CONTENT")},
         metrics_group_tokens=frozenset({Token.USER}),
+        changes=translate.CHANGES,
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

@@ -126,6 +126,8 @@ class Telegram:
         pushed_metrics=frozenset({Metric.REACTIONS}),
         counted_metrics=frozenset({Metric.COMMENTS}),
         history=False,
+        changes=translate.CHANGES,
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

@@ -114,6 +114,8 @@ class Vk:
         app_settings=frozenset({"client_id"}),
         scopes={Token.USER: tuple(USER_PERMISSIONS), Token.COMMUNITY: ("manage", "messages", "wall")},
         metrics_group_tokens=frozenset({Token.USER}),
+        changes=hooks.CHANGES,
+        no_changes=hooks.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

@@ -91,6 +91,7 @@ class YouTube:
         reply_limit=10_000,
         app_settings=APP_SETTINGS,
         scopes={Token.COMMUNITY: (FORCE_SSL,)},
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

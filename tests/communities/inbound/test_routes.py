@@ -21,8 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.communities import service
 from app.communities.inbound import ingest, store
+from app.communities.inbound.models import InboundEvent
 from app.communities.inbound.routes import MAX_BYTES
-from app.communities.models import Community, InboundEvent, Publication
+from app.communities.models import Community, Publication
 from app.communities.polling import rate_limits
 from app.inquiries import intake
 from app.inquiries.models import Inquiry, Message
