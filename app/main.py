@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.access.routing import SECURITY_SCHEMES, Router
-from app.kit import docs, errors, events, openapi, telemetry, web
+from app.kit import docs, errors, events, openapi, sealing, telemetry, web
 from app.kit.clock import Clock, SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -55,8 +55,10 @@ def create_app(
         db = Database(config.database_url, pool=config.database_pool, clock=time)
         bell = doorbell or ArqDoorbell(config.redis_url)
         try:
+            keyring = Keyring(config.secret_keys)
             await db.require_unprivileged_role()
-            app.state.resources = Resources(config, time, db, Keyring(config.secret_keys), bell)
+            await sealing.require_keys(db, keyring)
+            app.state.resources = Resources(config, time, db, keyring, bell)
             yield
         finally:
             if isinstance(bell, ArqDoorbell):

@@ -7,6 +7,7 @@ wins. `DATABASE_URL` and `REDIS_URL` are the names that hosting providers use; a
 from functools import lru_cache
 from typing import Annotated, Literal, Self
 
+from cryptography.fernet import Fernet
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -77,6 +78,17 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("secret_keys")
+    @classmethod
+    def _are_fernet_keys(cls, keys: list[SecretStr]) -> list[SecretStr]:
+        for number, key in enumerate(keys, 1):
+            try:
+                Fernet(key.get_secret_value())
+            except ValueError:
+                which = "holds" if len(keys) == 1 else f"has, as number {number},"
+                raise ValueError(f"{which} what is no Fernet key: make one with `instep keys secret`") from None
+        return keys
+
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _use_asyncpg(cls, value: str | None) -> str | None:
@@ -94,15 +106,18 @@ class Settings(BaseSettings):
             raise ValueError("INSTEP_SECRET_KEYS must hold at least one Fernet key")
         if self.environment != "production":
             return self
+        problems = []
         if any(key.get_secret_value() == DEVELOPMENT_KEY for key in self.secret_keys):
-            raise ValueError(
+            problems.append(
                 "INSTEP_SECRET_KEYS is missing: make a key with `instep keys secret` and set it; "
                 "without one, anybody could open sealed tokens"
             )
         if not self.public_url.startswith("https://"):
-            raise ValueError("INSTEP_PUBLIC_URL must start with https:// in production")
+            problems.append("INSTEP_PUBLIC_URL must start with https:// in production")
         if "*" in self.cors_origins:
-            raise ValueError("INSTEP_CORS_ORIGINS must name its origins in production, not *")
+            problems.append("INSTEP_CORS_ORIGINS must name its origins in production, not *")
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from rich.markup import escape
 
-from app.cli.console import console
+from app.cli.console import console, say
 from app.cli.database import asyncpg_url
-from app.cli.environment import SettingsRefused, load_settings
+from app.cli.environment import SecretKeyLost, first_line, has_database, settings_without_faults, variable
 from app.cli.migrate import heads, known_revisions
+from app.cli.variables import unread
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import Database
 from app.projects.zones import unexpected
@@ -68,18 +68,47 @@ def _failing(subject: str, message: str, remedy: str) -> Finding:
 
 
 async def check_installation(data: Path) -> list[Finding]:
-    """Run all checks; a check that cannot be run is a finding as well."""
-    findings = [*check_python(), *check_packages(LOCK_FILE), *check_disk(data)]
-    try:
-        settings = load_settings()
-    except SettingsRefused as refused:
-        remedy = "set it in the environment or in .env, then run this again"
-        return [*findings, *(_failing("settings", line, remedy) for line in str(refused).splitlines())]
-    findings.append(_ok("settings", f"complete, for {settings.environment}"))
-    findings.extend(check_settings(settings))
-    findings.extend([finding async for finding in check_database(settings)])
-    findings.extend([finding async for finding in check_redis(settings)])
+    """Run all checks; a check that cannot be run is a finding as well.
+
+    One fault hides no other: where a setting is refused, the checks that do without it are run all the same.
+    """
+    findings = [*check_python(), *check_packages(LOCK_FILE), *check_disk(data), *check_variables()]
+    settings, faults, refused = settings_without_faults()
+    stopped = has_database(data) and "database_url" in refused
+    if stopped:
+        findings.append(
+            _failing("servers", f"the embedded servers in {data} do not run", "start them with `instep up`")
+        )
+        faults = [fault for fault in faults if not fault.startswith(("DATABASE_URL is missing", "REDIS_URL is missing"))]
+    findings.extend(_failing("settings", fault, "set it in the environment or in .env") for fault in faults)
+    if not faults and not stopped:
+        findings.append(_ok("settings", f"complete, for {settings.environment}"))
+    findings.extend(check_key_file(data))
+    named = {name for name in ("secret_keys", "public_url") if any(f"INSTEP_{name.upper()} " in one for one in faults)}
+    findings.extend(check_settings(settings, refused | named))
+    if "database_url" not in refused:
+        findings.extend([finding async for finding in check_database(settings)])
+    if "redis_url" not in refused:
+        findings.extend([finding async for finding in check_redis(settings)])
     return findings
+
+
+def check_variables() -> Iterator[Finding]:
+    """Variables that look like settings and are none."""
+    found = list(unread())
+    for one in found:
+        remedy = f"rename it to {one.meant}, or remove it" if one.meant else "remove it"
+        yield _failing("variables", f"{one.name} is set, but nothing reads it", remedy)
+    if not found:
+        yield _ok("variables", "each that is set is read")
+
+
+def check_key_file(data: Path) -> Iterator[Finding]:
+    """Whether the data folder still has the key that sealed its tokens."""
+    if not has_database(data) or variable("DATABASE_URL") is not None or variable("INSTEP_SECRET_KEYS") is not None:
+        return
+    if not (data / "secret_key").exists():
+        yield _failing("secret key file", str(SecretKeyLost(data)), "put it back from where you keep it")
 
 
 def check_python() -> Iterator[Finding]:
@@ -140,9 +169,11 @@ def check_disk(data: Path) -> Iterator[Finding]:
         yield _ok("disk", f"{free // 1024**3} GB free")
 
 
-def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Settings that are valid, but unsafe or unsuitable."""
-    if any(key.get_secret_value() == DEVELOPMENT_KEY for key in settings.secret_keys):
+def check_settings(settings: Settings, refused: Collection[str] = ()) -> Iterator[Finding]:
+    """Settings that are valid, but unsafe or unsuitable; not those that were refused."""
+    if "secret_keys" in refused:
+        pass
+    elif any(key.get_secret_value() == DEVELOPMENT_KEY for key in settings.secret_keys):
         yield _warning(
             "secret keys",
             "tokens are sealed with the development key, which is public",
@@ -150,6 +181,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
         )
     else:
         yield _ok("secret keys", f"{len(settings.secret_keys)} of your own")
+    if "public_url" in refused:
+        return
     url = urlsplit(settings.public_url)
     if url.hostname in {"127.0.0.1", "localhost", "::1"}:
         yield _warning(
@@ -181,7 +214,7 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
         yield _failing(
             "database",
-            f"cannot be reached: {_first_line(problem)}",
+            f"cannot be reached: {first_line(problem)}",
             "start PostgreSQL and check DATABASE_URL, or use `instep up`",
         )
         return
@@ -196,18 +229,15 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
             return  # the checks below need this code's tables
         if revisions == heads():
             yield await _zones(settings)
+            yield await _keys(connection, Keyring(settings.secret_keys))
         async for finding in _work(connection):
             yield finding
         if await connection.fetchval("SELECT to_regclass('community_token')") is not None:
             yield await _sealed_tokens(connection, Keyring(settings.secret_keys))
     except (OSError, asyncpg.PostgresError, TimeoutError) as problem:
-        yield _failing("database", f"does not answer: {_first_line(problem)}", "see PostgreSQL's log")
+        yield _failing("database", f"does not answer: {first_line(problem)}", "see PostgreSQL's log")
     finally:
         await connection.close()
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem) or type(problem).__name__).splitlines()[0]
 
 
 async def _role(connection: asyncpg.Connection) -> Finding:
@@ -276,6 +306,20 @@ async def _zones(settings: Settings) -> Finding:
     return _ok("time zones", f"all days are those of tzdata {importlib.metadata.version('tzdata')}")
 
 
+async def _keys(connection: asyncpg.Connection, keyring: Keyring) -> Finding:
+    """Whether every key that has sealed something here is configured; API and worker do not start without."""
+    stored = [row["fingerprint"] for row in await connection.fetch("SELECT fingerprint FROM sealing_key")]
+    lacking = [one for one in stored if one not in keyring.fingerprints]
+    if lacking:
+        return _failing(
+            "keys of the database",
+            f"INSTEP_SECRET_KEYS lacks {len(lacking)} of the {len(stored)} that have sealed tokens here; API and worker "
+            "do not start",
+            "put the key back, behind the current one and a comma; if it is lost for good: `instep keys adopt`",
+        )
+    return _ok("keys of the database", "those that sealed its tokens are configured")
+
+
 async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
     """Whether workers are alive and jobs are run."""
     now = datetime.now(UTC)
@@ -295,7 +339,9 @@ async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
     dead = await connection.fetchval("SELECT count(*) FROM job WHERE state = 'dead'")
     if dead:
         yield _warning(
-            "dead jobs", f"{dead} were given up", "see their errors in the table job, fix the cause, then set them due"
+            "dead jobs",
+            f"{dead} were given up",
+            "see them with `instep jobs list`, mend the cause, then `instep jobs retry --all`",
         )
     else:
         yield _ok("dead jobs", "none")
@@ -342,7 +388,7 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
     except (OSError, RedisError, TimeoutError) as problem:
         yield _failing(
             "redis",
-            f"cannot be reached: {_first_line(problem)}",
+            f"cannot be reached: {first_line(problem)}",
             "start Valkey and check REDIS_URL, or use `instep up`",
         )
     finally:
@@ -363,6 +409,12 @@ def show(findings: list[Finding], *, as_json: bool) -> None:
         return
     marks = {Level.OK: "[green]ok     [/]", Level.WARNING: "[yellow]warning[/]", Level.FAILING: "[red]failing[/]"}
     for finding in findings:
-        console.print(f"{marks[finding.level]}  {finding.subject}: {escape(finding.message)}")
+        say(marks[finding.level], f"{finding.subject}: {finding.message}", indent=8)
         if finding.remedy:
-            console.print(f"         → {escape(finding.remedy)}")
+            say("        [dim]→[/]", finding.remedy, indent=10)
+    failing, warnings = (sum(one.level is level for one in findings) for level in (Level.FAILING, Level.WARNING))
+    console.print()
+    if failing:
+        console.print(f"[red]{failing} to mend[/]{f', {warnings} to know' if warnings else ''}")
+    else:
+        console.print(f"[green]nothing fails[/]{f', {warnings} to know' if warnings else ''}")

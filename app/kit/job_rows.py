@@ -44,6 +44,7 @@ class Job(Base):
             postgresql_nulls_not_distinct=True,
         ),
         Index("ix_job_due", "run_at", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_job_dead", "id", postgresql_where=text("state = 'dead'")),
         Index("ix_job_leased", "leased_until", postgresql_where=text("state = 'running'")),
         {"postgresql_with": {"fillfactor": 70}},
     )

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import orjson
 import structlog
 from fastapi.telemetry import TelemetryConfig
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from structlog.typing import Processor
 
 REQUEST_SECONDS = Histogram(
@@ -21,12 +21,23 @@ REQUEST_SECONDS = Histogram(
 )
 JOBS = Counter("instep_jobs", "Attempts at jobs, by how they ended.", ["job", "outcome"])
 JOB_SECONDS = Histogram("instep_job_seconds", "Time of one attempt at a job.", ["job"])
-QUEUE = CollectorRegistry()
-"""Metrics of the whole queue: API processes read them from PostgreSQL at each scrape; workers do not serve them."""
-JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.", registry=QUEUE)
-JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.", registry=QUEUE)
+INSTALLATION = CollectorRegistry()
+"""Metrics of the whole installation: API processes read them from PostgreSQL at each scrape; workers do not serve
+them."""
+JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.", registry=INSTALLATION)
+JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.", registry=INSTALLATION)
+WORKER_SILENCE = Gauge(
+    "instep_worker_silence_seconds",
+    "Time since the latest heartbeat of any worker; +Inf: none was ever seen.",
+    registry=INSTALLATION,
+)
 ITEMS_LEFT_OUT = Counter("instep_answer_items_left_out", "Items of platforms' responses that could not be parsed.")
-PLATFORM_CALLS = Counter("instep_platform_calls", "Calls to platforms, by how they ended.", ["platform", "outcome"])
+PLATFORM_CALLS = Counter(
+    "instep_platform_calls",
+    "Calls to platforms, by the class of the response's status (`2xx` …), or `no-answer`.",
+    ["platform", "outcome"],
+)
+BUILD = Info("instep_build", "The version that this process runs.")
 
 _SECRET_NAME = re.compile(r"token|secret|password|authorization|api_?key|credential|cookie", re.IGNORECASE)
 _SECRET_TEXT = re.compile(

@@ -59,7 +59,7 @@ def test_an_account_that_does_not_exist(sandbox: str) -> None:
 
 
 def test_an_unknown_address_is_answered_with_examples() -> None:
-    with pytest.raises(CannotTrack, match="Example: ") as refused:
+    with pytest.raises(CannotTrack, match="Examples:") as refused:
         recognise("nonsense")
     assert "Mastodon" in str(refused.value)
 
