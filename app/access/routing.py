@@ -56,7 +56,7 @@ class ProtectedRoute(Route):
         if scheme.lower() != "bearer" or not credential:
             raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
         actor = await authenticator(request.app.state.resources).authenticate(credential)
-        structlog.contextvars.bind_contextvars(actor=str(actor))
+        structlog.contextvars.bind_contextvars(actor=str(actor), workspace_id=str(actor.workspace_id))
         if required not in actor.permissions:
             scope = SCOPES[required].value
             raise Forbidden(

@@ -16,6 +16,7 @@ from app.cli.console import console, done, errors, fail, table, warn
 from app.cli.options import AsJson, CommandFailed, Data, SuperuserUrl, errors_as_messages
 from app.kit.job_admin import JobState
 from app.kit.jobs import Job
+from app.settings import Settings
 
 keys = typer.Typer(help="API keys, and the secret keys that seal the platforms' tokens.", no_args_is_help=True)
 workspaces = typer.Typer(help="The agencies of this installation.", no_args_is_help=True)
@@ -210,7 +211,7 @@ def jobs_discard(
 
 
 def _selected(
-    settings: environment.Settings, ids: list[str] | None, kind: str | None, workspace: UUID | None, *, everything: bool
+    settings: Settings, ids: list[str] | None, kind: str | None, workspace: UUID | None, *, everything: bool
 ) -> list[Job]:
     """The jobs that a command names, or all dead ones that its filters let through."""
     from app.cli import jobs as jobs_command

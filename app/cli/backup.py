@@ -92,7 +92,11 @@ def restore(settings: Settings, superuser_url: str, file: Path, *, replace: bool
         to = target(superuser_url, database=beside)
         path, environment = program("pg_restore", to)
         step(f"restoring {file}")
-        _run([path, "--exit-on-error", "--single-transaction", f"--dbname={to.uri}", str(file)], environment, "pg_restore")
+        _run(
+            [path, "--exit-on-error", "--single-transaction", f"--dbname={to.uri}", str(file)],
+            environment,
+            "pg_restore",
+        )
         revision, lacking = asyncio.run(_settle(with_database(superuser_url, beside), settings))
         asyncio.run(_swap(superuser_url, database, beside))
     finally:
@@ -100,7 +104,7 @@ def restore(settings: Settings, superuser_url: str, file: Path, *, replace: bool
     done(f"{database} is as in {file}")
     if lacking:
         warn(
-            "INSTEP_SECRET_KEYS does not have the key that sealed its tokens: API and worker do not start until it does "
+            "INSTEP_SECRET_KEYS does not have the key that sealed its tokens: they do not start until it does "
             "(in an embedded installation: put it into the file secret_key of the data folder)"
         )
     if revision != heads():

@@ -32,11 +32,7 @@ def say(mark: str, text: str, *, to: Console | None = None, indent: int = 2) -> 
     to = to or console
     lines = text.splitlines() or [""]
     if to.is_terminal:
-        lines = [
-            part
-            for line in lines
-            for part in _wrapped(line, max(to.width - indent, 20))
-        ]
+        lines = [part for line in lines for part in _wrapped(line, max(to.width - indent, 20))]
     first, *rest = lines
     to.print(f"{mark} {escape(first)}")
     for line in rest:
@@ -86,7 +82,11 @@ def table(
     made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
     for number, head in enumerate(heads):
         made.add_column(
-            head, justify="right" if number in right else "left", no_wrap=True, overflow="ellipsis", width=widths[number]
+            head,
+            justify="right" if number in right else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            width=widths[number],
         )
     for row in rows:
         made.add_row(*map(escape, row))

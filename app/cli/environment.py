@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.fernet import Fernet
@@ -110,10 +111,10 @@ def settings_without_faults() -> tuple[Settings, list[str], frozenset[str]]:
     A refused or missing URL is that of no server. What is checked of all settings together is refused as one.
     """
     lines: list[str] = []
-    refused: dict[str, object] = {}
+    refused: dict[str, Any] = {}
     for _ in range(3):  # what concerns all settings together is checked where each is valid
         try:
-            return Settings(**refused), lines, frozenset(refused)  # type: ignore[arg-type]
+            return Settings(**refused), lines, frozenset(refused)
         except ValidationError as error:
             lines += explain(error).splitlines()
             for problem in error.errors(include_input=False, include_url=False):

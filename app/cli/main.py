@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
 def warn_of_unread() -> None:
     """Warn of variables that look like settings and are none: they would be ignored without a word."""
     for one in variables.unread():
@@ -142,9 +143,9 @@ def migrate(
     passwords in DATABASE_URL and INSTEP_OWNER_DATABASE_URL, and the database are created first.
     """
     from app.cli.database import passwords, prepare_database
-    from app.cli.postgres_tools import database_name
     from app.cli.migrate import heads
     from app.cli.migrate import migrate as upgrade
+    from app.cli.postgres_tools import database_name
 
     with errors_as_messages():
         environment.set_missing(environment.running_servers(data))
@@ -165,7 +166,9 @@ def migrate(
 @app.command()
 def track(
     address: Annotated[str, typer.Argument(help="A public community, say https://mastodon.social/@Gargron")],
-    allow: Annotated[list[str] | None, typer.Option("--allow", help="host:port that may be private, besides INSTEP_OUTBOUND_ALLOW.")] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", help="host:port that may be private, besides INSTEP_OUTBOUND_ALLOW.")
+    ] = None,
 ) -> None:
     """Read a public community now: its size, its latest posts and their reactions.
 
@@ -190,12 +193,13 @@ def doctor(
 
     Exit code 1 when something fails; warnings alone are 0.
     """
-    from app.cli import doctor as doctor_command
+    from app.cli.doctor import check_installation
+    from app.cli.findings import Level, show
 
     environment.set_missing(environment.running_servers(data))
-    findings = asyncio.run(doctor_command.check_installation(data))
-    doctor_command.show(findings, as_json=as_json)
-    raise typer.Exit(1 if any(finding.level is doctor_command.Level.FAILING for finding in findings) else 0)
+    findings = asyncio.run(check_installation(data))
+    show(findings, as_json=as_json)
+    raise typer.Exit(1 if any(finding.level is Level.FAILING for finding in findings) else 0)
 
 
 LOOK_AFTER = "Look after an installation"
@@ -204,9 +208,9 @@ app.add_typer(administration.keys, name="keys", rich_help_panel=LOOK_AFTER)
 app.add_typer(administration.jobs, name="jobs", rich_help_panel=LOOK_AFTER)
 app.command(rich_help_panel=LOOK_AFTER)(administration.backup)
 app.command(rich_help_panel=LOOK_AFTER)(administration.restore)
-app.command(
-    rich_help_panel=LOOK_AFTER, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-)(administration.psql)
+app.command(rich_help_panel=LOOK_AFTER, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    administration.psql
+)
 
 
 @app.callback(invoke_without_command=True)

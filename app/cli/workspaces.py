@@ -53,7 +53,9 @@ async def find(settings: Settings) -> list[WorkspaceLine]:
                     .limit(1)
                 )
                 projects, communities = [
-                    await session.scalar(select(func.count()).select_from(model).where(in_workspace(model, workspace_id)))
+                    await session.scalar(
+                        select(func.count()).select_from(model).where(in_workspace(model, workspace_id))
+                    )
                     for model in (Project, Community)
                 ]
                 keys = await session.scalar(
@@ -63,11 +65,8 @@ async def find(settings: Settings) -> list[WorkspaceLine]:
                         func.coalesce(ApiKey.expires_at > func.now(), True),
                     )
                 )
-            lines.append(
-                WorkspaceLine(
-                    workspace_id, workspace.name, owner, projects or 0, communities or 0, keys or 0, workspace.created_at
-                )
-            )
+            numbers = (projects or 0, communities or 0, keys or 0)
+            lines.append(WorkspaceLine(workspace_id, workspace.name, owner, *numbers, workspace.created_at))
     finally:
         await database.close()
     return sorted(lines, key=lambda line: (line.created_at, line.id))
@@ -82,7 +81,11 @@ async def create(settings: Settings, *, name: str, owner_name: str, owner_email:
     try:
         body = WorkspaceCreate.model_validate({"name": name, "owner": {"name": owner_name, "email": owner_email}})
     except ValidationError as error:
-        options = {("name",): "NAME", ("owner", "name"): "--owner-name", ("owner", "email"): "--owner-email"}
+        options: dict[tuple[int | str, ...], str] = {
+            ("name",): "NAME",
+            ("owner", "name"): "--owner-name",
+            ("owner", "email"): "--owner-email",
+        }
         problems = error.errors(include_url=False)
         raise CommandFailed("\n".join(f"{options.get(one['loc'], '')}: {one['msg']}" for one in problems)) from None
     workspace_id = uuid7()

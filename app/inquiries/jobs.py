@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import bindparam, func, select
+
 from app.access.service import workspaces
 from app.communities import platform_calls
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
@@ -13,6 +15,12 @@ from app.inquiries import counts, sending
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
 from app.kit.jobs import Reschedule, Run, Snooze, enqueue, job
+from app.inquiries import sending
+from app.inquiries.models import Message, ReplyDelivery
+from app.inquiries.sending import Intent
+from app.inquiries.service import RECONCILE, SEND
+from app.kit import gauges
+from app.kit.jobs import Reschedule, Run, Snooze, job
 from app.platforms.capabilities import FindsReplies, Replies
 from app.platforms.contract import (
     AuthExpired,
@@ -25,6 +33,16 @@ from app.platforms.contract import (
     TokenMissing,
 )
 
+REPLIES: Final = gauges.CountedGauge(
+    "instep_replies_under_way", "Replies that are neither sent nor refused yet, by their delivery.", ["delivery"]
+)
+_UNDER_WAY: Final = (
+    select(Message.delivery, func.count())
+    .where(Message.workspace_id == bindparam("workspace"), Message.delivery.is_not(None))
+    .where(Message.delivery.not_in(["sent", "failed"]))
+    .group_by(Message.delivery)
+)
+"""Its conditions are those of the index `ix_message_undelivered`."""
 RETRY_DELAY: Final = timedelta(seconds=2)
 ATTEMPTS: Final = 10
 """Over about a quarter of an hour while the platform is unavailable."""
@@ -195,3 +213,16 @@ async def compact_counts_of_workspace(run: Run) -> None:
     async with run.step() as session:
         await counts.compact(session)
         await run.finish(session)
+
+
+@job("inquiries.count_replies", timeout=timedelta(minutes=10), every=gauges.INTERVAL)
+async def count_replies(run: Run) -> Reschedule:
+    """Count the replies of all workspaces that are under way, for the metrics."""
+    began = run.resources.clock.monotonic()
+    async with run.step() as session:
+        workspace_ids = await workspaces(session)
+    counts = await gauges.count(run.resources.db, workspace_ids, _UNDER_WAY)
+    under_way = [one.value for one in ReplyDelivery if one not in {ReplyDelivery.SENT, ReplyDelivery.FAILED}]
+    async with run.step() as session:
+        await REPLIES.store(session, {(delivery,): counts[delivery,] for delivery in under_way})
+    return Reschedule(gauges.next_count(run.now, run.resources.clock.monotonic() - began))

@@ -37,9 +37,9 @@ def instep(migrated: str) -> Instep:
     """Runs a command on that database."""
     assert migrated
 
-    def invoke(*arguments: str, **options: str) -> Result:
+    def invoke(*arguments: str, stdin: str | None = None) -> Result:
         settings.cache_clear()
-        return CliRunner().invoke(app, list(arguments), **options)  # type: ignore[arg-type]
+        return CliRunner().invoke(app, list(arguments), input=stdin)
 
     return invoke
 

@@ -102,7 +102,8 @@ def test_what_cannot_be_retried_is_left_alone(instep: Instep, job: Callable[...,
 
 
 def test_all_dead_ones_of_a_kind_are_retried(instep: Instep, job: Callable[..., uuid.UUID], sql: Sql) -> None:
-    job("dead"), job("dead"), job("dead", "links.tidy")
+    for kind in ("communities.poll", "communities.poll", "links.tidy"):
+        job("dead", kind)
     answer = instep("jobs", "retry", "--all", "--kind", "communities.poll")
     assert answer.exit_code == 0, answer.output
     assert sorted(row["state"] for row in sql("SELECT state FROM job")) == ["dead", "waiting", "waiting"]
@@ -116,7 +117,7 @@ def test_only_dead_ones_are_discarded_and_all_of_them_only_when_asked(
     refused = instep("jobs", "discard", str(waiting))
     assert refused.exit_code == 1
     assert "it is not dead" in refused.stderr
-    assert instep("jobs", "discard", "--all", input="n\n").exit_code == 1
+    assert instep("jobs", "discard", "--all", stdin="n\n").exit_code == 1
     assert len(sql("SELECT 1 FROM job")) == 2
     answer = instep("jobs", "discard", "--all", "--yes")
     assert (answer.exit_code, "1 job deleted" in answer.stdout) == (0, True)
