@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,9 @@ from app.kit.resources import Doorbell, Resources
 from app.kit.route_index import RouteIndex
 from app.kit.routing import Route
 from app.settings import Settings, settings
+
+ANY_PORT = ":*"
+"""At the end of an origin in `INSTEP_CORS_ORIGINS`."""
 
 DESCRIPTION = """\
 The back office of a social media marketing agency: clients' projects, communities, posts,
@@ -98,9 +102,11 @@ def create_app(
         clock=time,
     )
     if config.cors_origins:
+        of_any_port = [re.escape(one.removesuffix(ANY_PORT)) for one in config.cors_origins if one.endswith(ANY_PORT)]
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=config.cors_origins,
+            allow_origins=[one for one in config.cors_origins if not one.endswith(ANY_PORT)],
+            allow_origin_regex=f"({'|'.join(of_any_port)}):[0-9]+" if of_any_port else None,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
             allow_headers=[
                 "Authorization",

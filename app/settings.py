@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     sign_up: Literal["open", "closed"] = "open"
     """Whether anybody may create a workspace."""
     cors_origins: Annotated[list[str], NoDecode] = []
-    """Origins whose pages may call the API from a browser, comma separated."""
+    """Origins whose pages may call the API from a browser, comma separated; `http://localhost:*` is any port."""
     trusted_proxies: Annotated[list[str], NoDecode] = []
     """Addresses or networks of proxies whose `X-Forwarded-For` is used, comma separated."""
 
