@@ -126,5 +126,5 @@ def create_app(
             ],
             max_age=600,
         )
-    app.add_middleware(web.RequestContext, unlogged_prefixes=("/hooks/",))
+    app.add_middleware(web.RequestContext, unlogged_prefixes=("/hooks/", "/live", "/ready", "/metrics"))
     return app

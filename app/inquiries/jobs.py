@@ -5,8 +5,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
-
 from app.access.service import workspaces
 from app.communities import platform_calls
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
@@ -16,7 +14,8 @@ from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
 from app.kit.jobs import Reschedule, Run, Snooze, enqueue, job
 from app.inquiries import sending
-from app.inquiries.models import Message, ReplyDelivery
+from app.inquiries.gauges import BY_DELIVERY, UNDER_WAY
+from app.inquiries.models import ReplyDelivery
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
 from app.kit import gauges
@@ -33,16 +32,6 @@ from app.platforms.contract import (
     TokenMissing,
 )
 
-REPLIES: Final = gauges.CountedGauge(
-    "instep_replies_under_way", "Replies that are neither sent nor refused yet, by their delivery.", ["delivery"]
-)
-_UNDER_WAY: Final = (
-    select(Message.delivery, func.count())
-    .where(Message.workspace_id == bindparam("workspace"), Message.delivery.is_not(None))
-    .where(Message.delivery.not_in(["sent", "failed"]))
-    .group_by(Message.delivery)
-)
-"""Its conditions are those of the index `ix_message_undelivered`."""
 RETRY_DELAY: Final = timedelta(seconds=2)
 ATTEMPTS: Final = 10
 """Over about a quarter of an hour while the platform is unavailable."""
@@ -221,8 +210,8 @@ async def count_replies(run: Run) -> Reschedule:
     began = run.resources.clock.monotonic()
     async with run.step() as session:
         workspace_ids = await workspaces(session)
-    counts = await gauges.count(run.resources.db, workspace_ids, _UNDER_WAY)
+    counts = await gauges.count(run.resources.db, workspace_ids, BY_DELIVERY)
     under_way = [one.value for one in ReplyDelivery if one not in {ReplyDelivery.SENT, ReplyDelivery.FAILED}]
     async with run.step() as session:
-        await REPLIES.store(session, {(delivery,): counts[delivery,] for delivery in under_way})
+        await UNDER_WAY.store(session, {(delivery,): counts[delivery,] for delivery in under_way})
     return Reschedule(gauges.next_count(run.now, run.resources.clock.monotonic() - began))

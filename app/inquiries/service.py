@@ -14,11 +14,11 @@ from app.access import audit
 from app.communities.models import Community
 from app.inquiries.conversation import Transition
 from app.inquiries.counts import CountChanges
+from app.inquiries.gauges import REPLIES
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
 from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import Action, Classify, Resolve
-from app.kit import telemetry
 from app.kit.actors import Actor
 from app.kit.bulk_results import refusal
 from app.kit.db import after_commit, fetch, in_workspace, now, workspace_of
@@ -215,6 +215,6 @@ def record(session: AsyncSession, actor: Actor | None, inquiry_id: UUID, event_t
     if event_type in DELIVERIES:
 
         async def count() -> None:
-            telemetry.REPLIES.labels(event_type).inc()
+            REPLIES.labels(event_type).inc()
 
         after_commit(session, count)

@@ -45,7 +45,6 @@ PLATFORM_CALLS = Counter(
     "Calls to platforms, by the class of the response's status (`2xx` …), or `no-answer`.",
     ["platform", "outcome"],
 )
-REPLIES = Counter("instep_replies", "Replies to customers, by how their sending went.", ["delivery"])
 BUILD = Info("instep_build", "The version that this process runs.")
 BUILD.info({"version": metadata.version("instep"), "python": machine.python_version()})
 

@@ -11,8 +11,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.access.current import ResourcesDep
 from app.kit import gauges, scheduler, telemetry
 from app.kit.errors import Unavailable
+from app.kit.registry import rooms
 from app.kit.routing import problems, public_router
 from app.kit.schemas import Instant
+
+for _ in rooms("gauges"):
+    pass  # each declares what it counts
 
 PUBLIC = public_router("", tag="operations")
 

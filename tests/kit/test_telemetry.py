@@ -143,7 +143,7 @@ async def test_a_request_is_logged_with_its_actor_alone(
     agency: Agency, stranger: httpx.AsyncClient, log: io.StringIO
 ) -> None:
     key_id = (await agency.http.get("/v1/me")).json()["api_key"]["id"]
-    await stranger.get("/live")
+    await stranger.get("/v1/platforms")
     await stranger.get("/v1/me")
     requests = [line for line in entries(log) if line["event"] == "request"]
     assert [line.get("actor") for line in requests] == [f"key:{key_id}", None, None]
