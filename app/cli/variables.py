@@ -51,17 +51,17 @@ class Unread:
 def unread(variables: Mapping[str, object] | None = None) -> Iterator[Unread]:
     """Variables of the environment and of `.env` that look like settings and are none, by name."""
     names = {**dotenv_values(".env"), **os.environ} if variables is None else variables
-    known = [*of_settings(), *sorted(OTHERS)]
+    names_read = [*of_settings(), *sorted(OTHERS)]
     for name in sorted(names):
-        if name in known:
+        if name in names_read:
             continue
         bare = name.removeprefix(PREFIX)
         if name.startswith(PREFIX):
             # Without the prefix, which would make everything look alike.
-            by_bare = {one.removeprefix(PREFIX): one for one in known}
+            by_bare = {one.removeprefix(PREFIX): one for one in names_read}
             match = difflib.get_close_matches(bare, by_bare, 1, 0.6)
             yield Unread(name, by_bare[match[0]] if match else None)
-        elif f"{PREFIX}{name}" in known:
+        elif f"{PREFIX}{name}" in names_read:
             yield Unread(name, f"{PREFIX}{name}")
         elif match := difflib.get_close_matches(name, PLAIN, 1, 0.85):
             yield Unread(name, match[0])

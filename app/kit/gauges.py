@@ -53,7 +53,9 @@ class CountedGauge:
         await session.flush()
 
 
-async def count(db: Database, workspace_ids: Iterable[UUID], query: Select[Any]) -> Counter[tuple[str, ...]]:
+async def count(
+    db: Database, workspace_ids: Iterable[UUID], query: Select[*tuple[Any, ...]]
+) -> Counter[tuple[str, ...]]:
     """The rows' last columns, added up by the columns before them, over all these workspaces.
 
     `query` has the parameter `workspace`. Each workspace is read for itself, as row-level security has it.

@@ -27,9 +27,9 @@ def commands() -> Iterator[tuple[str, ...]]:
 def test_each_help_fits_80_columns_and_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERMINAL_WIDTH", "80")
-    found = list(commands())
-    assert len(found) > 15
-    for path in found:
+    paths = list(commands())
+    assert len(paths) > 15
+    for path in paths:
         answer = CliRunner().invoke(app, [*path, "--help"])
         assert answer.exit_code == 0, path
         assert max(map(len, answer.stdout.splitlines())) <= 80, path
@@ -40,11 +40,11 @@ def test_the_shell_completes_commands_options_and_values() -> None:
     source = "import sys; sys.argv = ['instep']; from app.cli.main import app; app(prog_name='instep')"
 
     def completed(typed: str) -> list[str]:
-        words = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_INSTEP_COMPLETE": "complete_bash"}
+        variables = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" ")), "_INSTEP_COMPLETE": "complete_bash"}
         ended = subprocess.run(
             [sys.executable, "-c", source],
             cwd=ROOT,
-            env={**os.environ, **words},
+            env={**os.environ, **variables},
             capture_output=True,
             text=True,
             check=False,

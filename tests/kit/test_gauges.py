@@ -77,11 +77,11 @@ def test_the_least_that_is_left_of_a_limit_is_shown_while_it_is_in_use() -> None
     now[0] = 30
     collector.note("vk", "calls", "a", left=0.4, seconds=60)
 
-    def shown() -> list[float]:
+    def values() -> list[float]:
         return [sample.value for family in collector.collect() for sample in family.samples]
 
-    assert shown() == [0.1]
+    assert values() == [0.1]
     now[0] = 61
-    assert shown() == [0.4]
+    assert values() == [0.4]
     now[0] = 91
-    assert shown() == []
+    assert values() == []

@@ -56,11 +56,11 @@ def test_prometheus_takes_them(tmp_path: Path) -> None:
     assert tried.returncode == 0, tried.stdout + tried.stderr
 
 
-def asked(alert: str, *samples: tuple[str, float]) -> dict[str, Any]:
+def evaluated(alert: str, *samples: tuple[str, float]) -> dict[str, Any]:
     """That a rule's expression finds just these, after an hour of `SERIES`."""
     (rule,) = [rule for rule in rules() if rule["alert"] == alert]
-    found = [{"labels": labels, "value": value} for labels, value in samples]
-    return {"expr": rule["expr"], "eval_time": "1h", "exp_samples": found}
+    expected = [{"labels": labels, "value": value} for labels, value in samples]
+    return {"expr": rule["expr"], "eval_time": "1h", "exp_samples": expected}
 
 
 SERIES = {
@@ -86,12 +86,12 @@ SCENARIO: dict[str, Any] = {
             "interval": "1m",
             "input_series": [{"series": name, "values": values} for name, values in SERIES.items()],
             "promql_expr_test": [
-                asked("InstepNoWorker", ("{}", 3601)),
-                asked("InstepReconnect", ('{platform="vk"}', 2)),
-                asked("InstepLimitUsedUp", ('{platform="vk", limit="calls"}', 0.05)),
-                asked("InstepErrors", ("{}", 0.5)),
-                asked("InstepPoolExhausted", ('instep_database_pool_in_use{pool="write"}', 10)),
-                asked("InstepJobsDead"),
+                evaluated("InstepNoWorker", ("{}", 3601)),
+                evaluated("InstepReconnect", ('{platform="vk"}', 2)),
+                evaluated("InstepLimitUsedUp", ('{platform="vk", limit="calls"}', 0.05)),
+                evaluated("InstepErrors", ("{}", 0.5)),
+                evaluated("InstepPoolExhausted", ('instep_database_pool_in_use{pool="write"}', 10)),
+                evaluated("InstepJobsDead"),
             ],
         }
     ],
