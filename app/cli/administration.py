@@ -35,7 +35,7 @@ def keys_secret() -> None:
 @keys.command("create")
 def keys_create(
     workspace: Annotated[UUID, typer.Argument(help="Its workspace's id; `instep workspaces list` has them.")],
-    name: Annotated[str, typer.Option(help="What the key is for, in your words.")],
+    title: Annotated[str, typer.Option(help="What the key is for, in your words.")],
     data: Data = environment.DATA,
 ) -> None:
     """Create an API key with every scope in one workspace, and print it.
@@ -45,7 +45,7 @@ def keys_create(
     from app.cli.keys import create
 
     with errors_as_messages(), environment.administered(data) as settings:
-        key = asyncio.run(create(settings, workspace, name))
+        key = asyncio.run(create(settings, workspace, title))
         if key is None:
             fail(f"there is no workspace {workspace}: `instep workspaces list` has those that there are")
         if sys.stdout.isatty():
@@ -92,7 +92,7 @@ def keys_adopt(data: Data = environment.DATA) -> None:
 
 @workspaces.command("list")
 def workspaces_list(as_json: AsJson = False, data: Data = environment.DATA) -> None:
-    """List the agencies: id, name, owner, and how much they have."""
+    """List the agencies: id, title, and how much they have."""
     from app.cli.workspaces import find
 
     with errors_as_messages(), environment.administered(data) as settings:
@@ -103,14 +103,14 @@ def workspaces_list(as_json: AsJson = False, data: Data = environment.DATA) -> N
             console.print("no agency has signed up yet: instep workspaces create, or POST /v1/workspaces")
         else:
             rows = [
-                (str(one.id), one.name, str(one.projects), str(one.communities), str(one.api_keys)) for one in lines
+                (str(one.id), one.title, str(one.projects), str(one.communities), str(one.api_keys)) for one in lines
             ]
-            table(("id", "name", "projects", "communities", "keys"), rows, right=(2, 3, 4), shrinks=1)
+            table(("id", "title", "projects", "communities", "keys"), rows, right=(2, 3, 4), shrinks=1)
 
 
 @workspaces.command("create")
 def workspaces_create(
-    name: Annotated[str, typer.Argument(help="The agency's name.")],
+    title: Annotated[str, typer.Argument(help="The agency's name.")],
     owner_email: Annotated[str, typer.Option(help="The owner's e-mail address; it can sign up once.")],
     owner_name: Annotated[str, typer.Option(help="The owner's name.")],
     as_json: AsJson = False,
@@ -123,11 +123,11 @@ def workspaces_create(
     from app.cli.workspaces import create
 
     with errors_as_messages(), environment.administered(data) as settings:
-        workspace, key = asyncio.run(create(settings, name=name, owner_name=owner_name, owner_email=owner_email))
+        workspace, key = asyncio.run(create(settings, title=title, owner_name=owner_name, owner_email=owner_email))
         if as_json:
             print(json.dumps({"workspace_id": str(workspace), "api_key": key}, indent=2))
             return
-        done(f"signed up {name}")
+        done(f"signed up {title}")
         console.print(f"[bold]Workspace[/]  {workspace}")
         console.print(f"[bold]API key[/]    {key}")
 
@@ -140,19 +140,19 @@ All = Annotated[bool, typer.Option("--all", help="All dead jobs, or those that -
 
 @jobs.command("list")
 def jobs_list(
-    state: Annotated[JobState, typer.Option(help="Dead ones were given up, and wait for a person.")] = JobState.DEAD,
+    status: Annotated[JobState, typer.Option(help="Dead ones were given up, and wait for a person.")] = JobState.DEAD,
     kind: Kind = None,
     workspace: Workspace = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: AsJson = False,
     data: Data = environment.DATA,
 ) -> None:
-    """List jobs: those that were given up, or with --state those that wait or run."""
+    """List jobs: those that were given up, or with --status those that wait or run."""
     from app.cli import jobs as jobs_command
 
     with errors_as_messages(), environment.administered(data) as settings:
-        jobs_in_state = asyncio.run(jobs_command.find(settings, state, kind, workspace, limit))
-        jobs_command.show_list(jobs_in_state, state, as_json=as_json, limit=limit)
+        jobs_in_state = asyncio.run(jobs_command.find(settings, status, kind, workspace, limit))
+        jobs_command.show_list(jobs_in_state, status, as_json=as_json, limit=limit)
 
 
 @jobs.command("show")

@@ -87,16 +87,15 @@ async def _each(
 
 def as_object(job: Job) -> dict[str, Any]:
     """A job for JSON."""
-    names = ("id", "state", "kind", "key", "workspace_id", "args", "attempts", "run_at", "leased_until", "error")
-    values = {name: getattr(job, name) for name in (*names, "request_id", "created_at")}
-    return {
-        name: value.isoformat().replace("+00:00", "Z")
-        if isinstance(value, datetime)
-        else str(value)
-        if isinstance(value, UUID)
-        else value
-        for name, value in values.items()
-    }
+    columns = ("kind", "key", "workspace_id", "args", "attempts", "run_at", "leased_until", "error", "request_id")
+    values = {"id": job.id, "status": job.state} | {name: getattr(job, name) for name in (*columns, "created_at")}
+    return {name: _for_json(value) for name, value in values.items()}
+
+
+def _for_json(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return str(value) if isinstance(value, UUID) else value
 
 
 def show_list(jobs: Sequence[Job], state: JobState, *, as_json: bool, limit: int) -> None:

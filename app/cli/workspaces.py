@@ -25,7 +25,7 @@ class WorkspaceLine:
     """A workspace, as it is listed."""
 
     id: UUID
-    name: str
+    title: str
     owner: str | None
     """The e-mail address of its oldest member."""
     projects: int
@@ -66,23 +66,23 @@ async def find(settings: Settings) -> list[WorkspaceLine]:
                     )
                 )
             numbers = (projects or 0, communities or 0, keys or 0)
-            lines.append(WorkspaceLine(workspace_id, workspace.name, owner, *numbers, workspace.created_at))
+            lines.append(WorkspaceLine(workspace_id, workspace.title, owner, *numbers, workspace.created_at))
     finally:
         await database.close()
     return sorted(lines, key=lambda line: (line.created_at, line.id))
 
 
-async def create(settings: Settings, *, name: str, owner_name: str, owner_email: str) -> tuple[UUID, str]:
+async def create(settings: Settings, *, title: str, owner_name: str, owner_email: str) -> tuple[UUID, str]:
     """Sign up an agency, also where sign-up is closed: its workspace's id and the full text of its first API key.
 
     Raises:
         CommandFailed: a name or the address is not one, or the address has signed up before.
     """
     try:
-        body = WorkspaceCreate.model_validate({"name": name, "owner": {"name": owner_name, "email": owner_email}})
+        body = WorkspaceCreate.model_validate({"title": title, "owner": {"name": owner_name, "email": owner_email}})
     except ValidationError as error:
         options: dict[tuple[int | str, ...], str] = {
-            ("name",): "NAME",
+            ("title",): "TITLE",
             ("owner", "name"): "--owner-name",
             ("owner", "email"): "--owner-email",
         }
@@ -93,7 +93,7 @@ async def create(settings: Settings, *, name: str, owner_name: str, owner_email:
     try:
         async with database.transaction(workspace_id, actor) as session:
             *_, key = await service.sign_up(
-                session, actor, name=body.name, owner_name=body.owner.name, owner_email=body.owner.email
+                session, actor, title=body.title, owner_name=body.owner.name, owner_email=body.owner.email
             )
     except Conflict as taken:
         raise CommandFailed(taken.detail) from None

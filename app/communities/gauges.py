@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, func, select
 from app.communities.models import Community
 from app.kit.gauges import CountedGauge
 
-COMMUNITIES: Final = CountedGauge("instep_communities", "Communities, by platform and state.", ["platform", "state"])
+COMMUNITIES: Final = CountedGauge("instep_communities", "Communities, by platform and status.", ["platform", "status"])
 BY_STATE: Final = (
-    select(Community.platform, Community.state, func.count())
+    select(Community.platform, Community.status, func.count())
     .where(Community.workspace_id == bindparam("workspace"))
-    .group_by(Community.platform, Community.state)
+    .group_by(Community.platform, Community.status)
 )

@@ -42,8 +42,8 @@ async def fill(workspace: uuid.UUID) -> None:
     try:
         await sealing.require_keys(database, keyring)
         async with database.transaction(workspace) as session:
-            await service.sign_up(session, SYSTEM, name="A", owner_name="Ann", owner_email="ann@agency.example")
-            project = await projects.create(session, SYSTEM, name="P", timezone="Europe/Minsk")
+            await service.sign_up(session, SYSTEM, title="A", owner_name="Ann", owner_email="ann@agency.example")
+            project = await projects.create(session, SYSTEM, title="P", timezone="Europe/Minsk")
             await communities.connect(
                 session,
                 SYSTEM,

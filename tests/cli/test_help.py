@@ -52,4 +52,4 @@ def test_the_shell_completes_commands_options_and_values() -> None:
         return ended.stdout.split()
 
     assert completed("instep jo") == ["jobs"]
-    assert completed("instep jobs list --state ") == ["dead", "running", "waiting"]
+    assert completed("instep jobs list --status ") == ["dead", "running", "waiting"]

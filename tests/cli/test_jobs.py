@@ -61,8 +61,8 @@ def test_states_kinds_and_workspaces_select(instep: Instep, job: Callable[..., u
     def listed(*options: str) -> list[str]:
         return [one["id"] for one in json.loads(instep("jobs", "list", "--json", *options).stdout)]
 
-    assert listed("--state", "waiting") == [str(waiting)]
-    assert listed("--state", "running") == [str(running)]
+    assert listed("--status", "waiting") == [str(waiting)]
+    assert listed("--status", "running") == [str(running)]
     assert listed("--kind", "communities.poll") == [str(dead)]
     assert listed("--workspace", str(WORKSPACE)) == [str(dead)]
     assert len(listed()) == 2

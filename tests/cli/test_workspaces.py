@@ -25,10 +25,10 @@ def test_a_workspace_is_made_and_listed(instep: Instep) -> None:
     answer = instep("workspaces", "list")
     assert max(map(len, answer.stdout.splitlines())) <= 80
     listed = json.loads(instep("workspaces", "list", "--json").stdout)
-    assert [one["name"] for one in listed] == ["Step & Co", "B"]
+    assert [one["title"] for one in listed] == ["Step & Co", "B"]
     assert listed[1] | {"created_at": None} == {
         "id": made["workspace_id"],
-        "name": "B",
+        "title": "B",
         "owner": "b@b.example",
         "projects": 0,
         "communities": 0,

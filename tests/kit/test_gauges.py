@@ -33,12 +33,12 @@ async def test_communities_are_counted_by_state_over_all_workspaces(
 ) -> None:
     before = await counted(agency, stranger)
     for one, number in ((agency, 2), (rival, 1)):
-        project = await one.post("/v1/projects", {"name": "P", "timezone": "Europe/Minsk"})
+        project = await one.post("/v1/projects", {"title": "P", "timezone": "Europe/Minsk"})
         for name in range(number):
             body = {"platform": "mastodon", "address": f"https://social.example/@nina{name}", "backfill_days": 1}
             await one.post("/v1/communities", {"project_id": project["id"], **body})
     after = await counted(agency, stranger)
-    connecting = '{platform="mastodon",state="connecting"}'
+    connecting = '{platform="mastodon",status="connecting"}'
     assert after[connecting] - before.get(connecting, 0) == 3
     clock.advance(gauges.MAX_AGE)
     assert await scraped(stranger, "instep_communities") == {}, "what is old is not known any more"
