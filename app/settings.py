@@ -4,6 +4,7 @@ Read from the environment and from a `.env` file in the working directory; the e
 wins. `DATABASE_URL` and `REDIS_URL` are the names that hosting providers use; all others are `INSTEP_*`.
 """
 
+import json
 from functools import lru_cache
 from typing import Annotated, Literal, Self
 
@@ -65,9 +66,9 @@ class Settings(BaseSettings):
 
     poll_interval_multiplier: float = Field(default=1.0, gt=0, le=100)
     """Multiplies every polling interval; a demonstration sets a small one."""
-    platform_urls: dict[str, str] = {}
+    platform_urls: Annotated[dict[str, str], NoDecode] = {}
     """JSON, platform key → base URL, in place of the platform's own; for the sandbox."""
-    platform_apps: dict[str, dict[str, SecretStr]] = {}
+    platform_apps: Annotated[dict[str, dict[str, SecretStr]], NoDecode] = {}
     """JSON, platform key → credentials of this installation's application on it (`client_id`, `client_secret` …),
     with which tokens are refreshed before they expire."""
     outbound_allow: Annotated[list[str], NoDecode] = []
@@ -77,6 +78,17 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("platform_urls", "platform_apps", mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        """JSON, parsed here and not by pydantic-settings, whose error would hide those of all other settings."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value or "{}")
+        except ValueError:
+            raise ValueError("must be a JSON object") from None
 
     @field_validator("secret_keys")
     @classmethod

@@ -147,12 +147,12 @@ def migrate(
     from app.cli.migrate import migrate as upgrade
     from app.cli.postgres_tools import database_name
 
+    warn_of_unread()
     with errors_as_messages():
         environment.set_missing(environment.running_servers(data))
         settings = environment.load_settings()
         if settings.owner_database_url is None:
             fail("INSTEP_OWNER_DATABASE_URL is missing: the same database, as the role that owns its tables")
-        warn_of_unread()
         try:
             if superuser_url is not None:
                 database = database_name(settings.owner_database_url)

@@ -1,8 +1,13 @@
 """Variables that nothing reads are found, with the one that is meant."""
 
-import pytest
+from pathlib import Path
 
-from app.cli.variables import Unread, of_settings, unread
+import pytest
+from typer.testing import CliRunner
+
+from app.cli.main import app
+from app.cli.variables import PLAIN, Unread, of_settings, unread
+from app.settings import settings
 
 
 @pytest.mark.parametrize(
@@ -25,3 +30,16 @@ def test_the_nearest_name_is_offered(name: str, meant: str | None) -> None:
 def test_what_is_read_is_not_found() -> None:
     others = ["INSTEP_DATA", "INSTEP_SUPERUSER_DATABASE_URL", "INSTEP_LISTEN", "DATABASE_NAME", "HOME", "LANG"]
     assert list(unread(dict.fromkeys([*of_settings(), *others], ""))) == []
+
+
+def test_a_misspelt_variable_is_not_ignored_without_a_word(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in PLAIN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("INSTEP_DATBASE_URL", "x")
+    (tmp_path / ".env").write_text("INSTEP_SIGNUP=closed\n")
+    settings.cache_clear()
+    answer = CliRunner().invoke(app, ["migrate"])
+    assert answer.exit_code == 1
+    assert "INSTEP_DATBASE_URL is set, but nothing reads it; DATABASE_URL is probably meant" in answer.stderr
+    assert "INSTEP_SIGNUP is set, but nothing reads it; INSTEP_SIGN_UP is probably meant" in answer.stderr
