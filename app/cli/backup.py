@@ -104,7 +104,7 @@ def restore(settings: Settings, superuser_url: str, file: Path, *, replace: bool
     done(f"{database} is as in {file}")
     if lacking:
         warn(
-            "INSTEP_SECRET_KEYS does not have the key that sealed its tokens: they do not start until it does "
+            "INSTEP_SECRET_KEYS does not have the key that sealed its tokens: nothing starts until it does "
             "(in an embedded installation: put it into the file secret_key of the data folder)"
         )
     if revision != heads():

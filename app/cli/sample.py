@@ -212,7 +212,7 @@ async def _categorise(api: _Api, community: str) -> None:
     page = await api.call("GET", f"/v1/posts?community_id={community}&origin=found&limit={CATEGORISED}")
     for post in page["items"]:
         await api.call("PATCH", f"/v1/posts/{post['id']}", {"category": category_of(post["text"])})
-    done(f"gave {len(page['data'])} of those posts a category; the plan goes on from today")
+    done(f"gave {len(page['items'])} of those posts a category; the plan goes on from today")
 
 
 def category_of(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from cryptography.fernet import Fernet
 from alembic import command
 from typer.testing import CliRunner
 
@@ -217,6 +218,7 @@ def test_up_and_demo_say_so_too_and_end(tmp_path: Path, name: str) -> None:
                 "INSERT INTO alembic_version VALUES ('0009')",
             )
         )
+    (tmp_path / "secret_key").write_text(Fernet.generate_key().decode())
     answer = subprocess.run(
         [sys.executable, "-m", "app.cli.main", name, "--data", str(tmp_path), "--port", "0"],
         cwd=tmp_path,
