@@ -210,9 +210,9 @@ async def _wait_until_read(api: _Api, communities: Sequence[str]) -> None:
 async def _categorise(api: _Api, community: str) -> None:
     """Give the newest posts of a community the category that their text suggests."""
     page = await api.call("GET", f"/v1/posts?community_id={community}&origin=found&limit={CATEGORISED}")
-    for post in page["items"]:
+    for post in page["data"]:
         await api.call("PATCH", f"/v1/posts/{post['id']}", {"category": category_of(post["text"])})
-    done(f"gave {len(page['items'])} of those posts a category; the plan goes on from today")
+    done(f"gave {len(page['data'])} of those posts a category; the plan goes on from today")
 
 
 def category_of(text: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from cryptography.fernet import Fernet
 from alembic import command
+from cryptography.fernet import Fernet
 from typer.testing import CliRunner
 
 from app.cli.database import asyncpg_url, prepare_database

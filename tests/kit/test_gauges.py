@@ -50,7 +50,7 @@ async def counted(agency: Agency, stranger: httpx.AsyncClient) -> dict[str, floa
 
 
 async def test_replies_under_way_are_counted_by_delivery(agency: Agency, stranger: httpx.AsyncClient) -> None:
-    await agency.recur("inquiries.count_replies")
+    await agency.recur("inquiries.count-replies")
     counts = await scraped(stranger, "instep_replies_under_way")
     assert {label.split('"')[1] for label in counts} == {"queued", "sending", "outcome_unknown", "needs_review"}
 
