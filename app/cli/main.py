@@ -87,8 +87,10 @@ def api(
     from app.platforms import adapters
 
     with errors_as_messages():
+        configured = environment.load_settings()
         try:
-            asyncio.run(environment.require_start(environment.load_settings()))
+            if fd is None:  # with a socket, it is `instep up` that starts it, and has looked
+                asyncio.run(environment.require_start(configured))
         except (OSError, SQLAlchemyError) as problem:
             fail(f"the database does not answer: {environment.first_line(problem)}", code=3)
         config = uvicorn.Config(
