@@ -5,7 +5,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -14,9 +14,11 @@ from cryptography.fernet import Fernet
 from app.cli import environment
 from app.cli.console import console, done, errors, fail, table, warn
 from app.cli.options import AsJson, CommandFailed, Data, SuperuserUrl, errors_as_messages
-from app.kit.job_admin import JobState
-from app.kit.jobs import Job
+from app.kit.job_states import JobState
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.kit.jobs import Job
 
 keys = typer.Typer(help="API keys, and the secret keys that seal the platforms' tokens.", no_args_is_help=True)
 workspaces = typer.Typer(help="The agencies of this installation.", no_args_is_help=True)
@@ -212,7 +214,7 @@ def jobs_discard(
 
 def _selected(
     settings: Settings, ids: list[str] | None, kind: str | None, workspace: UUID | None, *, everything: bool
-) -> list[Job]:
+) -> "list[Job]":
     """The jobs that a command names, or all dead ones that its filters let through."""
     from app.cli import jobs as jobs_command
 
@@ -223,7 +225,7 @@ def _selected(
     return list(asyncio.run(jobs_command.find(settings, JobState.DEAD, kind, workspace, None)))
 
 
-def _report(results: list[tuple[Job, str | None]], outcome: str) -> None:
+def _report(results: "list[tuple[Job, str | None]]", outcome: str) -> None:
     changed = [job for job, reason in results if reason is None]
     if changed or not results:
         done(f"{_count(len(changed))} {outcome.format('it' if len(changed) == 1 else 'them')}".strip())

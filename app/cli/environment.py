@@ -17,9 +17,6 @@ from pydantic import ValidationError
 from app.cli.database import APP, OWNER, prepare_database
 from app.cli.embedded.keeper import SOCKETS_PREFIX
 from app.cli.servers import EmbeddedError, Postgres, Valkey, start_postgres, start_valkey
-from app.kit import sealing
-from app.kit.crypto import Keyring
-from app.kit.db import Database
 from app.settings import Settings, settings
 
 DATA = Path(".instep")
@@ -92,6 +89,11 @@ async def require_start(configured: Settings) -> None:
         PrivilegedRoleError: the role is not subject to row-level security.
         KeyMissing: a key that has sealed tokens is not configured.
     """
+    # Imported here, as every command imports this module.
+    from app.kit import sealing
+    from app.kit.crypto import Keyring
+    from app.kit.db import Database
+
     database = Database(configured.database_url, pool=1)
     try:
         await database.require_unprivileged_role()

@@ -15,7 +15,8 @@ from app.cli.options import CommandFailed
 from app.kit import job_admin
 from app.kit.actors import Actor, ActorKind
 from app.kit.db import Database
-from app.kit.job_admin import JobRefused, JobState
+from app.kit.job_admin import JobRefused
+from app.kit.job_states import JobState
 from app.kit.jobs import Job
 from app.settings import Settings
 

@@ -14,8 +14,7 @@ from app.cli.environment import SettingsRefused, first_line
 from app.cli.sample import SampleError
 from app.cli.servers import EmbeddedError
 from app.cli.track import CannotTrack
-from app.kit.db import PrivilegedRoleError
-from app.kit.sealing import KeyMissing
+from app.kit.starting import StartRefused
 from migrations.session import MigrationRefused, sqlstate
 
 Data = Annotated[
@@ -40,8 +39,7 @@ EXPECTED = (
     CannotTrack,
     SampleError,
     MigrationRefused,
-    KeyMissing,
-    PrivilegedRoleError,
+    StartRefused,
 )
 
 

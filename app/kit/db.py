@@ -47,6 +47,7 @@ from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
 from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, is_unanswered
 from app.kit.ids import uuid7
+from app.kit.starting import StartRefused
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -236,7 +237,7 @@ async def _run(calls: Sequence[AfterCommit]) -> None:
         await call()
 
 
-class PrivilegedRoleError(RuntimeError):
+class PrivilegedRoleError(StartRefused):
     """The runtime role could read every workspace."""
 
 

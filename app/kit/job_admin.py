@@ -1,7 +1,6 @@
 """Jobs for whoever runs the installation: found, made due again, discarded (`instep jobs`)."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -9,16 +8,8 @@ from sqlalchemy import ColumnElement, Text, cast, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.db import now
+from app.kit.job_states import JobState
 from app.kit.jobs import Job, ring_after_commit
-
-
-class JobState(StrEnum):
-    """The state of a job."""
-
-    DEAD = "dead"
-    """Given up after its last attempt; it waits for a person."""
-    RUNNING = "running"
-    WAITING = "waiting"
 
 
 class JobRefused(Exception):

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.crypto import DEVELOPMENT_FINGERPRINT, Keyring
 from app.kit.db import Base, Database, now
+from app.kit.starting import StartRefused
 
 
 class SealingKey(Base):
@@ -29,7 +30,7 @@ class SealingKey(Base):
     first_used_at: Mapped[datetime]
 
 
-class KeyMissing(Exception):
+class KeyMissing(StartRefused):
     """A key that has sealed tokens of this database is not configured; the message says what to do."""
 
     def __init__(self, fingerprints: Sequence[str]) -> None:
