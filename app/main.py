@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,8 +10,9 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.access.routing import SECURITY_SCHEMES, Router
-from app.kit import docs, errors, events, openapi, telemetry, web
+from app.kit import docs, errors, events, openapi, sealing, telemetry, web
 from app.kit.clock import Clock, SystemClock
+from app.kit.compression import Compression
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.doorbell import ArqDoorbell
@@ -19,6 +21,9 @@ from app.kit.resources import Doorbell, Resources
 from app.kit.route_index import RouteIndex
 from app.kit.routing import Route
 from app.settings import Settings, settings
+
+ANY_PORT = ":*"
+"""At the end of an origin in `INSTEP_CORS_ORIGINS`."""
 
 DESCRIPTION = """\
 The back office of a social media marketing agency: clients' projects, communities, posts,
@@ -55,8 +60,10 @@ def create_app(
         db = Database(config.database_url, pool=config.database_pool, clock=time)
         bell = doorbell or ArqDoorbell(config.redis_url)
         try:
+            keyring = Keyring(config.secret_keys)
             await db.require_unprivileged_role()
-            app.state.resources = Resources(config, time, db, Keyring(config.secret_keys), bell)
+            await sealing.require_keys(db, keyring)
+            app.state.resources = Resources(config, time, db, keyring, bell)
             yield
         finally:
             if isinstance(bell, ArqDoorbell):
@@ -66,10 +73,15 @@ def create_app(
     app = FastAPI(
         title="Instep",
         version="0.1.0",
+        summary="The back office of a social media marketing agency",
         description=DESCRIPTION,
+        contact={"name": "Whoever runs this installation", "url": config.public_url},
+        license_info={"name": "MIT", "url": "https://opensource.org/license/mit"},
+        servers=[{"url": config.public_url.rstrip("/"), "description": "This installation"}],
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the request's own Host, which anybody can make up
         separate_input_output_schemas=True,
         telemetry=telemetry.traces(os.environ),
     )
@@ -79,7 +91,7 @@ def create_app(
         if module.__package__ is not None and module.__package__.count(".") == 1
     ]
     errors.install(app)
-    openapi.install(app, SECURITY_SCHEMES)
+    openapi.install(app, SECURITY_SCHEMES, operations())
     docs.install(app)
     events.listen()
     for router in routers():
@@ -87,6 +99,7 @@ def create_app(
     app.router.routes.insert(0, RouteIndex(operations()))
     # The last one added is the outermost.
     app.add_middleware(web.BodyLimit, max_bytes=config.max_body_bytes)
+    app.add_middleware(Compression)
     app.add_middleware(
         web.RateLimitMiddleware,
         per_minute=config.requests_per_minute,
@@ -96,9 +109,11 @@ def create_app(
         clock=time,
     )
     if config.cors_origins:
+        of_any_port = [re.escape(one.removesuffix(ANY_PORT)) for one in config.cors_origins if one.endswith(ANY_PORT)]
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=config.cors_origins,
+            allow_origins=[one for one in config.cors_origins if not one.endswith(ANY_PORT)],
+            allow_origin_regex=f"({'|'.join(of_any_port)}):[0-9]+" if of_any_port else None,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
             allow_headers=[
                 "Authorization",
@@ -118,5 +133,5 @@ def create_app(
             ],
             max_age=600,
         )
-    app.add_middleware(web.RequestContext, unlogged_prefixes=("/hooks/",))
+    app.add_middleware(web.RequestContext, unlogged_prefixes=("/hooks/", "/live", "/ready", "/metrics"))
     return app

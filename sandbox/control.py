@@ -79,18 +79,18 @@ class AttachedRequest(BaseModel):
 
 
 class ActRequest(ControlRequest):
-    """Make a simulated person act now."""
+    """Make a simulated person act now. `post` and `answer` are by the community, in the platform's own app."""
 
     act: Literal[
         "post", "comment", "mention", "message", "react", "unreact", "share", "view", "save", "quote", "follow",
-        "unfollow", "delete_post", "delete_comment",
+        "unfollow", "delete_post", "delete_comment", "answer",
     ]  # fmt: skip
     person: int | None = Field(default=None, ge=1, lt=PEOPLE_PER_COMMUNITY)
     """The person's number within the community's range; default 900000."""
     post: str | None = None
     """Default: the latest post."""
     parent: str | None = None
-    """The comment replied to."""
+    """The comment replied to; of an `answer`, the comment, mention or message."""
     id: str | None = None
     """The entry reacted to or deleted; default: the post."""
     text: str | None = None
@@ -323,6 +323,8 @@ class Control:
             case "comment":
                 fields = Fields(person=person, text=text, kind=ask.kind, post=self._standing(c, ask.post, "post"))
                 fields = _with_attachments(fields, ask)
+            case "answer":
+                return "reply", self._answer(c, ask.parent, text)
             case "follow" | "unfollow":
                 if (person in c.followers) == (ask.act == "follow"):
                     raise ControlError(
@@ -344,6 +346,17 @@ class Control:
         if ask.claimed is not None:
             fields["claimed"] = ask.claimed
         return ask.act, fields
+
+    def _answer(self, c: Community, entry_id: str | None, text: str) -> Fields:
+        """What the community answers by hand to a comment, a mention or a message."""
+        mail = c.mail.get(int(entry_id)) if entry_id is not None and entry_id.isdecimal() else None
+        if mail is not None:
+            return Fields(via="message", person=mail.peer or 0, parent=str(mail.id), text=text)
+        above = c.wall[int(self._standing(c, entry_id, "comment"))]
+        fields = Fields(via="mention" if above.post is None else "comment", parent=str(above.id), text=text)
+        if above.post is not None:
+            fields["post"] = str(above.post)
+        return fields
 
     def _engagement(self, c: Community, ask: ActRequest, person: int) -> tuple[str, Fields]:
         target = self._standing(c, ask.id or ask.post, "" if ask.id else "post")

@@ -54,7 +54,7 @@ class Workspace(Base):
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     """The primary key; named as the column that row-level security compares."""
-    name: Mapped[str]
+    title: Mapped[str]
     created_at: Mapped[datetime]
 
 
@@ -238,7 +238,7 @@ class ApiKey(Base):
     prefix: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[UUID]
     id: Mapped[UUID] = mapped_column(default=uuid7)
-    name: Mapped[str]
+    title: Mapped[str]
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
     previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     """Of the secret before the last rotation; accepted until `previous_until`."""

@@ -72,7 +72,7 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
     workspace, owner, key, token = await service.sign_up(
         session,
         SIGN_UP,
-        name=body.name,
+        title=body.title,
         owner_name=body.owner.name,
         owner_email=body.owner.email,
         password_hash=password_hash,
@@ -133,7 +133,10 @@ async def _me(session: AsyncSession, actor: RequestActor, resources: Resources) 
 async def list_keys(
     actor: CurrentActor, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ApiKeyRead]:
-    """The workspace's API keys, newest first; revoked ones too."""
+    """The workspace's API keys, newest first; revoked ones too.
+
+    Their secrets are not stored and cannot be shown. A key is recognised by its `prefix`.
+    """
     after = pager.read(cursor, (datetime, UUID))
     query = _KEYS.after(select(ApiKey.__table__).where(ApiKey.workspace_id == actor.workspace_id), after, limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
@@ -157,7 +160,7 @@ async def create_key(body: ApiKeyCreate, actor: CurrentActor, session: SessionDe
     key, token = await keys.create_key(
         session,
         actor,
-        name=body.name,
+        title=body.title,
         owner_id=actor.user_id,
         maker=actor.grants,
         permissions=body.permissions,

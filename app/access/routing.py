@@ -13,9 +13,11 @@ from app.access.authentication import Credential, RequestActor, authenticator
 from app.access.permissions import Permission
 from app.access.refusals import refusal, refusal_for_found
 from app.access.sessions import is_csrf_token
+from app.kit import i18n
 from app.kit.errors import Forbidden, NotFound, Unauthenticated
 from app.kit.resources import Resources
 from app.kit.routing import PERMISSION, Handler, Route, api_router
+from app.kit.web import verified
 
 _BEARER: Final = "Bearer"
 _COOKIE: Final = "Cookie"
@@ -54,6 +56,7 @@ class ProtectedRoute(Route):
 
         async def authenticated(request: Request) -> Response:
             actor = request.scope["actor"] = await self._authenticate(request)
+            i18n.ACCEPT_LANGUAGE.set(request.headers.get("accept-language", ""))
             try:
                 return await handler(request)
             except NotFound as error:
@@ -78,7 +81,8 @@ class ProtectedRoute(Route):
         if cookie is not None and request.method not in _SAFE:
             require_csrf_token(resources, credential, request.headers.get(CSRF_HEADER, ""))
         actor = credential.acting(required)
-        structlog.contextvars.bind_contextvars(actor=str(actor))
+        verified(request.scope, f"{credential.kind}:{credential.id}")
+        structlog.contextvars.bind_contextvars(actor=str(actor), workspace_id=str(actor.workspace_id))
         if not actor.grants.allows(required):
             raise await refusal(resources.db, request, actor, required)
         return actor

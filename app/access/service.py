@@ -18,13 +18,19 @@ from app.kit.ids import uuid7
 
 
 async def sign_up(
-    session: AsyncSession, actor: Actor, *, name: str, owner_name: str, owner_email: str, password_hash: str | None
+    session: AsyncSession,
+    actor: Actor,
+    *,
+    title: str,
+    owner_name: str,
+    owner_email: str,
+    password_hash: str | None = None,
 ) -> tuple[Workspace, UserAccount, ApiKey, Token]:
     """Create the session's workspace, its owner, and an API key that may do everything the owner may.
 
     Raises `Conflict` (`email-taken`) where the address has signed up before.
     """
-    workspace = Workspace(workspace_id=workspace_of(session), name=name, created_at=now(session))
+    workspace = Workspace(workspace_id=workspace_of(session), title=title, created_at=now(session))
     session.add(workspace)
     owner_id = await session.scalar(
         insert(UserAccount)
@@ -44,7 +50,7 @@ async def sign_up(
     await session.flush()
     record(session, actor, "workspaces.create", user_id=owner_id)
     await members.add(session, actor, user_id=owner_id, role=Role.OWNER)
-    key, token = await keys.create_key(session, actor, name="first key", owner_id=owner_id)
+    key, token = await keys.create_key(session, actor, title="first key", owner_id=owner_id)
     owner = await session.get_one(UserAccount, owner_id)
     return workspace, owner, key, token
 

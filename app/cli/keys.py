@@ -8,18 +8,20 @@ from app.access import keys, service
 from app.access.models import Membership, Role, Workspace
 from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
+from app.kit import sealing
 from app.kit.actors import Actor, ActorKind
 from app.kit.crypto import Keyring
 from app.kit.db import Database, in_workspace
+from app.kit.deadlines import JOBS
 from app.settings import Settings
 
 
-async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
+async def create(settings: Settings, workspace: UUID, title: str) -> str | None:
     """The full text of a new API key of the owner of `workspace`; None where there is no such workspace."""
-    database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "keys-create")
+    database, actor = Database(settings.database_url, pool=1, deadlines=JOBS), Actor(ActorKind.COMMAND, "keys-create")
     try:
         async with database.transaction(workspace, actor) as session:
-            if await session.scalar(select(Workspace.name).where(Workspace.workspace_id == workspace)) is None:
+            if await session.scalar(select(Workspace.title).where(Workspace.workspace_id == workspace)) is None:
                 return None
             owner_id = await session.scalar(
                 select(Membership.user_id)
@@ -28,7 +30,7 @@ async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
                 .limit(1)
             )
             assert owner_id is not None, "a workspace has an owner"
-            _, token = await keys.create_key(session, actor, name=name, owner_id=owner_id)
+            _, token = await keys.create_key(session, actor, title=title, owner_id=owner_id)
             return str(token)
     finally:
         await database.close()
@@ -36,7 +38,7 @@ async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
 
 async def reseal(settings: Settings) -> ResealResult:
     """Encrypt the tokens of all workspaces with the current key, each workspace in its own transaction."""
-    database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "keys-reseal")
+    database, actor = Database(settings.database_url, pool=1, deadlines=JOBS), Actor(ActorKind.COMMAND, "keys-reseal")
     keyring = Keyring(settings.secret_keys)
     tokens, lost = 0, frozenset[UUID]()
     try:
@@ -46,6 +48,22 @@ async def reseal(settings: Settings) -> ResealResult:
             async with database.transaction(workspace_id, actor) as session:
                 resealed = await reseal_tokens(session, actor, keyring)
             tokens, lost = tokens + resealed.tokens, lost | resealed.lost
+        if not lost:
+            async with database.transaction(None) as session:
+                await sealing.forget_others(session, keyring)
     finally:
         await database.close()
     return ResealResult(tokens, lost)
+
+
+async def adopt(settings: Settings) -> list[str]:
+    """Require only the current keys from now on; the fingerprints of those that were required and are lost."""
+    database, keyring = Database(settings.database_url, pool=1), Keyring(settings.secret_keys)
+    try:
+        async with database.transaction(None) as session:
+            lost = await sealing.missing(session, keyring)
+            if lost:
+                await sealing.forget(session, lost)
+    finally:
+        await database.close()
+    return lost

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.communities.events import CommunityRef
 from app.inquiries import claimed_dates, reply_copies
 from app.inquiries.locking import lock_threads
-from app.inquiries.merging import join_own_threads, rename_threads
+from app.inquiries.merging import adopt_answers, join_own_threads, rename_threads
 from app.inquiries.models import EarlyDeletion, Message, MessageDirection
 from app.inquiries.recount import ThreadOrigin, recount
 from app.kit.bulk import bulk_insert, column_arrays
@@ -59,6 +59,7 @@ async def store(
     threads = renamed | restored | set((await session.scalars(_UPSERT, column_arrays(rows, _SEEN))).all())
     if not threads:
         return
+    threads |= await adopt_answers(session, community, {message.external_id for message, _ in seen})
     await reply_copies.match(session, community.community_id, threads)
     await recount(
         session,

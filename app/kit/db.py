@@ -41,12 +41,15 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from app.kit import telemetry
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
-from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, is_unanswered
+from app.kit.deadlines import REQUESTS, Deadlines
+from app.kit.errors import CommitOutcomeUnknown, NotFound, invalid_field, is_unanswered
 from app.kit.ids import uuid7
+from app.kit.starting import StartRefused
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -131,12 +134,16 @@ class _WorkspaceConnection(asyncpg.Connection):
 class Database:
     """One PostgreSQL database, connected to as the runtime role."""
 
-    def __init__(self, url: str, *, pool: int = 10, clock: Clock | None = None) -> None:
+    def __init__(
+        self, url: str, *, pool: int = 10, clock: Clock | None = None, deadlines: Deadlines = REQUESTS
+    ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self._write = _engine(url, pool)
-        self._read = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        reads: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+        self._write = _engine(url, pool, deadlines)
+        self._read = _engine(url, pool, deadlines, **reads)
         # A pool of its own where no workspace is ever set: looking up an API key needs no round trip to unset one.
-        self._look_up = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        self._look_up = _engine(url, pool, deadlines, **reads)
+        telemetry.POOLS.watch(self)
 
     @asynccontextmanager
     async def transaction(
@@ -212,6 +219,12 @@ class Database:
             session.info.update(workspace_id=workspace_id, now=self.clock.now())
             yield session
 
+    def pools(self) -> dict[str, tuple[int, int]]:
+        """The size of each pool, and how many of its connections are in use (`telemetry.Pooled`)."""
+        engines = {"write": self._write, "read": self._read, "look_up": self._look_up}
+        pools = {name: engine.pool for name, engine in engines.items()}
+        return {name: (pool.size(), pool.checkedout()) for name, pool in pools.items() if isinstance(pool, QueuePool)}
+
     async def close(self) -> None:
         """Close all connections."""
         await self._write.dispose()
@@ -247,7 +260,7 @@ async def _run(calls: Sequence[AfterCommit]) -> None:
         await call()
 
 
-class PrivilegedRoleError(RuntimeError):
+class PrivilegedRoleError(StartRefused):
     """The runtime role could read every workspace."""
 
 
@@ -267,22 +280,29 @@ _SET_VISIBLE = text(
 )
 
 
-def _engine(url: str, pool: int, **options: Any) -> AsyncEngine:
+def _engine(url: str, pool: int, deadlines: Deadlines, **options: Any) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=pool,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=deadlines.pool,
         json_serializer=_dumps,
         hide_parameters=True,  # they hold customers' texts and tokens, which must not get into errors and logs
         connect_args={
             "connection_class": _WorkspaceConnection,
-            "timeout": 5,
-            "server_settings": {"timezone": "UTC", "application_name": "instep", "jit": "off"},
+            "timeout": deadlines.connect,
+            "command_timeout": deadlines.silence,
+            "server_settings": {
+                "timezone": "UTC",
+                "application_name": "instep",
+                "jit": "off",
+                **deadlines.server_settings(),
+            },
         },
         **options,
     )
     event.listen(engine.sync_engine, "handle_error", _without_rows)
+    event.listen(engine.sync_engine, "handle_error", _give_up_silent_server)
     return engine
 
 
@@ -291,6 +311,16 @@ def _without_rows(context: ExceptionContext) -> None:
     cause = context.original_exception.__cause__
     if isinstance(cause, asyncpg.PostgresError):
         cause.detail = None
+
+
+def _give_up_silent_server(context: ExceptionContext) -> None:
+    """Close a connection whose server did not answer in time: its state is unknown, and closing it may hang too."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
+        if context.connection is not None:
+            connection = context.connection.connection.driver_connection
+            assert isinstance(connection, asyncpg.Connection)
+            connection.terminate()
 
 
 def _dumps(value: Any) -> str:
@@ -306,9 +336,7 @@ def now(session: AsyncSession) -> datetime:
 def in_the_future(session: AsyncSession, field: str, at: datetime | None) -> None:
     """Raise `Invalid` (`not-in-the-future`) where `at`, the value of the body's `field`, has passed."""
     if at is not None and at <= now(session):
-        detail = "This instant has passed: give a later one."
-        problem = {"in": "body", "field": field, "code": "not-in-the-future", "detail": detail}
-        raise Invalid(f"{field}: {detail}", code="not-in-the-future", errors=[problem])
+        raise invalid_field(field, "not-in-the-future", "This instant has passed: give a later one.")
 
 
 def workspace_of(session: AsyncSession) -> uuid.UUID:

@@ -36,6 +36,10 @@ class Server:
     """The most ancestors in a context; None: all."""
     descendants: int = 4096
     """The most descendants in a context that is read with a token."""
+    own_list_is_whole: bool = True
+    """An account's list has its direct statuses and those for followers, when read with its own token."""
+    conversations: bool = True
+    """`GET /api/v1/conversations` returns them; else it is always empty."""
     delay: int = 0
     """Milliseconds until a new status is in lists, contexts and notifications."""
 
@@ -65,6 +69,8 @@ SERVERS: Final[Mapping[str, Server]] = {
         bad_scope=(403, "out_of_scope_for_token"),
         ancestors=10,
         descendants=50,
+        own_list_is_whole=False,
+        conversations=False,
         delay=60 * SECOND,
     ),
 }

@@ -55,7 +55,7 @@ async def test_unknown_keys_are_not_cached(agency: Agency, authenticator: Counti
 async def test_a_key_revoked_by_another_process_is_refused_when_the_cache_expires(
     agency: Agency, authenticator: CountingAuthenticator, clock: SetClock
 ) -> None:
-    made = await agency.post("/v1/api-keys", {"name": "script"})
+    made = await agency.post("/v1/api-keys", {"title": "script"})
     await authenticator.authenticate(made["key"])
     await agency.post(f"/v1/api-keys/{made['id']}/revoke", status=200)
     await authenticator.authenticate(made["key"])
@@ -70,7 +70,7 @@ async def test_a_cached_key_expires_on_time(
     owner_id = uuid.UUID((await agency.get("/v1/me"))["user"]["id"])
     async with agency.resources.transaction(agency.workspace_id) as session:
         _, token = await keys.create_key(
-            session, SYSTEM, name="short", owner_id=owner_id, expires_at=clock.now() + timedelta(seconds=10)
+            session, SYSTEM, title="short", owner_id=owner_id, expires_at=clock.now() + timedelta(seconds=10)
         )
     text = str(token)
     await authenticator.authenticate(text)
@@ -83,6 +83,6 @@ async def test_the_cache_is_bounded(agency: Agency, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Authenticator, "CACHE_SIZE", 2)
     authenticator = Authenticator(agency.resources)
     for number in range(4):
-        made = await agency.post("/v1/api-keys", {"name": f"script {number}"})
+        made = await agency.post("/v1/api-keys", {"title": f"script {number}"})
         await authenticator.authenticate(made["key"])
         assert len(authenticator.credentials) <= 2

@@ -119,14 +119,14 @@ async def test_admins_make_no_owners(app: FastAPI, agency: Agency) -> None:
 
 async def test_a_member_sees_their_projects_alone_and_loses_them_with_the_seat(app: FastAPI, agency: Agency) -> None:
     ours, other = [
-        await agency.post("/v1/projects", {"name": name, "timezone": "Europe/Minsk"}) for name in ("Coffee", "Tea")
+        await agency.post("/v1/projects", {"title": name, "timezone": "Europe/Minsk"}) for name in ("Coffee", "Tea")
     ]
     person = await invited(app, agency, seats={ours["id"]: "designer"})
     assert [project["id"] for project in (await person.get("/v1/projects"))["data"]] == [ours["id"]]
     await person.get(f"/v1/projects/{other['id']}", status=404)
     (seat,) = (await person.get(f"/v1/projects/{ours['id']}/seats"))["data"]
     assert (seat["name"], seat["seat"]) == ("Boris", "designer")
-    refused = (await person.http.patch(f"/v1/projects/{ours['id']}", json={"name": "Mine"})).json()
+    refused = (await person.http.patch(f"/v1/projects/{ours['id']}", json={"title": "Mine"})).json()
     assert refused["code"] == "missing-seat"
     assert refused["detail"] == "For this one needs a seat in this project: manager. It is given by Anna."
     assert (await agency.http.delete(f"/v1/projects/{ours['id']}/seats/{seat['id']}")).status_code == 204
@@ -135,7 +135,7 @@ async def test_a_member_sees_their_projects_alone_and_loses_them_with_the_seat(a
 
 
 async def test_seats_are_for_members(app: FastAPI, agency: Agency, rival: Agency) -> None:
-    project = await agency.post("/v1/projects", {"name": "Coffee", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee", "timezone": "Europe/Minsk"})
     path = f"/v1/projects/{project['id']}/seats"
     stranger = (await rival.get("/v1/me"))["user"]["id"]
     assert (await agency.post(path, {"user_id": stranger, "seat": "designer"}, status=422))["code"] == "not-a-member"
@@ -151,9 +151,9 @@ async def test_seats_are_for_members(app: FastAPI, agency: Agency, rival: Agency
 
 
 async def test_a_key_never_does_more_than_its_owner_may(app: FastAPI, agency: Agency) -> None:
-    project = await agency.post("/v1/projects", {"name": "Coffee", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee", "timezone": "Europe/Minsk"})
     admin = await invited(app, agency, role="admin")
-    key = (await admin.http.post("/v1/api-keys", json={"name": "script"})).json()["key"]
+    key = (await admin.http.post("/v1/api-keys", json={"title": "script"})).json()["key"]
     script = client(app, key)
     assert (await script.get("/v1/projects")).json()["data"][0]["id"] == project["id"]
     await agency.patch(f"/v1/users/{admin.id}", {"role": "member"})
@@ -163,20 +163,20 @@ async def test_a_key_never_does_more_than_its_owner_may(app: FastAPI, agency: Ag
 
 async def test_a_limited_key_makes_no_unlimited_one(app: FastAPI, agency: Agency) -> None:
     ours, other = [
-        await agency.post("/v1/projects", {"name": name, "timezone": "Europe/Minsk"}) for name in ("Coffee", "Tea")
+        await agency.post("/v1/projects", {"title": name, "timezone": "Europe/Minsk"}) for name in ("Coffee", "Tea")
     ]
-    limited = {"name": "few", "permissions": ["api-keys:write", "projects:read"]}
+    limited = {"title": "few", "permissions": ["api-keys:write", "projects:read"]}
     made = client(app, (await agency.post("/v1/api-keys", limited))["key"])
-    assert (await made.post("/v1/api-keys", json={"name": "all"})).json()["code"] == "more-than-yours"
+    assert (await made.post("/v1/api-keys", json={"title": "all"})).json()["code"] == "more-than-yours"
     assert (await made.post("/v1/api-keys", json=limited)).status_code == 201
-    of_one = client(app, (await agency.post("/v1/api-keys", {"name": "one", "project_ids": [ours["id"]]}))["key"])
+    of_one = client(app, (await agency.post("/v1/api-keys", {"title": "one", "project_ids": [ours["id"]]}))["key"])
     assert [each["id"] for each in (await of_one.get("/v1/projects")).json()["data"]] == [ours["id"]]
     assert (await of_one.get(f"/v1/projects/{other['id']}")).status_code == 404
-    assert (await of_one.post("/v1/api-keys", json={"name": "all"})).json()["code"] == "missing-permission"
+    assert (await of_one.post("/v1/api-keys", json={"title": "all"})).json()["code"] == "missing-permission"
 
 
 async def test_a_rotated_key_overlaps(app: FastAPI, agency: Agency, clock: SetClock) -> None:
-    old = await agency.post("/v1/api-keys", {"name": "script"})
+    old = await agency.post("/v1/api-keys", {"title": "script"})
     new = await agency.post(f"/v1/api-keys/{old['id']}/rotate", {"overlap_seconds": 60}, status=200)
     assert (new["id"], new["prefix"]) == (old["id"], old["prefix"])
     for text in (old["key"], new["key"]):
@@ -189,7 +189,7 @@ async def test_a_rotated_key_overlaps(app: FastAPI, agency: Agency, clock: SetCl
 async def test_a_repeat_by_somebody_else_does_not_show_the_first_answer(
     app: FastAPI, agency: Agency, resources: Any
 ) -> None:
-    project = await agency.post("/v1/projects", {"name": "Coffee", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee", "timezone": "Europe/Minsk"})
     person = await invited(app, agency, seats={project["id"]: "manager"})
     body = {"project_id": project["id"], "target": "https://coffee.example/"}
     headers = {"Idempotency-Key": "the-same"}

@@ -109,7 +109,7 @@ def _documented(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
 
 async def wrongly_answered(app: FastAPI, agency: Agency, held: Sequence[Permission]) -> list[str]:
     """Operations that refuse a key with these permissions though it has theirs, or accept it though it has not."""
-    key = (await agency.post("/v1/api-keys", {"name": "some", "permissions": [each.value for each in held]}))["key"]
+    key = (await agency.post("/v1/api-keys", {"title": "some", "permissions": [each.value for each in held]}))["key"]
     admin, agency.http.headers["Authorization"] = agency.http.headers["Authorization"], f"Bearer {key}"
     wrong = []
     try:

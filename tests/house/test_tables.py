@@ -29,6 +29,8 @@ NOT_A_WORKSPACES = {
     "sign_in_failure": "whoever signs in has no workspace yet; it holds hashes only",
     "zone_rule": "time zones are the same for all",
     "worker_heartbeat": "of the installation",
+    "sealing_key": "of the installation; it holds fingerprints only",
+    "gauge": "of the installation: counts over all workspaces",
     "user_account": "a person may work in several workspaces",
     "rate_limit_use": "two workspaces may share a token; it holds hashes only",
     "rate_demand": "as rate_limit_use: what two workspaces ask of one limit adds up",

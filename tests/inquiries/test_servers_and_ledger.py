@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from app.communities.models import Community
 from app.kit.clock import SetClock
 from app.kit.resources import Resources
 from sandbox import recount
@@ -56,11 +58,22 @@ def sandbox(played: tuple[str, str], clock: SetClock) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-async def resources(resources: Resources, sandbox: Sandbox) -> AsyncIterator[Resources]:
+def requests() -> list[str]:
+    """The paths of the calls that reach the server, with their queries."""
+    return []
+
+
+@pytest.fixture
+async def resources(resources: Resources, sandbox: Sandbox, requests: list[str]) -> AsyncIterator[Resources]:
     """Resources of a worker whose calls reach that server."""
+
+    async def note(request: httpx.Request) -> None:
+        requests.append(request.url.raw_path.decode())
+
     changes = {"outbound_allow": [BASE.removeprefix("http://")], "platform_urls": {"bluesky": BASE}}
     settings = resources.settings.model_copy(update=changes)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app)) as http:
+    hooks: Any = {"request": [note]}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), event_hooks=hooks) as http:
         yield dataclasses.replace(resources, http=http, settings=settings)
 
 
@@ -131,7 +144,7 @@ class Stage:
 
 @pytest.fixture
 async def stage(agency: Agency, sandbox: Sandbox, clock: SetClock, played: tuple[str, str]) -> Stage:
-    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     return Stage(agency, clock, sandbox, played[0], project["id"])
 
 
@@ -201,7 +214,77 @@ async def test_a_server_that_wants_a_token_says_so(stage: Stage, played: tuple[s
     await stage.agency.work("communities.poll")
     seen = await stage.agency.get(f"/v1/communities/{community}/health")
     if played[1] == "mastodon":
-        assert seen["state"] == "healthy"
+        assert seen["status"] == "healthy"
     else:
-        assert (seen["state"], seen["code"]) == ("degraded", "token-missing")
+        assert (seen["status"], seen["code"]) == ("degraded", "token-missing")
         assert "Mastodon shows this to nobody without a token here" in seen["reason"]
+
+
+@pytest.mark.parametrize(
+    "played",
+    [*(("mastodon", variant) for variant in ("mastodon", "gotosocial", "takahe")), ("bluesky", "usual")],
+    ids="-".join,
+    indirect=True,
+)
+@pytest.mark.parametrize("before", [True, False], ids=["before-connecting", "while-connected"])
+async def test_answers_in_the_platforms_own_app_are_found(
+    stage: Stage, played: tuple[str, str], *, before: bool
+) -> None:
+    """Below own posts, below others', and in private: response times are those of the ledger."""
+    await stage.act("post", text="We are open")
+    community = "" if before else await stage.connect()
+    written = {
+        "comment": await stage.act("comment", text="Until when?", person=900_001),
+        "mention": await stage.act("mention", text="Good?", person=900_002),
+        "message": await stage.act("message", text="In private", person=900_003),
+    }
+    if not before:
+        await stage.settle(community)
+    for kind, one in written.items():
+        answer = await stage.act("answer", text=f"Answer to the {kind}", parent=one["id"])
+        if kind == "mention":
+            await stage.act("answer", text="And one more", parent=answer["id"])
+    community = community or await stage.connect()
+    await stage.settle(community)
+    at = {one["text"]: datetime.fromisoformat(one["at"]) for one in stage.ledger() if one["type"] == "reply"}
+    if played[1] == "takahe":  # it lists them nowhere until the customer writes again
+        del at["Answer to the message"]
+    stored = await stage.messages("agency")
+    assert stored.keys() == at.keys()
+    assert all(abs(stored[text] - at[text]) < timedelta(seconds=2) for text in at)
+    inquiries = (await stage.agency.get("/v1/inquiries", limit=100))["data"]
+    statuses = {one["preview"].rpartition(" ")[2]: one["status"] for one in inquiries}
+    assert statuses == {
+        "when?": "answered",
+        "Good?": "answered",
+        "private": "open" if played[1] == "takahe" else "answered",
+    }
+    posts = (await stage.agency.get("/v1/posts", community_id=community))["data"]
+    assert len(posts) == 1, "an answer is no post"
+
+
+@pytest.mark.parametrize("played", [("mastodon", "mastodon"), ("bluesky", "usual")], ids="-".join, indirect=True)
+async def test_one_call_reads_answers_and_posts_and_the_plan_knows_what_it_costs(
+    stage: Stage, requests: list[str]
+) -> None:
+    community = await stage.connect()
+    await stage.settle(community)
+    requests.clear()
+    await stage.act("post", text="We are open")
+    for _ in range(8):
+        await stage.agency.work("communities.poll")
+        stage.clock.advance(15 * MINUTE)
+    own = [one for one in requests if "/statuses?" in one or "getAuthorFeed" in one]
+    alone = [one for one in own if "exclude_replies" in one or "posts_no_replies" in one]
+    assert len(own) >= 8
+    assert alone == [], "the list of answers has the posts too"
+    assert [one["text"] for one in (await stage.agency.get("/v1/posts", community_id=community))["data"]] == [
+        "We are open"
+    ]
+    async with stage.agency.resources.db.read_connection(stage.agency.workspace_id) as connection:
+        (costs,) = (await connection.scalars(select(Community.costs))).all()
+    lists = 3 if stage.platform == "bluesky" else 2  # messages too
+    planned = list(costs["conversations"].values())
+    assert planned, costs
+    assert all(lists <= units < lists + 2 for units in planned), "a call for each list, or one more after a full page"
+    assert not costs.get("posts"), "they cost nothing besides"

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.kit.clock import SetClock
 from app.posts import mix
 from app.posts.models import Category
 from tests.conftest import Agency
@@ -47,19 +48,43 @@ async def test_shares_beside_the_policy(agency: Agency, community_id: str, proje
     assert (await agency.get(path, basis="published", **OCTOBER))["status"] == "unknown"
 
 
-async def test_a_window_is_of_local_days(agency: Agency, community_id: str, project_id: str) -> None:
+async def test_a_window_is_of_local_days(agency: Agency, community_id: str, project_id: str, clock: SetClock) -> None:
+    today, clock.at = clock.at, clock.at - timedelta(days=60)
     for planned_for in ("2026-10-01T00:00", "2026-10-31T23:59:59", "2026-09-30T23:59:59", "2026-11-01T00:00"):
         await add(agency, community_id, "engaging", planned_for)
+    clock.at = today
     path = f"/v1/projects/{project_id}/mix"
     assert (await agency.get(path, basis="planned", **OCTOBER))["total"] == 2
-    assert (await agency.get(path, basis="planned"))["total"] == 2  # this month
     for wrong in (
-        {"from": "2026-10-01"},
         {"from": "2026-10-02", "to": "2026-10-01"},
         {"from": "1970-01-01", "to": "2199-12-31"},
     ):
         query: dict[str, Any] = wrong
         assert (await agency.get(path, status=422, **query))["code"] == "invalid-window"
+
+
+async def test_without_days_the_window_is_the_30_days_up_to_today(
+    agency: Agency, community_id: str, project_id: str
+) -> None:
+    for planned_for in ("2026-09-15T23:59:59", "2026-09-16T00:00", "2026-10-15T23:59:59", "2026-10-16T00:00"):
+        await add(agency, community_id, "engaging", planned_for)
+    window = {"from": "2026-09-16", "to": "2026-10-15", "timezone": "Europe/Minsk"}
+    planned = await agency.get(f"/v1/projects/{project_id}/mix", basis="planned")
+    assert (planned["window"], planned["total"]) == (window, 2)
+    calendar = await agency.get(f"/v1/projects/{project_id}/calendar")
+    assert (calendar["window"], [day["day"] for day in calendar["data"]]) == (window, ["2026-09-16", "2026-10-15"])
+    since: dict[str, Any] = {"from": "2026-10-02"}
+    assert (await agency.get(f"/v1/projects/{project_id}/mix", **since))["window"] == {**window, **since}
+
+
+async def test_what_is_planned_ahead_counts_for_what_to_plan_next(
+    agency: Agency, community_id: str, project_id: str
+) -> None:
+    path = f"/v1/projects/{project_id}/mix/next"
+    await add(agency, community_id, "engaging", "2026-10-28T10:00")
+    assert ((seen := await agency.get(path))["counted"], seen["category"]) == (1, "user_generated")
+    today: dict[str, Any] = {"to": "2026-10-15"}
+    assert ((seen := await agency.get(path, **today))["counted"], seen["category"]) == (0, "engaging")
 
 
 async def test_published_posts_count_until_deleted(
@@ -125,10 +150,10 @@ async def test_a_calendar_of_local_days(
     agency: Agency, community_id: str, project_id: str, yesterday: datetime
 ) -> None:
     planned = await add(agency, community_id, "engaging", "2026-10-31T23:59")
-    late = await add(agency, community_id, "engaging", "2026-10-02T10:00")
-    await agency.post(f"/v1/posts/{late['id']}/publish", {"permalink": f"{HOME}/11"}, status=200)
+    late = await add(agency, community_id, "engaging", "2026-10-20T10:00")
+    await agency.post(f"/v1/posts/{late['id']}/mark-published", {"permalink": f"{HOME}/11"}, status=200)
     calendar = await agency.get(f"/v1/projects/{project_id}/calendar", **OCTOBER)
-    days = {day["day"]: [post["id"] for post in day["posts"]] for day in calendar["days"]}
+    days = {day["day"]: [post["id"] for post in day["posts"]] for day in calendar["data"]}
     assert days == {"2026-10-15": [late["id"]], "2026-10-31": [planned["id"]]}
     too_long: dict[str, Any] = {"from": "2026-10-01", "to": "2026-12-31"}
     await agency.get(f"/v1/projects/{project_id}/calendar", status=422, **too_long)
