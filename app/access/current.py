@@ -107,12 +107,11 @@ class ListRequest:
         self, listing: Listing, *, sort: Any, limit: int, cursor: str | None, filters: Mapping[str, Any]
     ) -> tuple[list[Row], str | None]:
         """A page's rows and the cursor of the next one; the connection is free again before they are serialised."""
-        workspace_id = self.actor.workspace_id
-        async with self.resources.db.read_connection(workspace_id) as connection:
+        async with connection_of(self.request) as connection:
             return await listing.page(
                 connection,
                 pager_of(self.request),
-                workspace_id=workspace_id,
+                workspace_id=self.actor.workspace_id,
                 sort=sort,
                 limit=limit,
                 cursor=cursor,
@@ -121,7 +120,7 @@ class ListRequest:
 
     async def one(self, listing: Listing, row_id: UUID) -> Row:
         """The row with this id; `NotFound` where there is none in the actor's workspace."""
-        async with self.resources.db.read_connection(self.actor.workspace_id) as connection:
+        async with connection_of(self.request) as connection:
             return await listing.one(connection, self.actor.workspace_id, row_id)
 
 

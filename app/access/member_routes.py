@@ -59,7 +59,10 @@ async def list_members(
     "/users/{user_id}", operation_id="users.read", permission=Permission.WORKSPACE_READ, responses=problems(404)
 )
 async def read_member(user_id: UUID, actor: CurrentActor, connection: ReadDep) -> MemberRead:
-    """A member of the workspace, with the seats in the projects that you see."""
+    """A member of the workspace.
+
+    Seats are shown of the projects that you see.
+    """
     return await _member(connection, actor.workspace_id, user_id)
 
 
@@ -101,7 +104,10 @@ def _members(workspace_id: UUID) -> Any:
 async def change_role(
     user_id: UUID, body: MemberUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> MemberRead:
-    """Give a member another role. Owners alone make and unmake owners; one always remains."""
+    """Give a member another role.
+
+    Owners alone make and unmake owners, and one always remains. What the person's API keys may do changes with it.
+    """
     by = Role((await members.membership(session, actor.user_id)).role)
     if "role" in body.changes():
         await members.change_role(session, actor, user_id=user_id, role=body.role, by=by, grants=actor.grants)
@@ -118,7 +124,10 @@ async def change_role(
     responses=problems(404, 409),
 )
 async def remove(user_id: UUID, actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> None:
-    """End a membership. The person's seats, sessions and API keys here end with it; what they did stays."""
+    """End a membership.
+
+    The person's seats, sessions and API keys here end with it; what they did stays. The last owner cannot leave.
+    """
     by = Role((await members.membership(session, actor.user_id)).role)
     await members.remove(session, actor, user_id=user_id, by=by, grants=actor.grants)
     authenticator(resources).credentials.clear_after_commit(session)
@@ -181,7 +190,10 @@ async def _require_may_invite(session: SessionDep, actor: RequestActor, role: Ro
 async def list_invitations(
     actor: CurrentActor, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[InvitationRead]:
-    """Invitations to the workspace, latest first."""
+    """Invitations to the workspace, latest first.
+
+    Accepted, revoked and expired ones too; never their links.
+    """
     query = select(Invitation.__table__).where(in_workspace(Invitation, actor.workspace_id))
     result = await connection.execute(_INVITATIONS.after(query, pager.read(cursor, _KEY), limit))
     rows, next_cursor = pager.page(result.all(), limit, ("created_at", "id"))
@@ -195,7 +207,10 @@ async def list_invitations(
     responses=problems(404),
 )
 async def read_invitation(invitation_id: UUID, actor: CurrentActor, connection: ReadDep) -> InvitationRead:
-    """An invitation."""
+    """An invitation.
+
+    Its link was shown when it was made, and is not stored.
+    """
     query = select(Invitation.__table__).where(
         in_workspace(Invitation, actor.workspace_id), Invitation.id == invitation_id
     )
@@ -212,7 +227,10 @@ async def read_invitation(invitation_id: UUID, actor: CurrentActor, connection: 
     responses=problems(404, 409),
 )
 async def revoke(invitation_id: UUID, actor: CurrentActor, session: SessionDep) -> InvitationRead:
-    """Make an invitation useless."""
+    """Make an invitation useless.
+
+    Its link is answered like one that never was. One that was accepted is a membership: end that.
+    """
     return InvitationRead.model_validate(await invitations.revoke(session, actor, invitation_id=invitation_id))
 
 
@@ -262,7 +280,10 @@ async def accept(body: InvitationAccept, request: Request, response: Response, r
 
 @PUBLIC.post("/password-resets/confirm", operation_id="password-resets.confirm", responses=problems(404))
 async def reset_password(body: PasswordReset, resources: ResourcesDep) -> Done:
-    """Set a new password with a link. All sessions of the account end; the second factor stays."""
+    """Set a new password with a link.
+
+    All sessions of the account end; the second factor stays.
+    """
     at = resources.clock.now()
     async with resources.transaction(None, accounts.BY_LINK) as session:
         link = await account_links.find(session, LinkPurpose.PASSWORD_RESET, body.token, at=at)

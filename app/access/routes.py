@@ -86,13 +86,19 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
 
 @ROUTER.get("/me", operation_id="me.read", permission=Permission.WORKSPACE_READ)
 async def me(actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> Me:
-    """What the credential of this request stands for, and what it may do."""
+    """What the credential of this request stands for.
+
+    The agency, the person, and what the credential may do: everywhere, and in single projects.
+    """
     return await _me(session, actor, resources)
 
 
 @ROUTER.patch("/me", operation_id="me.update", permission=Permission.WORKSPACE_READ)
 async def update_me(body: MeUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> Me:
-    """Change your name or your picture, which the team and the client see."""
+    """Change your name or your picture.
+
+    The team and the client see both.
+    """
     await accounts.update(session, actor, user_id=actor.user_id, changes=body.changes())
     return await _me(session, actor, resources)
 
@@ -179,7 +185,11 @@ async def create_key(body: ApiKeyCreate, actor: CurrentActor, session: SessionDe
 async def rotate_key(
     key_id: UUID, body: ApiKeyRotate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> ApiKeyMade:
-    """Give an API key another secret; the old one is accepted for a while, until all that use it are changed."""
+    """Give an API key another secret.
+
+    The old one is accepted for `overlap_seconds` more, until all that use the key are changed. The new one is shown
+    only here.
+    """
     key, token = await keys.rotate_key(session, actor, key_id=key_id, overlap=timedelta(seconds=body.overlap_seconds))
     authenticator(resources).credentials.forget_after_commit(session, (API_KEY, key.prefix))
     return _made(key, token)

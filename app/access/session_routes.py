@@ -80,7 +80,10 @@ def session_made(resources: Resources, response: Response, row: UserSession, tok
 async def list_sessions(
     actor: CurrentActor, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[SessionRead]:
-    """Your sessions in this workspace that have not ended, latest first."""
+    """Your sessions in this workspace, latest first.
+
+    Those that were ended are left out; end one that you do not know.
+    """
     query = select(UserSession.__table__).where(
         UserSession.workspace_id == actor.workspace_id,
         UserSession.user_id == actor.user_id,
@@ -111,7 +114,10 @@ async def rotate(actor: CurrentActor, session: SessionDep, resources: ResourcesD
     responses=problems(409),
 )
 async def sign_out(actor: CurrentActor, session: SessionDep, resources: ResourcesDep, response: Response) -> Done:
-    """End this session."""
+    """End this session.
+
+    Its token is useless from now on; a browser's cookie is taken away.
+    """
     row = await sessions.sign_out(session, actor, session_id=_own_session(actor))
     authenticator(resources).credentials.forget_after_commit(session, (SESSION, row.prefix))
     response.delete_cookie(SESSION_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
@@ -125,7 +131,10 @@ async def sign_out(actor: CurrentActor, session: SessionDep, resources: Resource
     responses=problems(404, 409),
 )
 async def revoke(session_id: UUID, actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> Done:
-    """End one of your sessions, on a device that is lost, say."""
+    """End one of your sessions.
+
+    For a device that is lost, say. Another process of this installation may accept its token for five seconds more.
+    """
     row = await sessions.revoke(session, actor, session_id=session_id, user_id=actor.user_id)
     authenticator(resources).credentials.forget_after_commit(session, (SESSION, row.prefix))
     return Done()
@@ -137,7 +146,10 @@ async def revoke(session_id: UUID, actor: CurrentActor, session: SessionDep, res
 async def change_password(
     body: PasswordChange, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> Done:
-    """Change your password. All your other sessions end."""
+    """Change your password.
+
+    All your other sessions end, in all workspaces; API keys stay as they are.
+    """
     _own_session(actor)
     user = await accounts.locked(session, actor.user_id)
     if user.password_hash is not None and not await passwords.verify_password(
@@ -162,7 +174,10 @@ async def change_password(
     responses=problems(409),
 )
 async def begin_second_factor(actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> SecondFactorBegun:
-    """Get a secret for an authenticator app. It counts once it is confirmed by a code."""
+    """Get a secret for an authenticator app.
+
+    It counts once it is confirmed by a first code; until then a sign-in needs none.
+    """
     _own_session(actor)
     user = await accounts.locked(session, actor.user_id)
     uri, svg = second_factor.begin(session, actor, resources.keyring, user=user)
@@ -178,7 +193,10 @@ async def begin_second_factor(actor: CurrentActor, session: SessionDep, resource
 async def confirm_second_factor(
     body: SecondFactorCode, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> RecoveryCodes:
-    """Turn the second factor on: from now on a sign-in needs a code."""
+    """Turn the second factor on.
+
+    From now on a sign-in needs a code. The recovery codes are for when the device is lost, each for one sign-in.
+    """
     _own_session(actor)
     user = await accounts.locked(session, actor.user_id)
     codes = second_factor.confirm(session, actor, resources.keyring, user=user, code=body.code)
@@ -194,7 +212,10 @@ async def confirm_second_factor(
 async def turn_off_second_factor(
     body: SecondFactorCode, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> Done:
-    """Turn the second factor off, with a code or a recovery code."""
+    """Turn the second factor off.
+
+    This takes a code or a recovery code, so that a stolen session is not enough.
+    """
     _own_session(actor)
     user = await accounts.locked(session, actor.user_id)
     second_factor.turn_off(session, actor, resources.keyring, user=user, code=body.code)

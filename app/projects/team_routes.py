@@ -57,7 +57,10 @@ async def list_seats(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[SeatRead]:
-    """The team of a project: who does what, and who stands in for whom. The client sees it too."""
+    """The team of a project.
+
+    Who does what, and who stands in for whom. The client sees it too.
+    """
     project = select(Project.id).where(in_workspace(Project, actor.workspace_id), Project.id == project_id)
     if (await connection.execute(project)).one_or_none() is None:
         raise NotFound
@@ -73,7 +76,10 @@ async def list_seats(
     responses=problems(404),
 )
 async def read(project_id: UUID, seat_id: UUID, actor: CurrentActor, connection: ReadDep) -> SeatRead:
-    """A seat in a project."""
+    """A seat in a project.
+
+    Its holder, what they do here, and who stands in.
+    """
     query = _seats(actor.workspace_id, project_id).where(ProjectSeat.id == seat_id)
     row = (await connection.execute(query)).one_or_none()
     if row is None:
@@ -91,7 +97,10 @@ async def read(project_id: UUID, seat_id: UUID, actor: CurrentActor, connection:
 async def give(
     project_id: UUID, body: SeatCreate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> SeatRead:
-    """Give a member a seat in a project: it says what they may do there."""
+    """Give a member a seat in a project.
+
+    It says what they may do there (`docs/permissions.md`). One may have several.
+    """
     row = await team.give(
         session,
         actor,
@@ -114,7 +123,10 @@ async def give(
 async def update(
     project_id: UUID, seat_id: UUID, body: SeatUpdate, actor: CurrentActor, session: SessionDep
 ) -> SeatRead:
-    """Change what is said of a seat, or who stands in while its holder is away."""
+    """Change what is said of a seat.
+
+    Or who stands in while its holder is away. Another seat is another one: give it, and take this one away.
+    """
     row = await team.update(session, actor, project_id=project_id, seat_id=seat_id, changes=body.changes())
     return await _read(session, row)
 
@@ -129,7 +141,10 @@ async def update(
 async def take(
     project_id: UUID, seat_id: UUID, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> None:
-    """Take a seat away. What its holder did stays."""
+    """Take a seat away.
+
+    What its holder did stays; without another seat they do not see the project any more.
+    """
     await team.take(session, actor, project_id=project_id, seat_id=seat_id)
     authenticator(resources).credentials.clear_after_commit(session)
 

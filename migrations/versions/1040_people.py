@@ -22,6 +22,7 @@ PROJECT_TABLES = (
     "project_seat",
     "community_day",
     "inquiry",
+    "inquiry_count",
     "publication",
     "rollup_day",
     "post",

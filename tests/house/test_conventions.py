@@ -160,7 +160,7 @@ async def test_what_is_polled_costs_no_body_when_nothing_changed(agency: Agency)
     first = await agency.http.get("/v1/me")
     again = await agency.http.get("/v1/me", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["etag"] == first.headers["etag"].removeprefix("W/")  # weak where the answer is compressed
     await agency.post("/v1/projects", {"title": "P", "timezone": "UTC"})
     before = await agency.http.get("/v1/projects")
     await agency.post("/v1/projects", {"title": "Q", "timezone": "UTC"})
