@@ -174,7 +174,7 @@ async def test_ready_says_so_within_two_seconds(
     proxy.flows.set()
 
 
-async def hold_idle_transaction(db: Database, agency: Agency) -> None:
+async def stay_idle(db: Database, agency: Agency) -> None:
     """A transaction that does nothing between its statements, until the server has ended it."""
     async with db.transaction(agency.workspace_id) as session:
         for _ in range(100):
@@ -195,7 +195,7 @@ async def test_the_server_ends_what_takes_too_long(app: FastAPI, proxy: Proxy, a
                 await lock(other, "key")
         assert database_failure(waiting.value) is DatabaseFailure.CONTENTION
     with pytest.raises(DBAPIError) as idle:
-        await hold_idle_transaction(db, agency)
+        await stay_idle(db, agency)
     assert database_failure(idle.value) is DatabaseFailure.CONNECTION_LOST
 
 
