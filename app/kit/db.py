@@ -130,6 +130,14 @@ class _WorkspaceConnection(asyncpg.Connection):
         status: str = await super().execute(query, *args, **options)
         return status
 
+    async def set_type_codec(self, *args: Any, **options: Any) -> None:
+        """Called by SQLAlchemy for each new connection, which it does not close where this fails."""
+        try:
+            await super().set_type_codec(*args, **options)
+        except BaseException:
+            self.terminate()
+            raise
+
 
 class Database:
     """One PostgreSQL database, connected to as the runtime role."""

@@ -37,13 +37,13 @@ class Statement:
         try:
             rows: list[Any] = await raw.fetch(self.text, *[values[name] for name in self.names])
         except Exception as error:
-            if not is_outage(error) and not raw.is_closed():
+            answered = isinstance(error, asyncpg.PostgresError) and not raw.is_closed()
+            if answered or not (is_outage(error) or raw.is_closed()):
                 raise
-            if not isinstance(error, asyncpg.PostgresError) or raw.is_closed():
-                # SQLAlchemy does not notice that the connection broke or that the server is silent, and would return
-                # it to the pool.
-                raw.terminate()
-                await connection.invalidate(error)
+            # SQLAlchemy does not notice that the connection broke or that the server is silent, and would return it
+            # to the pool.
+            raw.terminate()
+            await connection.invalidate(error)
             raise Unavailable("The database is out of reach; try again.", code="database-away") from error
         return rows
 

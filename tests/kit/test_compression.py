@@ -78,7 +78,7 @@ async def test_a_compressed_answer_is_found_unchanged_and_can_be_changed(agency:
     assert first.headers["content-encoding"] == "gzip"
     again = await agency.http.get("/v1/kpis", headers={"If-None-Match": first.headers["etag"]})
     assert again.status_code == 304
-    project = await agency.post("/v1/projects", {"name": "Bicycles", "timezone": "UTC"})
+    project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "UTC"})
     path = f"/v1/projects/{project['id']}/brief"
     await agency.put(path, {"business": "x" * 3000})
     read = await agency.http.get(path)

@@ -96,7 +96,7 @@ async def answers(agency: Agency) -> list[httpx.Response]:
     """The answers to a read and a write."""
     return [
         await agency.http.get("/v1/projects"),
-        await agency.http.post("/v1/projects", json={"name": "x", "timezone": "UTC"}),
+        await agency.http.post("/v1/projects", json={"title": "x", "timezone": "UTC"}),
     ]
 
 
@@ -147,16 +147,21 @@ async def test_a_pool_whose_connections_are_all_in_use(agency: Agency, app: Fast
     await assert_back(agency)
 
 
-async def test_a_table_that_is_locked_is_busy(agency: Agency, app: FastAPI, proxy: Proxy) -> None:
+async def test_a_table_that_is_locked_is_busy(agency: Agency, app: FastAPI, resources: Resources) -> None:
     """Somebody else's statement holds it, a migration's say."""
-    owner = Database(app.state.resources.settings.owner_database_url, pool=1)
+    assert resources.settings.owner_database_url is not None
+    owner = Database(resources.settings.owner_database_url, pool=1)
+    patient = replace(SHORT, statement=5, silence=10, pool=5, connect=5)  # of the lock alone it is short
+    db = Database(resources.settings.database_url, pool=2, clock=resources.clock, deadlines=patient)
+    app.state.resources = replace(resources, db=db)
     async with owner.transaction(None) as session:
         await session.execute(text("LOCK TABLE project IN ACCESS EXCLUSIVE MODE"))
         for answer in await answers(agency):
             assert (answer.status_code, answer.json()["code"]) == (503, "busy")
             assert answer.headers["retry-after"] == "1"
-    await owner.close()
     await assert_back(agency)
+    await owner.close()
+    await db.close()
 
 
 async def test_ready_says_so_within_two_seconds(
@@ -174,7 +179,7 @@ async def test_ready_says_so_within_two_seconds(
     proxy.flows.set()
 
 
-async def hold_idle_transaction(db: Database, agency: Agency) -> None:
+async def stay_idle(db: Database, agency: Agency) -> None:
     """A transaction that does nothing between its statements, until the server has ended it."""
     async with db.transaction(agency.workspace_id) as session:
         for _ in range(100):
@@ -195,7 +200,7 @@ async def test_the_server_ends_what_takes_too_long(app: FastAPI, proxy: Proxy, a
                 await lock(other, "key")
         assert database_failure(waiting.value) is DatabaseFailure.CONTENTION
     with pytest.raises(DBAPIError) as idle:
-        await hold_idle_transaction(db, agency)
+        await stay_idle(db, agency)
     assert database_failure(idle.value) is DatabaseFailure.CONNECTION_LOST
 
 

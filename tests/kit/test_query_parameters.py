@@ -78,7 +78,7 @@ def test_lists_may_be_repeated() -> None:
 async def test_a_public_link_is_followed_with_the_parameters_of_others(
     agency: Agency, stranger: httpx.AsyncClient
 ) -> None:
-    project = await agency.post("/v1/projects", {"name": "Bicycles", "timezone": "UTC"})
+    project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "UTC"})
     link = await agency.post("/v1/links", {"project_id": project["id"], "target": "https://velo.example/"})
     answer = await stranger.get(f"/r/{link['slug']}?utm_source=a&utm_source=b&fbclid=%00")
     assert answer.status_code in {302, 303, 307}

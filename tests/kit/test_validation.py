@@ -66,10 +66,10 @@ def test_a_caller_cannot_make_the_answer_large_or_invalid() -> None:
     ("path", "body", "field", "detail"),
     [
         ("/v1/projects", [], None, "Give a JSON object."),
-        ("/v1/projects", {"name": 1, "timezone": "UTC"}, "name", "Give a string."),
-        ("/v1/projects", {"name": "x", "timezone": "Mars"}, "timezone", "Must be the name of an IANA time zone"),
-        ("/v1/api-keys", {"name": "x", "scopes": ["all"]}, "scopes.0", "Must be 'read', 'write' or"),
-        ("/v1/api-keys", {"name": "x", "expires_at": "tomorrow"}, "expires_at", "Must be written like 2026-10-01T"),
+        ("/v1/projects", {"title": 1, "timezone": "UTC"}, "title", "Give a string."),
+        ("/v1/projects", {"title": "x", "timezone": "Mars"}, "timezone", "Must be the name of an IANA time zone"),
+        ("/v1/api-keys", {"title": "x", "scopes": ["all"]}, "scopes.0", "Must be 'read', 'write' or"),
+        ("/v1/api-keys", {"title": "x", "expires_at": "tomorrow"}, "expires_at", "Must be written like 2026-10-01T"),
     ],
 )
 async def test_it_is_said_so_over_http(agency: Agency, path: str, body: Any, field: str | None, detail: str) -> None:
@@ -84,9 +84,9 @@ async def test_a_post_that_is_no_plan_is_told_the_plans(agency: Agency) -> None:
     post = {"community_id": "x", "text": "x", "category": "engaging", "status": "published"}
     for problem in (
         await agency.post("/v1/posts", post, 422),
-        await agency.post("/v1/posts/bulk?atomic=true", {"posts": [post]}, 422),
+        await agency.post("/v1/posts/bulk?atomic=true", {"items": [post]}, 422),
     ):
-        details = {one["field"].removeprefix("posts.0."): one["detail"] for one in problem["errors"]}
+        details = {one["field"].removeprefix("items.0."): one["detail"] for one in problem["errors"]}
         assert details["status"] == "Must be 'draft' or 'planned'."
         assert not any(LEAK.search(detail) for detail in details.values())
 
@@ -106,7 +106,7 @@ async def test_a_post_that_is_no_plan_is_told_the_plans(agency: Agency) -> None:
 )
 async def test_a_body_must_say_that_it_is_json(agency: Agency, content_type: str | None, status: int) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
-    answer = await agency.http.post("/v1/projects", content=b'{"name": "x", "timezone": "UTC"}', headers=headers)
+    answer = await agency.http.post("/v1/projects", content=b'{"title": "x", "timezone": "UTC"}', headers=headers)
     assert answer.status_code == status
     if status == 415:
         assert answer.json()["code"] == "unsupported-media-type"

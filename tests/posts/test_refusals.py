@@ -16,7 +16,7 @@ NOW = "2026-10-15T15:00:00"
 @pytest.fixture
 async def post(agency: Agency) -> dict[str, Any]:
     """The body of a draft on Mastodon."""
-    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     body = {"project_id": project["id"], "platform": "mastodon", "address": "https://town.example/@coffee"}
     community = await agency.post("/v1/communities", body)
     return {"community_id": community["id"], "text": "Good morning!"}
@@ -38,8 +38,8 @@ async def test_a_plan_is_for_the_future(agency: Agency, post: dict[str, Any]) ->
     path = f"/v1/posts/{made['id']}"
     assert refused(await agency.patch(path, {"planned_for": NOW}, 422)) == late
     assert refused(await agency.patch(path, {"timezone": "Asia/Tokyo"}, 422)) == late, "it is later there"
-    bulk = await agency.post("/v1/posts/bulk", {"posts": [plan, {**plan, "planned_for": NOW}]}, 200)
-    assert (bulk["created"], bulk["failed"]) == (1, 1)
+    bulk = await agency.post("/v1/posts/bulk", {"items": [plan, {**plan, "planned_for": NOW}]}, 200)
+    assert (bulk["succeeded"], bulk["failed"]) == (1, 1)
 
 
 async def test_a_text_fits_the_platform(agency: Agency, post: dict[str, Any]) -> None:
@@ -53,7 +53,7 @@ async def test_a_text_fits_the_platform(agency: Agency, post: dict[str, Any]) ->
 
 async def test_a_permalink_is_on_the_platforms_site(agency: Agency, post: dict[str, Any]) -> None:
     made = await agency.post("/v1/posts", post)
-    path = f"/v1/posts/{made['id']}/publish"
+    path = f"/v1/posts/{made['id']}/mark-published"
     for permalink in (
         "https://vk.com/wall-1_2",
         "https://other.example/@coffee/1",

@@ -4,6 +4,7 @@ Each begins as a valid request of the OpenAPI document and is then spoilt in one
 past the checks that come first. They are ASGI calls, as uvicorn makes them: its own checks are tested elsewhere.
 """
 
+import gzip
 import json
 import random
 from collections.abc import Iterator
@@ -218,4 +219,7 @@ async def call(app: ASGIApp, request: Request, key: str) -> Answer:
     await app(scope, receive, send)
     start, *rest = messages
     received = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
-    return Answer(start["status"], received, b"".join(message.get("body", b"") for message in rest))
+    body = b"".join(message.get("body", b"") for message in rest)
+    if received.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
+    return Answer(start["status"], received, body)
