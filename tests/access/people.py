@@ -7,6 +7,9 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from app.access import accounts, members
+from app.access.models import Role
+from app.kit.actors import SIGN_UP
 from tests.conftest import Agency
 
 PASSWORD = "three brown bicycles"
@@ -48,3 +51,12 @@ async def invited(
     device.headers["Authorization"] = f"Bearer {answer.json()['token']}"
     me = await device.get("/v1/me")
     return Person(device, me.json()["user"]["id"], email)
+
+
+async def another_member(agency: Agency) -> str:
+    """The id of another member, an admin who cannot sign in."""
+    email = f"{uuid.uuid4().hex}@agency.example"
+    async with agency.resources.transaction(agency.workspace_id, SIGN_UP) as session:
+        user_id = await accounts.create(session, SIGN_UP, email=email, name="Boris", password_hash="none")
+        await members.add(session, SIGN_UP, user_id=user_id, role=Role.ADMIN)
+    return str(user_id)

@@ -112,7 +112,14 @@ def sample(document: dict[str, Any], schema: dict[str, Any], ids: dict[str, str]
     if "enum" in schema:
         return schema["enum"][0]
     if schema.get("examples"):
-        return schema["examples"][0]
+        example = schema["examples"][0]
+        if isinstance(example, dict) and "properties" in schema:
+            # The example's own ids are nobody's.
+            real = {
+                key: sample(document, schema["properties"][key], ids, key) for key in schema["properties"] if key in ids
+            }
+            return {**example, **real}
+        return example
     if "default" in schema and schema["default"] is not None and name not in ids:
         return schema["default"]
     kind = schema.get("type")

@@ -1,6 +1,5 @@
 """A PATCH changes the fields it is sent and nothing else, with any client generated from the schema."""
 
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
@@ -8,11 +7,9 @@ from typing import Any, get_type_hints
 import pytest
 from fastapi import FastAPI
 
-from app.access import accounts, members
-from app.access.models import Role
-from app.kit.actors import SIGN_UP
 from app.kit.schemas import Patch
 from app.main import operations
+from tests.access.people import another_member
 from tests.conftest import Agency
 from tests.house.conftest import Stock, stock
 
@@ -66,20 +63,12 @@ async def _me(agency: Agency, resources: Stock) -> str:
     return "/v1/me"
 
 
-async def _another_member(agency: Agency) -> str:
-    email = f"{uuid.uuid4().hex}@agency.example"
-    async with agency.resources.transaction(agency.workspace_id, SIGN_UP) as session:
-        user_id = await accounts.create(session, SIGN_UP, email=email, name="Boris", password_hash="none")
-        await members.add(session, SIGN_UP, user_id=user_id, role=Role.ADMIN)
-    return str(user_id)
-
-
 async def _member(agency: Agency, resources: Stock) -> str:
-    return f"/v1/users/{await _another_member(agency)}"
+    return f"/v1/users/{await another_member(agency)}"
 
 
 async def _seat(agency: Agency, resources: Stock) -> str:
-    people = [await _another_member(agency) for _ in range(2)]
+    people = [await another_member(agency) for _ in range(2)]
     body = {"user_id": people[0], "seat": "designer", "about": "draws", "stands_in_id": people[1]}
     seats = f"/v1/projects/{resources.ids['project_id']}/seats"
     return f"{seats}/{(await agency.post(seats, body))['id']}"
