@@ -33,7 +33,6 @@ import httpx
 from sqlalchemy import text
 
 from app.access import service as access
-from app.access.models import ApiKeyScope
 from app.cli.database import asyncpg_url
 from app.kit.actors import SYSTEM
 from app.kit.db import Database
@@ -139,10 +138,11 @@ async def sign_up(urls: Urls) -> tuple[uuid.UUID, str]:
     """A workspace and a key to it."""
     workspace_id, db = uuid.uuid4(), Database(urls.app, pool=1)
     async with db.transaction(workspace_id) as session:
-        await access.sign_up(session, SYSTEM, title="Ours", owner_name="Anna", owner_email="anna@agency.example")
-        _, key = await access.create_key(session, SYSTEM, title="load", scopes=[ApiKeyScope.READ], expires_at=None)
+        *_, token = await access.sign_up(
+            session, SYSTEM, title="Ours", owner_name="Anna", owner_email="anna@agency.example"
+        )
     await db.close()
-    return workspace_id, key
+    return workspace_id, str(token)
 
 
 async def _fill(urls: Urls, workspace_id: uuid.UUID, count: int, days: int) -> int:

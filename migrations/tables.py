@@ -29,6 +29,27 @@ def isolate(*tables: str) -> None:
         )
 
 
+def isolate_projects(*tables: str) -> None:
+    """Within a workspace let a transaction see, and write, only the rows of the projects that it is set to.
+
+    Where `app.project_ids` is not set, or empty, these are all of the workspace. The setting is read once for a
+    statement, not once for a row.
+    """
+    setting = "(SELECT NULLIF(current_setting('app.project_ids', true), ''))"
+    for table in tables:
+        project = "id" if table == "project" else "project_id"
+        op.execute(
+            f'CREATE POLICY projects ON "{table}" AS RESTRICTIVE '
+            f"USING ({setting} IS NULL OR {project} = ANY (({setting})::uuid[]))"
+        )
+
+
+def end_isolation_of_projects(*tables: str) -> None:
+    """Undo `isolate_projects`."""
+    for table in tables:
+        op.execute(f'DROP POLICY projects ON "{table}"')
+
+
 def require_finite(table: str, column: str) -> None:
     """Add the check constraint of a new timestamp column; existing rows are checked without blocking writes."""
     name = op.f(f"ck_{table}_{column}_is_finite")

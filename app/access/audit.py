@@ -4,7 +4,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.actors import Actor
-from app.kit.db import after_commit, workspace_of
+from app.kit.db import after_commit
 
 log = structlog.get_logger()
 
@@ -17,14 +17,14 @@ def record(session: AsyncSession, actor: Actor, action: str, **subject: object) 
     `action` is named like an operation (`posts.update`). `subject`: what was changed, ids and counts only, never
     what a person wrote.
     """
-    workspace_id = workspace_of(session)
+    workspace_id = session.info["workspace_id"]  # None: an account's own matter
 
     async def write() -> None:
         log.info(
             "change",
             action=action,
             actor=str(actor),
-            workspace_id=str(workspace_id),
+            workspace_id=workspace_id and str(workspace_id),
             **{
                 name: value if value is None or isinstance(value, int) else str(value)
                 for name, value in subject.items()

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,8 +11,8 @@ from uuid import UUID
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from app.access.authentication import RequestActor
 from app.access.models import Workspace
-from app.access.service import RequestActor
 from app.kit import idempotency
 from app.kit.actors import SIGN_UP
 from app.kit.db import workspace_of
@@ -45,7 +46,7 @@ def authenticated_actor(request: Request) -> RequestActor:
 
 
 async def actor(request: Request) -> RequestActor:
-    """The actor of the request's API key, who has the permission that the operation declares."""
+    """The actor of the request's credential, who has the permission that the operation declares."""
     return authenticated_actor(request)
 
 
@@ -53,10 +54,10 @@ CurrentActor = Annotated[RequestActor, Depends(actor)]
 
 
 async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
-    """A transaction in the actor's workspace, in which the request's `Idempotency-Key` is claimed."""
+    """A transaction in the actor's workspace and projects, in which the request's `Idempotency-Key` is claimed."""
     current = authenticated_actor(request)
-    async with resources_of(request).transaction(current.workspace_id, current) as session:
-        await idempotency.begin(request, session)
+    async with resources_of(request).transaction(current.workspace_id, current, projects=current.projects) as session:
+        await idempotency.begin(request, session, actor=str(current))
         yield session
 
 
@@ -64,9 +65,15 @@ async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
 SessionDep = Annotated[AsyncSession, Depends(write_session, scope="function")]
 
 
+def connection_of(request: Request) -> AbstractAsyncContextManager[AsyncConnection]:
+    """An autocommit connection for reads in the actor's workspace and projects."""
+    current = authenticated_actor(request)
+    return resources_of(request).db.read_connection(current.workspace_id, projects=current.projects)
+
+
 async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
-    """An autocommit connection for reads in the actor's workspace."""
-    async with resources_of(request).db.read_connection(authenticated_actor(request).workspace_id) as connection:
+    """An autocommit connection for reads in the actor's workspace and projects."""
+    async with connection_of(request) as connection:
         yield connection
 
 
@@ -100,12 +107,11 @@ class ListRequest:
         self, listing: Listing, *, sort: Any, limit: int, cursor: str | None, filters: Mapping[str, Any]
     ) -> tuple[list[Row], str | None]:
         """A page's rows and the cursor of the next one; the connection is free again before they are serialised."""
-        workspace_id = self.actor.workspace_id
-        async with self.resources.db.read_connection(workspace_id) as connection:
+        async with connection_of(self.request) as connection:
             return await listing.page(
                 connection,
                 pager_of(self.request),
-                workspace_id=workspace_id,
+                workspace_id=self.actor.workspace_id,
                 sort=sort,
                 limit=limit,
                 cursor=cursor,
@@ -114,7 +120,7 @@ class ListRequest:
 
     async def one(self, listing: Listing, row_id: UUID) -> Row:
         """The row with this id; `NotFound` where there is none in the actor's workspace."""
-        async with self.resources.db.read_connection(self.actor.workspace_id) as connection:
+        async with connection_of(self.request) as connection:
             return await listing.one(connection, self.actor.workspace_id, row_id)
 
 

@@ -1,6 +1,7 @@
 """Tables of access.
 
-`user_account` and `api_key` are outside row-level security: they are read before the workspace is known.
+`user_account`, `user_workspace`, `api_key`, `user_session`, `account_link` and `sign_in_failure` are outside
+row-level security: they are read before the workspace is known. They hold hashes of secrets, never a secret.
 """
 
 from datetime import datetime
@@ -11,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned
+from app.kit.db import Base, Owned, belongs_to
 from app.kit.ids import uuid7
 
 
@@ -19,14 +20,31 @@ class Role(StrEnum):
     """A member's role in a workspace."""
 
     OWNER = "owner"
-
-
-class ApiKeyScope(StrEnum):
-    """What an API key may do."""
-
-    READ = "read"
-    WRITE = "write"
+    """May do everything; a workspace always has one."""
     ADMIN = "admin"
+    """May do everything but make and unmake owners."""
+    MEMBER = "member"
+    """May do what their seats allow, in the projects of these seats."""
+
+
+class Seat(StrEnum):
+    """What a member does in a project."""
+
+    MANAGER = "manager"
+    """Answers for the project, and gives its other seats."""
+    DESIGNER = "designer"
+    CONTENT_MANAGER = "content_manager"
+    PROMOTION_MANAGER = "promotion_manager"
+    COMMUNITY_MANAGER = "community_manager"
+    CLIENT = "client"
+    """Belongs to the client: sees the project and its team, changes nothing."""
+
+
+class LinkPurpose(StrEnum):
+    """What a single-use link of an account is for."""
+
+    INVITATION = "invitation"
+    PASSWORD_RESET = "password-reset"
 
 
 class Workspace(Base):
@@ -50,6 +68,18 @@ class UserAccount(Base):
     email: Mapped[str]
     name: Mapped[str]
     created_at: Mapped[datetime]
+    picture_url: Mapped[str | None]
+    password_hash: Mapped[str | None]
+    """Argon2id, in the PHC format; None for somebody who works with API keys alone."""
+    password_changed_at: Mapped[datetime | None]
+    totp_secret: Mapped[str | None]
+    """Sealed. None: no second factor."""
+    totp_confirmed_at: Mapped[datetime | None]
+    """None while the secret is not confirmed by a first code: it is not asked for then."""
+    totp_last_step: Mapped[int | None]
+    """The 30-second step of the last accepted code: a code is accepted once."""
+    recovery_codes: Mapped[list[Any]] = mapped_column(default=list, server_default=text("'[]'::jsonb"))
+    """SHA-256 in hexadecimal of the codes that are not used yet."""
 
 
 class Membership(Owned, Base):
@@ -66,6 +96,135 @@ class Membership(Owned, Base):
     created_at: Mapped[datetime]
 
 
+class UserWorkspace(Base):
+    """In which workspaces a user is a member; outside row-level security, for the sign-in, which has none yet."""
+
+    __tablename__ = "user_workspace"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "user_id"], ["membership.workspace_id", "membership.user_id"], ondelete="CASCADE"
+        ),
+        Index(None, "workspace_id", "user_id"),
+    )
+
+    user_id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+
+
+class ProjectSeat(Owned, Base):
+    """A member's seat in a project."""
+
+    __tablename__ = "project_seat"
+    __table_args__ = (
+        UniqueConstraint("workspace_id", "project_id", "user_id", "seat"),
+        belongs_to("project", "project_id"),
+        ForeignKeyConstraint(
+            ["workspace_id", "user_id"], ["membership.workspace_id", "membership.user_id"], ondelete="CASCADE"
+        ),
+        ForeignKeyConstraint(
+            ["workspace_id", "stands_in_id"],
+            ["membership.workspace_id", "membership.user_id"],
+            ondelete="SET NULL (stands_in_id)",
+        ),
+        Index(None, "workspace_id", "user_id"),
+        Index(None, "workspace_id", "stands_in_id"),
+    )
+
+    project_id: Mapped[UUID]
+    user_id: Mapped[UUID]
+    seat: Mapped[str]
+    about: Mapped[str | None]
+    """What this person does here, in a line for the client."""
+    stands_in_id: Mapped[UUID | None]
+    """The user who does it while this one is away."""
+    created_at: Mapped[datetime]
+
+
+class Invitation(Owned, Base):
+    """An invitation to the workspace, with the seats that come with it."""
+
+    __tablename__ = "invitation"
+    __table_args__ = (
+        ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
+        Index(None, "workspace_id", "created_at", "id"),
+    )
+
+    email: Mapped[str]
+    name: Mapped[str]
+    role: Mapped[str]
+    seats: Mapped[list[Any]]
+    """`{"project_id": …, "seat": …, "about": …}`; projects that are gone by then are left out."""
+    invited_by: Mapped[str]
+    """The actor."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    accepted_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class AccountLink(Base):
+    """A link that may be used once: looked up by the hash of its token."""
+
+    __tablename__ = "account_link"
+    __table_args__ = (Index(None, "user_id"), Index(None, "invitation_id"), Index(None, "expires_at"))
+
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    purpose: Mapped[str]
+    workspace_id: Mapped[UUID | None]
+    """Of an invitation."""
+    invitation_id: Mapped[UUID | None]
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    """Of a reset: whose password."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class UserSession(Base):
+    """A signed-in person in one workspace: looked up by its prefix, verified by its secret's hash."""
+
+    __tablename__ = "user_session"
+    __table_args__ = (
+        UniqueConstraint("id"),
+        ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
+        Index(None, "user_id", "created_at"),
+        Index(None, "workspace_id"),
+        Index(None, "expires_at"),
+    )
+
+    prefix: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(default=uuid7)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    workspace_id: Mapped[UUID]
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Of the secret before the last rotation; accepted until `previous_until`, for requests under way."""
+    previous_until: Mapped[datetime | None]
+    is_cookie: Mapped[bool]
+    """Its token is given to a browser as a cookie, and changes need the CSRF token."""
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+    """To within minutes."""
+    expires_at: Mapped[datetime]
+    """The absolute end; it ends sooner where it is not used."""
+    revoked_at: Mapped[datetime | None]
+    user_agent: Mapped[str | None]
+    address: Mapped[str | None]
+
+
+class SignInFailure(Base):
+    """Failed sign-ins of an account, a source, or both, in a window of time."""
+
+    __tablename__ = "sign_in_failure"
+    __table_args__ = (Index(None, "until"),)
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """A hash of what is counted: neither addresses nor e-mail addresses are kept."""
+    failures: Mapped[int]
+    until: Mapped[datetime]
+    """When the count starts anew."""
+
+
 class ApiKey(Base):
     """A key to a workspace: looked up by its prefix, verified by its secret, of which only a hash is stored."""
 
@@ -73,6 +232,7 @@ class ApiKey(Base):
     __table_args__ = (
         UniqueConstraint("workspace_id", "id"),
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
+        Index(None, "owner_id"),
     )
 
     prefix: Mapped[str] = mapped_column(primary_key=True)
@@ -80,7 +240,17 @@ class ApiKey(Base):
     id: Mapped[UUID] = mapped_column(default=uuid7)
     title: Mapped[str]
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    scopes: Mapped[list[Any]]
+    previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Of the secret before the last rotation; accepted until `previous_until`."""
+    previous_until: Mapped[datetime | None]
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("user_account.id"))
+    """The user whose key it is: it never does more than they may at the moment."""
+    permissions: Mapped[list[Any] | None]
+    """None: all that its owner has."""
+    project_ids: Mapped[list[Any] | None]
+    """None: all that its owner sees."""
     created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    """To within minutes."""
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

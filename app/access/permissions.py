@@ -1,21 +1,27 @@
-"""What a credential may do: permissions, and the scopes of API keys as bundles of them."""
+"""What a credential may do: permissions, and which of them a role or a seat gives."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from app.access.models import ApiKeyScope
+from app.access.models import Role, Seat
 
 
 class Permission(StrEnum):
     """Something that a credential may do; each operation declares the one that it needs, where it is routed."""
 
     WORKSPACE_READ = "workspace:read"
+    """See the agency, its members and one's own account."""
+    MEMBERS_WRITE = "members:write"
+    """Invite people to the agency, change their roles, let them go."""
     API_KEYS_READ = "api-keys:read"
     API_KEYS_WRITE = "api-keys:write"
+    PROJECTS_CREATE = "projects:create"
     PROJECTS_READ = "projects:read"
     PROJECTS_WRITE = "projects:write"
+    SEATS_WRITE = "seats:write"
+    """Give and take the seats of a project."""
     BRIEFS_READ = "briefs:read"
     BRIEFS_WRITE = "briefs:write"
     COMMUNITIES_READ = "communities:read"
@@ -42,38 +48,64 @@ class Permission(StrEnum):
     KPIS_READ = "kpis:read"
 
 
-SCOPES: Final[Mapping[Permission, ApiKeyScope]] = MappingProxyType(
+OF_THE_WORKSPACE: Final = frozenset(
     {
-        Permission.WORKSPACE_READ: ApiKeyScope.READ,
-        Permission.API_KEYS_READ: ApiKeyScope.ADMIN,
-        Permission.API_KEYS_WRITE: ApiKeyScope.ADMIN,
-        Permission.PROJECTS_READ: ApiKeyScope.READ,
-        Permission.PROJECTS_WRITE: ApiKeyScope.WRITE,
-        Permission.BRIEFS_READ: ApiKeyScope.READ,
-        Permission.BRIEFS_WRITE: ApiKeyScope.WRITE,
-        Permission.COMMUNITIES_READ: ApiKeyScope.READ,
-        Permission.COMMUNITIES_WRITE: ApiKeyScope.WRITE,
-        Permission.COMMUNITIES_CONNECT: ApiKeyScope.WRITE,
-        Permission.HOOKS_READ: ApiKeyScope.READ,
-        Permission.HOOKS_WRITE: ApiKeyScope.WRITE,
-        Permission.METRICS_READ: ApiKeyScope.READ,
-        Permission.POSTS_READ: ApiKeyScope.READ,
-        Permission.POSTS_WRITE: ApiKeyScope.WRITE,
-        Permission.POSTS_PUBLISH: ApiKeyScope.WRITE,
-        Permission.MIX_READ: ApiKeyScope.READ,
-        Permission.MIX_WRITE: ApiKeyScope.WRITE,
-        Permission.INQUIRIES_READ: ApiKeyScope.READ,
-        Permission.INQUIRIES_WRITE: ApiKeyScope.WRITE,
-        Permission.INQUIRIES_REPLY: ApiKeyScope.WRITE,
-        Permission.LINKS_READ: ApiKeyScope.READ,
-        Permission.LINKS_WRITE: ApiKeyScope.WRITE,
-        Permission.KPIS_READ: ApiKeyScope.READ,
+        Permission.WORKSPACE_READ,
+        Permission.MEMBERS_WRITE,
+        Permission.API_KEYS_READ,
+        Permission.API_KEYS_WRITE,
+        Permission.PROJECTS_CREATE,
     }
 )
-"""The scope that contains each permission. `admin` contains all of them; `write` does not contain `read`'s."""
+"""The permissions that no seat gives: they are about the agency as a whole. All others are about a project."""
 
+OF_A_PROJECT: Final = frozenset(Permission) - OF_THE_WORKSPACE
 
-def of_scopes(scopes: Iterable[ApiKeyScope]) -> frozenset[Permission]:
-    """The permissions of an API key with these scopes."""
-    held = frozenset(scopes)
-    return frozenset(permission for permission, scope in SCOPES.items() if scope in held or ApiKeyScope.ADMIN in held)
+ROLES: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
+    {
+        Role.OWNER: frozenset(Permission),
+        Role.ADMIN: frozenset(Permission),
+        Role.MEMBER: frozenset({Permission.WORKSPACE_READ}),
+    }
+)
+"""What each role may do in the workspace and in all its projects. Only an owner makes or unmakes an owner."""
+
+_SEEN_BY_ALL: Final = frozenset(
+    {
+        Permission.PROJECTS_READ,
+        Permission.BRIEFS_READ,
+        Permission.COMMUNITIES_READ,
+        Permission.METRICS_READ,
+        Permission.POSTS_READ,
+        Permission.MIX_READ,
+        Permission.LINKS_READ,
+        Permission.KPIS_READ,
+    }
+)
+"""What everybody in a project may see."""
+
+SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
+    {
+        Seat.MANAGER: OF_A_PROJECT,
+        Seat.DESIGNER: _SEEN_BY_ALL | {Permission.POSTS_WRITE},
+        Seat.CONTENT_MANAGER: _SEEN_BY_ALL
+        | {
+            Permission.BRIEFS_WRITE,
+            Permission.POSTS_WRITE,
+            Permission.POSTS_PUBLISH,
+            Permission.MIX_WRITE,
+            Permission.LINKS_WRITE,
+            Permission.INQUIRIES_READ,
+        },
+        Seat.PROMOTION_MANAGER: _SEEN_BY_ALL | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
+        Seat.COMMUNITY_MANAGER: _SEEN_BY_ALL
+        | {
+            Permission.COMMUNITIES_WRITE,
+            Permission.INQUIRIES_READ,
+            Permission.INQUIRIES_WRITE,
+            Permission.INQUIRIES_REPLY,
+        },
+        Seat.CLIENT: _SEEN_BY_ALL | {Permission.INQUIRIES_READ},
+    }
+)
+"""What each seat may do in its project."""

@@ -9,22 +9,36 @@ from fastapi.security.utils import get_authorization_scheme_param
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.access.permissions import SCOPES, Permission
-from app.access.service import RequestActor, authenticator
+from app.access.authentication import Credential, RequestActor, authenticator
+from app.access.permissions import Permission
+from app.access.refusals import refusal, refusal_for_found
+from app.access.sessions import is_csrf_token
 from app.kit import i18n
-from app.kit.errors import Forbidden, Unauthenticated
+from app.kit.errors import Forbidden, NotFound, Unauthenticated
+from app.kit.resources import Resources
 from app.kit.routing import PERMISSION, Handler, Route, api_router
 from app.kit.web import verified
 
-_API_KEY: Final = "ApiKey"
+_BEARER: Final = "Bearer"
+_COOKIE: Final = "Cookie"
+SESSION_COOKIE: Final = "__Host-instep"
+CSRF_HEADER: Final = "X-CSRF-Token"
 SECURITY_SCHEMES: Final = {
-    _API_KEY: {
+    _BEARER: {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key of your workspace: `Authorization: Bearer isk_…`",
-    }
+        "description": "An API key (`Authorization: Bearer isk_…`) or a session (`Bearer iss_…`).",
+    },
+    _COOKIE: {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": SESSION_COOKIE,
+        "description": "A browser's session. Requests that change something carry its `csrf_token` as `X-CSRF-Token`.",
+    },
 }
 """OpenAPI's `securitySchemes`."""
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ProtectedRoute(Route):
@@ -41,31 +55,46 @@ class ProtectedRoute(Route):
         handler = super().get_route_handler()
 
         async def authenticated(request: Request) -> Response:
-            request.scope["actor"] = await self._authenticate(request)
+            actor = request.scope["actor"] = await self._authenticate(request)
             i18n.ACCEPT_LANGUAGE.set(request.headers.get("accept-language", ""))
-            return await handler(request)
+            try:
+                return await handler(request)
+            except NotFound as error:
+                database = request.app.state.resources.db
+                refused = await refusal_for_found(database, request, actor, self.required)
+                raise refused or error from error
 
         return authenticated
 
     async def _authenticate(self, request: Request) -> RequestActor:
-        """The actor of the request's API key.
+        """The actor of the request's credential.
 
-        Raises `Unauthenticated` without a valid key, `Forbidden` where it lacks the operation's permission.
+        Raises `Unauthenticated` without a valid one, `Forbidden` where it lacks the operation's permission, or
+        comes from a browser without the token that other sites do not have.
         """
-        required = self.required
-        scheme, credential = get_authorization_scheme_param(request.headers.get("authorization"))
-        if scheme.lower() != "bearer" or not credential:
-            raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
-        actor = await authenticator(request.app.state.resources).authenticate(credential)
-        verified(request.scope, str(actor))
+        required, resources = self.required, request.app.state.resources
+        scheme, text = get_authorization_scheme_param(request.headers.get("authorization"))
+        cookie = request.cookies.get(SESSION_COOKIE) if not scheme else None
+        if cookie is None and (scheme.lower() != "bearer" or not text):
+            raise Unauthenticated("Send an API key, or a session: Authorization: Bearer isk_…")
+        credential = await authenticator(resources).authenticate(text if cookie is None else cookie)
+        if cookie is not None and request.method not in _SAFE:
+            require_csrf_token(resources, credential, request.headers.get(CSRF_HEADER, ""))
+        actor = credential.acting(required)
+        verified(request.scope, f"{credential.kind}:{credential.id}")
         structlog.contextvars.bind_contextvars(actor=str(actor), workspace_id=str(actor.workspace_id))
-        if required not in actor.permissions:
-            scope = SCOPES[required].value
-            raise Forbidden(
-                f"This API key lacks the permission {required.value!r}, a part of the scope {scope!r}.",
-                code="missing-scope",
-            )
+        if not actor.grants.allows(required):
+            raise await refusal(resources.db, request, actor, required)
         return actor
+
+
+def require_csrf_token(resources: Resources, credential: Credential, token: str) -> None:
+    """Raise `Forbidden` (`csrf`) where a browser's request does not carry the token of its session.
+
+    A browser sends the cookie with requests that another site makes it send; that site does not know the token.
+    """
+    if not is_csrf_token(resources.keyring, credential.id, token):
+        raise Forbidden(f"Send the session's csrf_token as {CSRF_HEADER}.", code="csrf")
 
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -107,6 +136,6 @@ class Router:
     def _operation(
         self, method: str, path: str, permission: StrEnum, options: dict[str, Any]
     ) -> Callable[[Endpoint], Endpoint]:
-        declared = {PERMISSION: permission.value, "security": [{_API_KEY: []}]}
+        declared = {PERMISSION: permission.value, "security": [{_BEARER: []}, {_COOKIE: []}]}
         extra = {**options.pop("openapi_extra", {}), **declared}
         return self.api.api_route(path, methods=[method], openapi_extra=extra, **options)

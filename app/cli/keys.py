@@ -4,27 +4,34 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from app.access import service
-from app.access.models import ApiKeyScope, Workspace
+from app.access import keys, service
+from app.access.models import Membership, Role, Workspace
 from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
 from app.kit import sealing
 from app.kit.actors import Actor, ActorKind
 from app.kit.crypto import Keyring
-from app.kit.db import Database
+from app.kit.db import Database, in_workspace
 from app.kit.deadlines import JOBS
 from app.settings import Settings
 
 
 async def create(settings: Settings, workspace: UUID, title: str) -> str | None:
-    """The full text of a new API key with every scope in `workspace`; None where there is no such workspace."""
+    """The full text of a new API key of the owner of `workspace`; None where there is no such workspace."""
     database, actor = Database(settings.database_url, pool=1, deadlines=JOBS), Actor(ActorKind.COMMAND, "keys-create")
     try:
         async with database.transaction(workspace, actor) as session:
             if await session.scalar(select(Workspace.title).where(Workspace.workspace_id == workspace)) is None:
                 return None
-            _, secret = await service.create_key(session, actor, title=title, scopes=list(ApiKeyScope), expires_at=None)
-            return secret
+            owner_id = await session.scalar(
+                select(Membership.user_id)
+                .where(in_workspace(Membership, workspace), Membership.role == Role.OWNER.value)
+                .order_by(Membership.created_at, Membership.id)
+                .limit(1)
+            )
+            assert owner_id is not None, "a workspace has an owner"
+            _, token = await keys.create_key(session, actor, title=title, owner_id=owner_id)
+            return str(token)
     finally:
         await database.close()
 

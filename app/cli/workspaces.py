@@ -92,11 +92,11 @@ async def create(settings: Settings, *, title: str, owner_name: str, owner_email
     database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "workspaces-create")
     try:
         async with database.transaction(workspace_id, actor) as session:
-            *_, key = await service.sign_up(
+            *_, token = await service.sign_up(
                 session, actor, title=body.title, owner_name=body.owner.name, owner_email=body.owner.email
             )
     except Conflict as taken:
         raise CommandFailed(taken.detail) from None
     finally:
         await database.close()
-    return workspace_id, key
+    return workspace_id, str(token)

@@ -9,6 +9,8 @@ class ActorKind(StrEnum):
     """What an actor is."""
 
     API_KEY = "key"
+    USER = "user"
+    """A signed-in person."""
     JOB = "job"
     PLATFORM = "platform"
     """A social platform, by its webhook events."""
@@ -25,7 +27,7 @@ class Actor:
 
     kind: ActorKind
     id: str
-    """An API key's id, a job's kind, a platform's key, a command's name, …"""
+    """An API key's id, a user's id, a job's kind, a platform's key, a command's name, …"""
 
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}"

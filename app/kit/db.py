@@ -5,11 +5,12 @@ it raises. `commit` is called in this file alone. `Database.read_connection` is 
 in autocommit, without the round trips of a transaction.
 
 Both are bound to one workspace. PostgreSQL's row-level security compares every row with the setting
-`app.workspace_id`; where it is not set, no row of a workspace is visible.
+`app.workspace_id`; where it is not set, no row of a workspace is visible. They may be bound to some of its
+projects too, for an actor who works on these alone: rows of a project are compared with `app.project_ids`.
 """
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Final, TypeVar
@@ -106,14 +107,26 @@ def belongs_to(table: str, column: str, *, ondelete: str = "CASCADE") -> Foreign
     )
 
 
+Projects = Collection[uuid.UUID] | None
+"""The projects whose rows are visible, besides the rows that belong to no project; None: all of the workspace."""
+
+
+def _array(projects: Projects) -> str:
+    """A PostgreSQL array, or an empty text for all projects."""
+    return "" if projects is None else "{" + ",".join(map(str, sorted(projects))) + "}"
+
+
 class _WorkspaceConnection(asyncpg.Connection):
-    """Sets the workspace in the same round trip that begins a transaction."""
+    """Sets the workspace, and the projects, in the same round trip that begins a transaction."""
 
     workspace_id: uuid.UUID | None = None
+    projects: Projects = None
 
     async def execute(self, query: str, *args: Any, **options: Any) -> str:
         if self.workspace_id is not None and query.startswith("BEGIN"):
             query = f"{query} SET LOCAL app.workspace_id = '{self.workspace_id}'"
+            if self.projects is not None:
+                query = f"{query}; SET LOCAL app.project_ids = '{_array(self.projects)}'"
         status: str = await super().execute(query, *args, **options)
         return status
 
@@ -141,8 +154,12 @@ class Database:
         telemetry.POOLS.watch(self)
 
     @asynccontextmanager
-    async def transaction(self, workspace_id: uuid.UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[AsyncSession]:
+    async def transaction(
+        self, workspace_id: uuid.UUID | None, actor: Actor = SYSTEM, *, projects: Projects = None
+    ) -> AsyncIterator[AsyncSession]:
         """One transaction of an actor in a workspace (None: in the tables that belong to none).
+
+        With `projects` the rows of all others are invisible, and none can be written.
 
         Nothing is sent before the first statement. The calls registered by `after_commit` run after the
         commit, and never where it certainly failed. Raises `CommitOutcomeUnknown` where the connection breaks
@@ -153,7 +170,7 @@ class Database:
             async with self._write.connect() as connection:
                 driver_connection = pooled(connection).driver_connection
                 assert isinstance(driver_connection, _WorkspaceConnection)
-                driver_connection.workspace_id = workspace_id
+                driver_connection.workspace_id, driver_connection.projects = workspace_id, projects
                 async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
                     session.info.update(
                         workspace_id=workspace_id, actor=actor, now=self.clock.now(), after_commit=calls
@@ -168,24 +185,26 @@ class Database:
         await _run(calls)
 
     @asynccontextmanager
-    async def read_connection(self, workspace_id: uuid.UUID | None) -> AsyncIterator[AsyncConnection]:
+    async def read_connection(
+        self, workspace_id: uuid.UUID | None, *, projects: Projects = None
+    ) -> AsyncIterator[AsyncConnection]:
         """An autocommit connection for reads in a workspace (None: of the tables that belong to none).
 
-        Each statement sees what is committed. The workspace stays set on the pooled connection, and is
-        recorded in its `info`: using the same workspace again costs no round trip, and a different one is set
-        before any other statement.
+        With `projects` the rows of all others are invisible. Each statement sees what is committed. The workspace
+        and the projects stay set on the pooled connection, and are recorded in its `info`: using the same again
+        costs no round trip, and different ones are set before any other statement.
         """
         if workspace_id is None:
             async with self._look_up.connect() as connection:
                 yield connection
             return
         async with self._read.connect() as connection:
-            info = pooled(connection).info
-            if info.get("workspace_id") != workspace_id:
+            info, visible = pooled(connection).info, (workspace_id, _array(projects))
+            if info.get("visible") != visible:
                 # Cleared first: a cancelled SET must not be recorded as done.
-                info.pop("workspace_id", None)
-                await connection.execute(_SET_WORKSPACE, {"id": str(workspace_id)})
-                info["workspace_id"] = workspace_id
+                info.pop("visible", None)
+                await connection.execute(_SET_VISIBLE, {"id": str(workspace_id), "projects": visible[1]})
+                info["visible"] = visible
             yield connection
 
     @asynccontextmanager
@@ -264,7 +283,9 @@ def _committing() -> Iterator[None]:
         raise
 
 
-_SET_WORKSPACE = text("SELECT set_config('app.workspace_id', :id, false)")
+_SET_VISIBLE = text(
+    "SELECT set_config('app.workspace_id', :id, false), set_config('app.project_ids', :projects, false)"
+)
 
 
 def _engine(url: str, pool: int, deadlines: Deadlines, **options: Any) -> AsyncEngine:

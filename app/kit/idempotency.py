@@ -43,7 +43,7 @@ class IdempotentAnswer(Base):
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
-    """SHA-256 of the request's method, path, query and body."""
+    """SHA-256 of the request's method, path, query and body, and of its actor."""
     answer: Mapped[str]
     created_at: Mapped[datetime]
 
@@ -104,15 +104,17 @@ async def _claim(request: Request) -> KeyClaim | None:
     return KeyClaim(key, hashlib.sha256(request_line + await request.body()).digest())
 
 
-async def begin(request: Request, session: AsyncSession) -> None:
-    """Claim the request's key at the beginning of its transaction.
+async def begin(request: Request, session: AsyncSession, *, actor: str) -> None:
+    """Claim the request's key at the beginning of its transaction, for this actor.
 
-    Raises `Replay` with the first response, `Invalid` where the key was used for another request,
-    `Conflict` while another request with the key is being processed.
+    Of two actors who send the same key in one workspace the second is refused: the first response may be about
+    what only the first may see. Raises `Replay` with the first response, `Invalid` where the key was used for
+    another request, `Conflict` while another request with the key is being processed.
     """
     claim: KeyClaim | None = getattr(request.state, "idempotency", None)
     if claim is None:
         return
+    claim.fingerprint = hashlib.sha256(claim.fingerprint + actor.encode()).digest()
     workspace_id = workspace_of(session)
     await reserve(session, claim.key)
     stored = await session.scalar(

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock
 from app.kit.crypto import Keyring
-from app.kit.db import Database
+from app.kit.db import Database, Projects
 from app.kit.http import Client
 from app.settings import Settings
 
@@ -47,8 +47,10 @@ class Resources:
     """For calls to platforms. Workers have it; requests never make such a call."""
 
     @asynccontextmanager
-    async def transaction(self, workspace_id: UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[AsyncSession]:
+    async def transaction(
+        self, workspace_id: UUID | None, actor: Actor = SYSTEM, *, projects: Projects = None
+    ) -> AsyncIterator[AsyncSession]:
         """A transaction (`Database.transaction`) that rings for its new jobs after its commit."""
-        async with self.db.transaction(workspace_id, actor) as session:
+        async with self.db.transaction(workspace_id, actor, projects=projects) as session:
             session.info["doorbell"] = self.doorbell
             yield session

@@ -1,6 +1,7 @@
 """The KPIs over HTTP. Responses are serialised without models, for speed: dashboards poll these endpoints."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -12,11 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from app.access.current import CurrentActor, PagerDep, authenticated_actor, resources_of
+from app.access.current import CurrentActor, PagerDep, authenticated_actor, connection_of, resources_of
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.days import FirstDay, LastDay
-from app.kit.db import Database, in_workspace
+from app.kit.db import in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems
@@ -66,15 +67,19 @@ def _answer(content: dict[str, Any], query: KpiQuery) -> Response:
 class KpiLoader:
     """Loads the inputs of a project's KPIs, each source once."""
 
-    def __init__(self, workspace_id: UUID, db: Database, now: datetime, *, is_past: bool = False) -> None:
+    def __init__(
+        self,
+        workspace_id: UUID,
+        connection: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+        now: datetime,
+        *,
+        is_past: bool = False,
+    ) -> None:
         self.workspace_id = workspace_id
-        self.db = db
+        self.connection = connection
+        """A connection for the actor's reads; it goes back to the pool before anything is computed."""
         self.now = now
         self.is_past = is_past
-
-    def connection(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A connection for reads in this workspace; it goes back to the pool before anything is computed."""
-        return self.db.read_connection(self.workspace_id)
 
     def as_of(self, instant: datetime | None) -> "KpiLoader":
         """A loader of the data as of an earlier instant (None: this loader); `Invalid` for a future one."""
@@ -86,7 +91,7 @@ class KpiLoader:
                 code="invalid-as-of",
                 errors=[{"in": "query", "field": "as_of", "code": "invalid-as-of", "detail": "It has not come."}],
             )
-        return KpiLoader(self.workspace_id, self.db, instant, is_past=instant < self.now)
+        return KpiLoader(self.workspace_id, self.connection, instant, is_past=instant < self.now)
 
     async def load_query(
         self,
@@ -122,8 +127,8 @@ class KpiLoader:
 
 
 async def _kpi_loader(request: Request) -> KpiLoader:
-    resources = resources_of(request)
-    return KpiLoader(authenticated_actor(request).workspace_id, resources.db, resources.clock.now())
+    now = resources_of(request).clock.now()
+    return KpiLoader(authenticated_actor(request).workspace_id, lambda: connection_of(request), now)
 
 
 KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]

@@ -17,7 +17,7 @@ from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.preconditions import ExpectedVersions, version_tag
 from app.kit.routing import TAGGED, problems
 from app.kit.schemas import Search
-from app.projects import service
+from app.projects import service, team_routes
 from app.projects.models import Brief, Project
 from app.projects.schemas import (
     BriefRead,
@@ -48,7 +48,7 @@ _EMPTY: Final = BriefUpdate().model_dump()
 @ROUTER.post(
     "",
     operation_id="projects.create",
-    permission=Permission.PROJECTS_WRITE,
+    permission=Permission.PROJECTS_CREATE,
     status_code=status.HTTP_201_CREATED,
     responses=problems(409) | {201: TAGGED},
 )
@@ -238,3 +238,6 @@ def _project_read(project: Project | Row[Any], response: Response) -> ProjectRea
 def _hours(project: Project | Row[Any], response: Response) -> WorkingHoursRead:
     response.headers["ETag"] = version_tag(project.version)
     return WorkingHoursRead.model_validate({"timezone": project.timezone, **project.working_hours})
+
+
+ROUTER.include(team_routes.ROUTER)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from app.access.models import Seat
 from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Output, Patch, ShortText, Text, example
 from app.projects import hours, zones
 
@@ -187,3 +188,46 @@ class BriefRead(Output):
     def of(cls, project_id: Id, version: int, created_at: datetime | None, content: dict[str, Any]) -> "BriefRead":
         """From a row's parts."""
         return cls(project_id=project_id, version=version, created_at=created_at, **content)
+
+
+class SeatCreate(Input):
+    """A seat for a member."""
+
+    model_config = example(
+        {"user_id": "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a", "seat": "designer", "about": "draws your pictures"}
+    )
+
+    user_id: Id = Field(description="The member.")
+    seat: Seat = Field(description="What they do here; it says what they may.", examples=["designer"])
+    about: ShortText | None = Field(
+        None,
+        description="What they do here, in a line for the client.",
+        examples=["answers your customers on weekdays"],
+    )
+    stands_in_id: Id | None = Field(None, description="The user who does it while they are away.", examples=[None])
+
+
+class SeatUpdate(Patch):
+    """What can be changed of a seat."""
+
+    model_config = example({"about": "answers your customers"})
+
+    about: ShortText | None = Field(
+        description="What they do here, in a line; null: nothing is said.", examples=["answers your customers"]
+    )
+    stands_in_id: Id | None = Field(description="Who stands in; null: nobody.", examples=[None])
+
+
+class SeatRead(Output):
+    """A member's seat in a project."""
+
+    id: Id = Field(description="The seat's id.")
+    project_id: Id = Field(description="The project.")
+    user_id: Id = Field(description="The member.")
+    name: str = Field(description="The member's name.")
+    picture_url: str | None = Field(description="A picture of the member; null: none.")
+    seat: Seat = Field(description="What they do here.")
+    about: str | None = Field(description="What they do here, in a line.")
+    stands_in_id: Id | None = Field(description="The user who does it while they are away.")
+    stands_in_name: str | None = Field(description="That user's name.")
+    created_at: Instant = Field(description="Since when they have the seat.")

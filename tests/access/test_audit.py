@@ -62,6 +62,7 @@ async def test_a_sign_up_is_recorded_as_anonymous(stranger: httpx.AsyncClient) -
     assert answer.status_code == 201
     assert {(line["action"], line["actor"]) for line in changes(logs)} == {
         ("workspaces.create", "anonymous:sign-up"),
+        ("users.join", "anonymous:sign-up"),
         ("api-keys.create", "anonymous:sign-up"),
     }
     assert owner["email"] not in str(logs)

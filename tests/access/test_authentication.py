@@ -1,12 +1,13 @@
 """API keys are cached for a few seconds; a revoked or expired one is refused all the same."""
 
+import uuid
 from datetime import timedelta
 
 import pytest
 
-from app.access import service
-from app.access.models import ApiKeyScope
-from app.access.service import Authenticator
+from app.access import keys
+from app.access.authentication import Authenticator, Credential
+from app.access.tokens import Token
 from app.kit.actors import SYSTEM
 from app.kit.clock import SetClock
 from app.kit.errors import Unauthenticated
@@ -18,9 +19,9 @@ class CountingAuthenticator(Authenticator):
 
     lookups = 0
 
-    async def _look_up(self, prefix: str) -> service.StoredKey:
+    async def _key(self, token: Token) -> Credential:
         self.lookups += 1
-        return await super()._look_up(prefix)
+        return await super()._key(token)
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ async def test_unknown_keys_are_not_cached(agency: Agency, authenticator: Counti
     for number in range(20):
         with pytest.raises(Unauthenticated):
             await authenticator.authenticate(f"isk_{number:012}_{'x' * 43}")
-    assert (authenticator.lookups, len(authenticator.keys)) == (20, 0)
+    assert (authenticator.lookups, len(authenticator.credentials)) == (20, 0)
 
 
 async def test_a_key_revoked_by_another_process_is_refused_when_the_cache_expires(
@@ -66,10 +67,12 @@ async def test_a_key_revoked_by_another_process_is_refused_when_the_cache_expire
 async def test_a_cached_key_expires_on_time(
     agency: Agency, authenticator: CountingAuthenticator, clock: SetClock
 ) -> None:
+    owner_id = uuid.UUID((await agency.get("/v1/me"))["user"]["id"])
     async with agency.resources.transaction(agency.workspace_id) as session:
-        _, text = await service.create_key(
-            session, SYSTEM, title="short", scopes=[ApiKeyScope.READ], expires_at=clock.now() + timedelta(seconds=10)
+        _, token = await keys.create_key(
+            session, SYSTEM, title="short", owner_id=owner_id, expires_at=clock.now() + timedelta(seconds=10)
         )
+    text = str(token)
     await authenticator.authenticate(text)
     clock.advance(timedelta(seconds=10))
     with pytest.raises(Unauthenticated):
@@ -82,4 +85,4 @@ async def test_the_cache_is_bounded(agency: Agency, monkeypatch: pytest.MonkeyPa
     for number in range(4):
         made = await agency.post("/v1/api-keys", {"title": f"script {number}"})
         await authenticator.authenticate(made["key"])
-        assert len(authenticator.keys) <= 2
+        assert len(authenticator.credentials) <= 2

@@ -18,7 +18,7 @@ from tests.conftest import Agency
 async def test_me_shows_workspace_and_key(agency: Agency) -> None:
     me = await agency.get("/v1/me")
     assert me["workspace"]["id"] == str(agency.workspace_id)
-    assert me["api_key"]["scopes"] == ["admin", "read", "write"]
+    assert me["api_key"]["permissions"] is None
     assert "key" not in me["api_key"]
 
 
@@ -34,20 +34,20 @@ async def test_a_missing_and_a_wrong_key_are_problems(stranger: httpx.AsyncClien
 
 
 async def test_a_revoked_key_is_refused(agency: Agency) -> None:
-    made = await agency.post("/v1/api-keys", {"title": "script", "scopes": ["read"]})
+    made = await agency.post("/v1/api-keys", {"title": "script", "permissions": ["workspace:read"]})
     script_headers = {"Authorization": f"Bearer {made['key']}"}
     assert (await agency.http.get("/v1/me", headers=script_headers)).status_code == 200
     await agency.post(f"/v1/api-keys/{made['id']}/revoke", status=200)
     assert (await agency.http.get("/v1/me", headers=script_headers)).status_code == 401
 
 
-async def test_a_key_may_do_only_what_its_scopes_allow(agency: Agency) -> None:
-    made = await agency.post("/v1/api-keys", {"title": "script", "scopes": ["read"]})
+async def test_a_key_may_do_only_what_its_permissions_allow(agency: Agency) -> None:
+    made = await agency.post("/v1/api-keys", {"title": "script", "permissions": ["workspace:read"]})
     refused = await agency.http.post(
         "/v1/api-keys", json={"title": "more"}, headers={"Authorization": f"Bearer {made['key']}"}
     )
     assert refused.status_code == 403
-    assert refused.json()["code"] == "missing-scope"
+    assert refused.json()["code"] == "missing-permission"
 
 
 def sign_up_body(name: str) -> dict[str, Any]:

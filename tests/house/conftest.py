@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from app.access.sessions import SignIn, start
 from app.communities.events import CommunityRef, MessagesSeen
 from app.kit.events import publish
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
@@ -42,7 +43,13 @@ async def stock(agency: Agency) -> Stock:
     link = await agency.post("/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu"})
     api_key = await agency.post("/v1/api-keys", {"title": "script"})
     await customer_writes(agency, project["id"], community["id"])
-    inquiry = (await agency.get("/v1/inquiries"))["data"][0]
+    inquiry = (await agency.get("/v1/inquiries", project_id=project["id"]))["data"][0]
+    me = await agency.get("/v1/me")
+    someone = {"email": f"{uuid.uuid4().hex}@agency.example", "name": "Boris"}
+    invitation = await agency.post("/v1/invitations", someone)
+    seat = await agency.post(
+        f"/v1/projects/{project['id']}/seats", {"user_id": me["user"]["id"], "seat": "community_manager"}
+    )
     return Stock(
         {
             "project_id": project["id"],
@@ -51,10 +58,23 @@ async def stock(agency: Agency) -> Stock:
             "link_id": link["id"],
             "inquiry_id": inquiry["id"],
             "key_id": api_key["id"],
+            "user_id": me["user"]["id"],
+            "invitation_id": invitation["id"],
+            "seat_id": seat["id"],
+            "session_id": await session_id(agency, me["user"]["id"]),
             "key": KPI,
             "slug": link["slug"],
         }
     )
+
+
+async def session_id(agency: Agency, user_id: str) -> str:
+    """The id of a session of a user, who is signed in."""
+    request = SignIn("", "", None, None, is_cookie=False, source="192.0.2.1", user_agent=None)
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        row, _ = start(session, user_id=uuid.UUID(user_id), request=request)
+        await session.flush()
+    return str(row.id)
 
 
 async def customer_writes(agency: Agency, project_id: str, community_id: str, platform: str = "mastodon") -> None:
@@ -92,7 +112,14 @@ def sample(document: dict[str, Any], schema: dict[str, Any], ids: dict[str, str]
     if "enum" in schema:
         return schema["enum"][0]
     if schema.get("examples"):
-        return schema["examples"][0]
+        example = schema["examples"][0]
+        if isinstance(example, dict) and "properties" in schema:
+            # The example's own ids are nobody's.
+            real = {
+                key: sample(document, schema["properties"][key], ids, key) for key in schema["properties"] if key in ids
+            }
+            return {**example, **real}
+        return example
     if "default" in schema and schema["default"] is not None and name not in ids:
         return schema["default"]
     kind = schema.get("type")

@@ -59,6 +59,9 @@ def test_every_operation_but_the_public_ones_needs_a_key(document: dict[str, Any
     open_to_all = {name for name, operation in operations(document) if not operation.get("security")}
     assert open_to_all == {
         "POST /v1/workspaces",
+        "POST /v1/sessions",
+        "POST /v1/invitations/accept",
+        "POST /v1/password-resets/confirm",
         "GET /live",
         "GET /ready",
         "GET /r/{slug}",
@@ -100,7 +103,7 @@ async def test_every_refusal_is_a_problem(agency: Agency, method: str, path: str
 async def test_a_wrong_method_is_told_the_right_ones(agency: Agency) -> None:
     project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Europe/Minsk"})
     for path, methods in (
-        ("/v1/me", "GET"),
+        ("/v1/me", "GET, PATCH"),
         ("/v1/projects", "GET, POST"),
         (f"/v1/projects/{project['id']}", "GET, PATCH"),
         ("/docs", "GET, HEAD"),
@@ -157,7 +160,7 @@ async def test_what_is_polled_costs_no_body_when_nothing_changed(agency: Agency)
     first = await agency.http.get("/v1/me")
     again = await agency.http.get("/v1/me", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
-    assert again.headers["etag"] == first.headers["etag"]
+    assert again.headers["etag"] == first.headers["etag"].removeprefix("W/")  # weak where the answer is compressed
     await agency.post("/v1/projects", {"title": "P", "timezone": "UTC"})
     before = await agency.http.get("/v1/projects")
     await agency.post("/v1/projects", {"title": "Q", "timezone": "UTC"})

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from app.kit.schemas import Patch
 from app.main import operations
+from tests.access.people import another_member
 from tests.conftest import Agency
 from tests.house.conftest import Stock, stock
 
@@ -57,7 +58,28 @@ async def _link(agency: Agency, resources: Stock) -> str:
     return path
 
 
+async def _me(agency: Agency, resources: Stock) -> str:
+    await agency.patch("/v1/me", {"name": "Vera", "picture_url": "https://agency.example/vera.jpg"})
+    return "/v1/me"
+
+
+async def _member(agency: Agency, resources: Stock) -> str:
+    return f"/v1/users/{await another_member(agency)}"
+
+
+async def _seat(agency: Agency, resources: Stock) -> str:
+    people = [await another_member(agency) for _ in range(2)]
+    body = {"user_id": people[0], "seat": "designer", "about": "draws", "stands_in_id": people[1]}
+    seats = f"/v1/projects/{resources.ids['project_id']}/seats"
+    return f"{seats}/{(await agency.post(seats, body))['id']}"
+
+
 PATCHED: dict[str, Patched] = {
+    "/v1/me": Patched(_me, {"name": "Olga", "picture_url": None}, {name: {"user"} for name in ("name", "picture_url")}),
+    "/v1/users/{user_id}": Patched(_member, {"role": "member"}),
+    "/v1/projects/{project_id}/seats/{seat_id}": Patched(
+        _seat, {"about": None, "stands_in_id": None}, {"stands_in_id": {"stands_in_id", "stands_in_name"}}
+    ),
     "/v1/projects/{project_id}": Patched(
         _project,
         {"title": "Scooters", "timezone": "Europe/Paris", "archived": False},

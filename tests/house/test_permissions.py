@@ -9,9 +9,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from app.access import permissions
-from app.access.models import ApiKeyScope
-from app.access.permissions import SCOPES, Permission
+from app.access.permissions import OF_A_PROJECT, ROLES, SEATS, Permission
 from app.access.routing import ProtectedRoute, Router
 from app.kit.routing import PERMISSION, Route, public_router
 from app.main import operations
@@ -22,6 +20,9 @@ from tests.house.test_tenancy import call_with_ids
 PUBLIC = frozenset(
     {
         "workspaces.create",
+        "sessions.create",
+        "invitations.accept",
+        "password-resets.confirm",
         "platforms.list",
         "links.follow",
         "links.follow-head",
@@ -88,9 +89,10 @@ def test_an_operation_cannot_be_declared_without() -> None:
         declare("/things", operation_id="things.list")
 
 
-def test_every_permission_is_of_a_scope_and_needed_by_an_operation() -> None:
-    assert set(SCOPES) == set(Permission)
+def test_every_permission_is_needed_by_an_operation_and_held_by_somebody() -> None:
     assert {route.permission for route in operations()} - {None} == set(Permission)
+    assert frozenset[Permission]().union(*ROLES.values()) == set(Permission)
+    assert frozenset[Permission]().union(*SEATS.values()) == OF_A_PROJECT
 
 
 def test_the_openapi_document_shows_them(app: FastAPI) -> None:
@@ -105,16 +107,9 @@ def _documented(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, 
             yield path, method, operation
 
 
-def required_scope(path: str, method: str) -> ApiKeyScope:
-    """The scope that a key must have, unless it has `admin`; by a rule that does not look at permissions."""
-    if path.startswith("/v1/api-keys"):
-        return ApiKeyScope.ADMIN
-    return ApiKeyScope.READ if method == "get" else ApiKeyScope.WRITE
-
-
-async def wrongly_answered(app: FastAPI, agency: Agency, scope: ApiKeyScope) -> list[str]:
-    """Operations that refuse a key with this one scope though it suffices, or accept it though it does not."""
-    key = (await agency.post("/v1/api-keys", {"title": "one scope", "scopes": [scope.value]}))["key"]
+async def wrongly_answered(app: FastAPI, agency: Agency, held: Sequence[Permission]) -> list[str]:
+    """Operations that refuse a key with these permissions though it has theirs, or accept it though it has not."""
+    key = (await agency.post("/v1/api-keys", {"title": "some", "permissions": [each.value for each in held]}))["key"]
     admin, agency.http.headers["Authorization"] = agency.http.headers["Authorization"], f"Bearer {key}"
     wrong = []
     try:
@@ -124,38 +119,32 @@ async def wrongly_answered(app: FastAPI, agency: Agency, scope: ApiKeyScope) -> 
             names = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
             ids = {name: str(uuid.uuid4()) for name in names | {"project_id", "community_id", "post_id"}} | {"key": KPI}
             answer = await call_with_ids(agency, app.openapi(), path, method, operation, ids)
-            required = required_scope(path, method)
-            refused = answer.status_code == 403 and answer.json()["code"] == "missing-scope"
-            if refused != (scope not in {required, ApiKeyScope.ADMIN}):
+            refused = answer.status_code == 403 and answer.json()["code"] == "missing-permission"
+            if refused != (NEEDED[operation["operationId"]] not in held):
                 wrong.append(f"{operation['operationId']}: {answer.status_code} {answer.text[:200]}")
             elif refused:
                 assert repr(operation[PERMISSION]) in answer.json()["detail"], operation["operationId"]
-                assert repr(required.value) in answer.json()["detail"], operation["operationId"]
     finally:
         agency.http.headers["Authorization"] = admin
     return wrong
 
 
-@pytest.mark.parametrize("scope", list(ApiKeyScope))
-async def test_a_key_may_do_exactly_what_its_scope_contains(app: FastAPI, agency: Agency, scope: ApiKeyScope) -> None:
-    assert await wrongly_answered(app, agency, scope) == []
+NEEDED = {str(route.operation_id): route.permission for route in operations()}
+HALVES = [sorted(Permission)[::2], sorted(Permission)[1::2]]
 
 
-async def test_a_permission_in_the_wrong_scope_is_found(
-    app: FastAPI, agency: Agency, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moved = {**SCOPES, Permission.LINKS_WRITE: ApiKeyScope.READ}
-    monkeypatch.setattr(permissions, "SCOPES", moved)
-    wrong = await wrongly_answered(app, agency, ApiKeyScope.READ)
-    assert {fault.partition(":")[0] for fault in wrong} == {"links.create", "links.update"}
+@pytest.mark.parametrize("held", HALVES)
+async def test_a_key_may_do_exactly_what_it_was_given(app: FastAPI, agency: Agency, held: list[Permission]) -> None:
+    """Each operation with a key that has its permission, and with one that has not."""
+    assert await wrongly_answered(app, agency, held) == []
 
 
 async def test_an_operation_with_the_wrong_permission_is_found(
     app: FastAPI, agency: Agency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (route,) = [route for route in operations() if route.operation_id == "inquiries.reply"]
-    monkeypatch.setattr(route, "permission", Permission.INQUIRIES_READ.value)
-    (fault,) = await wrongly_answered(app, agency, ApiKeyScope.READ)
+    monkeypatch.setattr(route, "permission", Permission.POSTS_READ.value)
+    (fault,) = await wrongly_answered(app, agency, [Permission.POSTS_READ])
     assert fault.startswith("inquiries.reply: ")
 
 

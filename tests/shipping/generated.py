@@ -14,7 +14,8 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from app.access.permissions import SCOPES, Permission
+from app.access.models import Role, Seat
+from app.access.permissions import ROLES, SEATS, Permission
 from app.kpis import all_kpis
 from app.kpis.contract import Kpi
 from app.kpis.values import AddsUp
@@ -29,9 +30,14 @@ A value that is not known is null with a reason, never 0; a value of which some 
 is `partial`, and its `coverage` names them."""
 PERMISSIONS = """\
 Every operation needs one permission. It is declared where the operation is routed, and is `x-permission` in the
-OpenAPI. An API key has the permissions of its scopes: those of `read` and `write` are in the table, `admin` contains
-all of them, `write` does not contain `read`. A credential without the permission is refused with 403 `missing-scope`;
-`detail` names the permission and the scope.
+OpenAPI. Owners and admins of a workspace have all permissions (owners alone make and unmake owners). A member has
+those of their seats, in the projects of these seats, and does not see any other project; operations about nobody's
+project in particular that every member may do are `yes` in each column. An API key has the permissions that it was
+given, within those that its owner has at the moment.
+
+A credential without the permission is refused with 403: `missing-seat` or `missing-role` for a person, with the seats
+that have it and who can give them, `missing-permission` for an API key. What is in a project that one does not see
+is answered like what does not exist, with 404.
 
 Written from the code by `python -m tests.shipping.generated`."""
 BARE = {"database_url": "DATABASE_URL", "redis_url": "REDIS_URL"}
@@ -141,17 +147,18 @@ def permissions() -> str:
         "",
         PERMISSIONS,
         "",
-        "| Operation | Request | Permission | Scope |",
-        "|---|---|---|---|",
+        "| Operation | Request | Permission | " + " | ".join(seat.value for seat in Seat) + " |",
+        "|---|---|---|" + "---|" * len(Seat),
     ]
     routes = sorted(operations(), key=lambda route: (route.permission is None, str(route.operation_id)))
     for route in routes:
         call = f"`{', '.join(sorted(route.methods or ()))} {route.path_format}`"
         if route.permission is None:
-            lines.append(f"| `{route.operation_id}` | {call} | none: it is public | none |")
+            lines.append(f"| `{route.operation_id}` | {call} | none: it is public |" + " yes |" * len(Seat))
         else:
-            scope = SCOPES[Permission(route.permission)]
-            lines.append(f"| `{route.operation_id}` | {call} | `{route.permission}` | `{scope.value}` |")
+            permission = Permission(route.permission)
+            held = ("yes" if permission in ROLES[Role.MEMBER] | SEATS[seat] else "no" for seat in Seat)
+            lines.append(f"| `{route.operation_id}` | {call} | `{route.permission}` | {' | '.join(held)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,106 @@
+"""People's accounts: created by an invitation, with a password that can be changed and set anew."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.access import account_links, sessions
+from app.access.audit import record
+from app.access.models import LinkPurpose, UserAccount, UserWorkspace
+from app.kit.actors import Actor, ActorKind
+from app.kit.db import now
+from app.kit.errors import Conflict, NotFound
+from app.kit.ids import uuid7
+
+BY_LINK: Final = Actor(ActorKind.ANONYMOUS, "account-link")
+"""Whoever has a single-use link."""
+
+
+async def by_email(session: AsyncSession, email: str) -> UserAccount | None:
+    """The account with this e-mail address, in any case of its letters."""
+    account: UserAccount | None = await session.scalar(
+        select(UserAccount).where(func.lower(UserAccount.email) == func.lower(email))
+    )
+    return account
+
+
+async def locked(session: AsyncSession, user_id: UUID) -> UserAccount:
+    """The account with this id, locked until the transaction ends."""
+    return await session.get_one(UserAccount, user_id, with_for_update=True, populate_existing=True)
+
+
+async def create(session: AsyncSession, actor: Actor, *, email: str, name: str, password_hash: str) -> UUID:
+    """The id of a new account; `Conflict` (`email-taken`) where there is one with this address."""
+    user_id: UUID | None = await session.scalar(
+        insert(UserAccount)
+        .values(
+            id=uuid7(),
+            email=email,
+            name=name,
+            created_at=now(session),
+            password_hash=password_hash,
+            password_changed_at=now(session),
+        )
+        .on_conflict_do_nothing()
+        .returning(UserAccount.id)
+    )
+    if user_id is None:
+        raise Conflict("Somebody with this e-mail address has an account already.", code="email-taken")
+    record(session, actor, "users.create", user_id=user_id)
+    return user_id
+
+
+async def reset_link(session: AsyncSession, actor: Actor, *, user_id: UUID) -> str:
+    """The token of a new link that sets a password; earlier ones are void."""
+    record(session, actor, "users.reset-password", user_id=user_id)
+    workspace_id = session.info["workspace_id"]
+    return await account_links.make(session, LinkPurpose.PASSWORD_RESET, workspace_id=workspace_id, user_id=user_id)
+
+
+async def use_reset_link(session: AsyncSession, actor: Actor, *, token: str, password_hash: str) -> UUID:
+    """Set the password of the link's account, once; `NotFound` (`link-not-valid`) where the link is not good."""
+    link = await account_links.find(session, LinkPurpose.PASSWORD_RESET, token, at=now(session))
+    assert link.user_id is not None
+    user = await locked(session, link.user_id)
+    link.used_at = now(session)
+    await _set_password(session, user=user, password_hash=password_hash)
+    record(session, actor, "password-resets.confirm", user_id=user.id)
+    return user.id
+
+
+async def update(session: AsyncSession, actor: Actor, *, user_id: UUID, changes: dict[str, Any]) -> UserAccount:
+    """Change a user's name or picture."""
+    user = await locked(session, user_id)
+    for name, value in changes.items():
+        setattr(user, name, value)
+    record(session, actor, "me.update", user_id=user.id)
+    return user
+
+
+async def change_password(
+    session: AsyncSession, actor: Actor, *, user: UserAccount, password_hash: str, session_id: UUID
+) -> None:
+    """Set another password; all sessions of the user end but the one with this id."""
+    await _set_password(session, user=user, password_hash=password_hash, but=session_id)
+    record(session, actor, "me.change-password", user_id=user.id)
+
+
+async def _set_password(
+    session: AsyncSession, *, user: UserAccount, password_hash: str, but: UUID | None = None
+) -> None:
+    user.password_hash, user.password_changed_at = password_hash, now(session)
+    await sessions.revoke_all(session, user_id=user.id, but=but)
+
+
+async def require_only_here(session: AsyncSession, *, user_id: UUID) -> None:
+    """Raise `NotFound` for somebody who belongs to another workspace too: this one's admins do not own the account."""
+    number = await session.scalar(
+        select(func.count()).select_from(UserWorkspace).where(UserWorkspace.user_id == user_id)
+    )
+    if number != 1:
+        raise NotFound(
+            "This person works in other workspaces too, and sets a new password alone.", code="not-only-here"
+        )
