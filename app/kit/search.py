@@ -1,0 +1,174 @@
+"""Search by words under row-level security: tables of the words of rows, compared by `=`.
+
+PostgreSQL's operators of text search are not leakproof, so no index serves them in a table with row-level security:
+every row of the workspace would be compared. Equality of texts is leakproof. So a `WordIndex` is a table with a row
+for each word of each row. Words are the lexemes of PostgreSQL's configuration `russian`, which stems Russian and
+English words, and leaves out those that say nothing ("и", "the"); ё counts as е.
+
+No trigger keeps it, and no foreign key: who changes a text or deletes a row says so in the same transaction. See
+docs/decisions/0028-search-by-words.md.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ARRAY, ColumnElement, Select, Table, Text, TextClause, any_, bindparam, func, select, text, true
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.types import TypeEngine
+
+from app.kit.db import workspace_of
+from app.kit.errors import Invalid
+from app.kit.lists import WORKSPACE, Filter
+from app.kit.statement import Statement
+
+LEXEMES: Final = "tsvector_to_array(to_tsvector('russian', translate({text}, 'ёЁ', 'еЕ')))"
+"""SQL for the words of a text, each once, as an array."""
+MOST_TEXT: Final = 200_000
+"""Characters of a row's text that are searched; PostgreSQL takes up to a megabyte of words."""
+FEW: Final = 5_000
+"""Up to so many rows are fetched and sorted: more are found sooner by walking the list in its order."""
+SOME: Final = 15_000
+"""Up to so many ids of rows with a word are read into a hash table, with which each row of the walk is compared; of
+a more frequent word each row of the walk is looked up, and soon one has it.
+"""
+
+_TYPES: Final[Mapping[str, TypeEngine[Any]]] = {
+    "workspace_id": PG_UUID(as_uuid=True),
+    "owners": ARRAY(PG_UUID(as_uuid=True)),
+    "texts": ARRAY(Text()),
+    "words": ARRAY(Text()),
+    "q": Text(),
+}
+_REPLACE: Final = """
+WITH wanted AS MATERIALIZED (
+    SELECT given.owner, word.lexeme
+    FROM unnest(:owners, :texts) AS given (owner, content), unnest({lexemes of given.content}) AS word (lexeme)
+), removed AS (
+    DELETE FROM {table} AS stored
+    WHERE stored.workspace_id = :workspace_id AND stored.{owner} = ANY(:owners)
+      AND NOT EXISTS (SELECT FROM wanted WHERE wanted.owner = stored.{owner} AND wanted.lexeme = stored.lexeme)
+)
+INSERT INTO {table} (workspace_id, lexeme, {owner})
+SELECT :workspace_id, lexeme, owner FROM wanted ORDER BY lexeme, owner
+ON CONFLICT DO NOTHING
+"""
+_COUNTS: Final = """
+SELECT word.lexeme, (
+    SELECT count(*) FROM (
+        SELECT FROM {table} AS stored
+        WHERE stored.workspace_id = :workspace_id AND stored.lexeme = word.lexeme LIMIT {most}
+    ) AS of_word
+) AS rows
+FROM unnest({lexemes of :q}) AS word (lexeme)
+ORDER BY rows, word.lexeme
+"""
+_COMMON: Final = """
+SELECT count(*) AS rows FROM (
+    SELECT FROM {table} AS stored
+    WHERE stored.workspace_id = :workspace_id AND stored.lexeme = ANY(:words)
+    GROUP BY stored.{owner} HAVING count(*) = cardinality(:words)
+) AS with_all
+"""
+
+
+class WordIndex:
+    """The words of the rows of one table."""
+
+    def __init__(self, table: Table, owner: str) -> None:
+        """`table` has the columns `workspace_id`, `lexeme`, and `owner` for the id of the row with that word."""
+        self._words, self._owner = table.c, table.c[owner]
+
+        def statement(sql: str) -> TextClause:
+            parts = {
+                "{table}": table.name,
+                "{owner}": owner,
+                "{most}": str(SOME + 1),
+                "{lexemes of given.content}": LEXEMES.format(text="given.content"),
+                "{lexemes of :q}": LEXEMES.format(text=":q"),
+            }
+            for name, part in parts.items():
+                sql = sql.replace(name, part)
+            clause = text(sql)
+            return clause.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in clause.compile().params))
+
+        self._replace = statement(_REPLACE)
+        self._counts = Statement(statement(_COUNTS))
+        self._common = Statement(statement(_COMMON))
+
+    async def replace(self, session: AsyncSession, texts: Mapping[UUID, str]) -> None:
+        """Store the words of rows whose texts are these now, under a lock that keeps others from changing them."""
+        if texts:
+            contents = [content[:MOST_TEXT] for content in texts.values()]
+            parameters = {"workspace_id": workspace_of(session), "owners": list(texts), "texts": contents}
+            await session.execute(self._replace, parameters)
+
+    async def remove(self, session: AsyncSession, row_id: UUID) -> None:
+        """Remove the words of a row that is deleted."""
+        await self.replace(session, {row_id: ""})
+
+    def filters(self, row_id: ColumnElement[UUID]) -> dict[str, Filter]:
+        """The filters of a `Listing` of the searched rows, whose values `find` returns."""
+        return {
+            "few_with": row_id == any_(func.array(self._with_one("few_with").scalar_subquery())),
+            "few_with_all": row_id == any_(func.array(self._with_all("few_with_all").scalar_subquery())),
+            # `IS TRUE` makes it a condition that only a walk of the list can use.
+            "some_with": row_id.in_(self._with_one("some_with")).is_(true()),
+            "some_with_all": row_id.in_(self._with_all("some_with_all")).is_(true()),
+            "each_with_all": self._has_all("each_with_all", row_id),
+        }
+
+    def _with_one(self, name: str) -> Select[tuple[UUID]]:
+        return select(self._owner).where(
+            self._words.workspace_id == WORKSPACE, self._words.lexeme == bindparam(name, type_=Text)
+        )
+
+    def _with_all(self, name: str) -> Select[tuple[UUID]]:
+        words: ColumnElement[Any] = bindparam(name, type_=ARRAY(Text))
+        return (
+            select(self._owner)
+            .where(self._words.workspace_id == WORKSPACE, self._words.lexeme == any_(words))
+            .group_by(self._owner)
+            .having(func.count() == func.cardinality(words))
+        )
+
+    def _has_all(self, name: str, row_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+        """Whether a row has all words: a subquery of one value, which PostgreSQL does not turn into a join."""
+        words: ColumnElement[Any] = bindparam(name, type_=ARRAY(Text))
+        has_all = select(func.count() == func.cardinality(words)).where(
+            self._words.workspace_id == WORKSPACE, self._owner == row_id, self._words.lexeme == any_(words)
+        )
+        return has_all.scalar_subquery()
+
+    async def find(self, connection: AsyncConnection, workspace_id: UUID, q: str | None) -> dict[str, Any]:
+        """The values of the filters that find the rows with all words of `q`; none where it is None.
+
+        How they are found depends on how frequent the words are. Raises `Invalid` (`no-word`) where `q` has no word.
+        """
+        if q is None:
+            return {}
+        counts = await self._counts.rows(connection, {"workspace_id": workspace_id, "q": q})
+        if not counts:
+            detail = "It has no word that can be searched: such as `the` and `и` stand almost everywhere."
+            raise Invalid(
+                f"q: {detail}",
+                code="no-word",
+                errors=[{"in": "query", "field": "q", "code": "no-word", "detail": detail}],
+            )
+        words, rows = [row["lexeme"] for row in counts], counts[0]["rows"]
+        rarer = [row["lexeme"] for row in counts if row["rows"] <= SOME]
+        if rows <= FEW or len(rarer) == 1:
+            rarer = rarer[:1]
+        if len(rarer) > 1:
+            (common,) = await self._common.rows(connection, {"workspace_id": workspace_id, "words": rarer})
+            rows = common["rows"]
+        size = "few" if rows <= FEW else "some"
+        values: dict[str, Any] = {}
+        if len(rarer) == 1:
+            values[f"{size}_with"] = rarer[0]
+        elif rarer:
+            values[f"{size}_with_all"] = rarer
+        if others := [word for word in words if word not in rarer]:
+            values["each_with_all"] = others
+        return values
