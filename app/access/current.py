@@ -115,7 +115,8 @@ class ListRequest:
         async with self.resources.db.read_connection(workspace_id) as connection:
             if search is not None:
                 words, q = search
-                filters = {**filters, **await words.find(connection, workspace_id, q)}
+                filtered = any(value is not None for value in filters.values())
+                filters = {**filters, **await words.find(connection, workspace_id, q, filtered=filtered)}
             return await listing.page(
                 connection,
                 pager_of(self.request),

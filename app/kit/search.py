@@ -9,7 +9,7 @@ No trigger keeps it, and no foreign key: who changes a text or deletes a row say
 docs/decisions/0028-search-by-words.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,12 +33,18 @@ SOME: Final = 15_000
 """Up to so many ids of rows with a word are read into a hash table, with which each row of the walk is compared; of
 a more frequent word each row of the walk is looked up, and soon one has it.
 """
+MANY: Final = 30_000
+"""Up to so many rows are looked at one by one where a walk might find none: with a filter, or with another word."""
+SAMPLE: Final = 1_000
+TOGETHER: Final = 0.1
+"""The share of a sample of the rows with a word that have the others too, from which on a walk finds some soon."""
 
 _TYPES: Final[Mapping[str, TypeEngine[Any]]] = {
     "workspace_id": PG_UUID(as_uuid=True),
     "owners": ARRAY(PG_UUID(as_uuid=True)),
     "texts": ARRAY(Text()),
     "words": ARRAY(Text()),
+    "word": Text(),
     "q": Text(),
 }
 _REPLACE: Final = """
@@ -64,12 +70,15 @@ SELECT word.lexeme, (
 FROM unnest({lexemes of :q}) AS word (lexeme)
 ORDER BY rows, word.lexeme
 """
-_COMMON: Final = """
-SELECT count(*) AS rows FROM (
-    SELECT FROM {table} AS stored
-    WHERE stored.workspace_id = :workspace_id AND stored.lexeme = ANY(:words)
-    GROUP BY stored.{owner} HAVING count(*) = cardinality(:words)
-) AS with_all
+_TOGETHER: Final = """
+SELECT count(*) FILTER (WHERE (
+    SELECT count(*) = cardinality(:words) FROM {table} AS other
+    WHERE other.workspace_id = :workspace_id AND other.{owner} = sample.{owner} AND other.lexeme = ANY(:words)
+)) AS rows
+FROM (
+    SELECT stored.{owner} FROM {table} AS stored
+    WHERE stored.workspace_id = :workspace_id AND stored.lexeme = :word LIMIT {sample}
+) AS sample
 """
 
 
@@ -78,13 +87,14 @@ class WordIndex:
 
     def __init__(self, table: Table, owner: str) -> None:
         """`table` has the columns `workspace_id`, `lexeme`, and `owner` for the id of the row with that word."""
-        self._words, self._owner = table.c, table.c[owner]
+        self._table, self._words, self._owner = table, table.c, table.c[owner]
 
         def statement(sql: str) -> TextClause:
             parts = {
                 "{table}": table.name,
                 "{owner}": owner,
-                "{most}": str(SOME + 1),
+                "{most}": str(MANY + 1),
+                "{sample}": str(SAMPLE),
                 "{lexemes of given.content}": LEXEMES.format(text="given.content"),
                 "{lexemes of :q}": LEXEMES.format(text=":q"),
             }
@@ -95,7 +105,7 @@ class WordIndex:
 
         self._replace = statement(_REPLACE)
         self._counts = Statement(statement(_COUNTS))
-        self._common = Statement(statement(_COMMON))
+        self._together = Statement(statement(_TOGETHER))
 
     async def replace(self, session: AsyncSession, texts: Mapping[UUID, str]) -> None:
         """Store the words of rows whose texts are these now, under a lock that keeps others from changing them."""
@@ -110,41 +120,38 @@ class WordIndex:
 
     def filters(self, row_id: ColumnElement[UUID]) -> dict[str, Filter]:
         """The filters of a `Listing` of the searched rows, whose values `find` returns."""
+        few = self._with("few_with")
+        few_with_all = self._with("rarest").where(self._has_all("rest", self._owner))
         return {
-            "few_with": row_id == any_(func.array(self._with_one("few_with").scalar_subquery())),
-            "few_with_all": row_id == any_(func.array(self._with_all("few_with_all").scalar_subquery())),
+            "few_with": row_id == any_(func.array(few.scalar_subquery())),
+            "rarest": row_id == any_(func.array(few_with_all.scalar_subquery())),
+            "rest": true(),  # a parameter of the one before
             # `IS TRUE` makes it a condition that only a walk of the list can use.
-            "some_with": row_id.in_(self._with_one("some_with")).is_(true()),
-            "some_with_all": row_id.in_(self._with_all("some_with_all")).is_(true()),
+            "some_with": row_id.in_(self._with("some_with")).is_(true()),
             "each_with_all": self._has_all("each_with_all", row_id),
         }
 
-    def _with_one(self, name: str) -> Select[tuple[UUID]]:
+    def _with(self, name: str) -> Select[tuple[UUID]]:
         return select(self._owner).where(
             self._words.workspace_id == WORKSPACE, self._words.lexeme == bindparam(name, type_=Text)
-        )
-
-    def _with_all(self, name: str) -> Select[tuple[UUID]]:
-        words: ColumnElement[Any] = bindparam(name, type_=ARRAY(Text))
-        return (
-            select(self._owner)
-            .where(self._words.workspace_id == WORKSPACE, self._words.lexeme == any_(words))
-            .group_by(self._owner)
-            .having(func.count() == func.cardinality(words))
         )
 
     def _has_all(self, name: str, row_id: ColumnElement[UUID]) -> ColumnElement[bool]:
         """Whether a row has all words: a subquery of one value, which PostgreSQL does not turn into a join."""
         words: ColumnElement[Any] = bindparam(name, type_=ARRAY(Text))
+        other = self._table.alias()
         has_all = select(func.count() == func.cardinality(words)).where(
-            self._words.workspace_id == WORKSPACE, self._owner == row_id, self._words.lexeme == any_(words)
+            other.c.workspace_id == WORKSPACE, other.c[self._owner.key] == row_id, other.c.lexeme == any_(words)
         )
         return has_all.scalar_subquery()
 
-    async def find(self, connection: AsyncConnection, workspace_id: UUID, q: str | None) -> dict[str, Any]:
+    async def find(
+        self, connection: AsyncConnection, workspace_id: UUID, q: str | None, *, filtered: bool
+    ) -> dict[str, Any]:
         """The values of the filters that find the rows with all words of `q`; none where it is None.
 
-        How they are found depends on how frequent the words are. Raises `Invalid` (`no-word`) where `q` has no word.
+        How they are found depends on how frequent the words are, and whether the list is `filtered` besides. Raises
+        `Invalid` (`no-word`) where `q` has no word.
         """
         if q is None:
             return {}
@@ -156,19 +163,19 @@ class WordIndex:
                 code="no-word",
                 errors=[{"in": "query", "field": "q", "code": "no-word", "detail": detail}],
             )
-        words, rows = [row["lexeme"] for row in counts], counts[0]["rows"]
-        rarer = [row["lexeme"] for row in counts if row["rows"] <= SOME]
-        if rows <= FEW or len(rarer) == 1:
-            rarer = rarer[:1]
-        if len(rarer) > 1:
-            (common,) = await self._common.rows(connection, {"workspace_id": workspace_id, "words": rarer})
-            rows = common["rows"]
-        size = "few" if rows <= FEW else "some"
-        values: dict[str, Any] = {}
-        if len(rarer) == 1:
-            values[f"{size}_with"] = rarer[0]
-        elif rarer:
-            values[f"{size}_with_all"] = rarer
-        if others := [word for word in words if word not in rarer]:
-            values["each_with_all"] = others
-        return values
+        rarest, rows = counts[0]["lexeme"], counts[0]["rows"]
+        others = [row["lexeme"] for row in counts[1:]]
+        if others:
+            if rows <= MANY or await self._seldom_together(connection, workspace_id, rarest, others):
+                return {"rarest": rarest, "rest": others}
+            return {"each_with_all": [rarest, *others]}
+        if rows <= (MANY if filtered else FEW):
+            return {"few_with": rarest}
+        return {"some_with": rarest} if rows <= SOME else {"each_with_all": [rarest]}
+
+    async def _seldom_together(
+        self, connection: AsyncConnection, workspace_id: UUID, word: str, others: Sequence[str]
+    ) -> bool:
+        parameters = {"workspace_id": workspace_id, "word": word, "words": list(others)}
+        (sample,) = await self._together.rows(connection, parameters)
+        return bool(sample["rows"] < SAMPLE * TOGETHER)

@@ -8,7 +8,7 @@ from alembic import op
 from migrations.tables import isolate, unfenced
 
 revision: str = "1020"
-down_revision: str | None = "1032"
+down_revision: str | None = "1035"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

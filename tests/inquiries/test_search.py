@@ -17,16 +17,18 @@ from tests.inquiries.conftest import OURS, InquirySetup
 
 NOON = datetime(2026, 10, 15, 10, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-WAYS = {"few": (5_000, 15_000), "some": (0, 15_000), "walk": (0, 0)}
-"""`FEW` and `SOME` with which all words, however rare they are, take one way."""
+WAYS = {"few": (5_000, 15_000, 30_000), "some": (0, 15_000, 0), "walk": (0, 0, 0), "together": (0, 0, -1)}
+"""`FEW`, `SOME` and `MANY` with which all words, however rare they are, take one way."""
 
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The way that a search takes."""
-    few, some = WAYS[request.param]
+    few, some, many = WAYS[request.param]
     monkeypatch.setattr(search, "FEW", few)
     monkeypatch.setattr(search, "SOME", some)
+    monkeypatch.setattr(search, "MANY", many)
+    monkeypatch.setattr(search, "TOGETHER", 0 if request.param == "walk" else 0.1)
     return str(request.param)
 
 
