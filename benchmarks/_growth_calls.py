@@ -53,7 +53,7 @@ class Call:
 async def samples(urls: Urls, world: World) -> Mapping[str, Sequence[str]]:
     """Values of parameters by name: of a large and of a small project, community, and so on."""
     connection = await asyncpg.connect(asyncpg_url(urls.superuser))
-    projects = "SELECT id FROM project WHERE workspace_id = $1 AND title IN ('Client 0', 'Client 2') ORDER BY created_at"
+    projects = "SELECT id FROM project WHERE workspace_id = $1 AND title IN ('Client 0', 'Client 2') ORDER BY title"
     (large, small) = await connection.fetch(projects, world.workspace_id)
     by_title = "SELECT id FROM community WHERE workspace_id = $1 AND title = ANY ($2) ORDER BY title"
     communities = await connection.fetch(
@@ -109,8 +109,8 @@ def calls(openapi: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> It
         in_path = [_choices(openapi, operation, one, values) for one in parameters if one["in"] == "path"]
         in_query = [one for one in parameters if one["in"] == "query" and one["name"] not in WITHOUT_VALUES]
         choices = _filters(openapi, operation, in_query, values)
-        for number, chosen in enumerate(itertools.product(*in_path)):
-            target = path.format(**dict(itertools.chain.from_iterable(chosen)))
+        for number, selected in enumerate(itertools.product(*in_path)):
+            target = path.format(**dict(itertools.chain.from_iterable(selected)))
             for query in _combinations(choices) if number == 0 else [(), *itertools.chain.from_iterable(choices)]:
                 suffix = f"?{urlencode(query)}" if query else ""
                 yield Call(operation["operationId"], _names(query), f"{target}{suffix}")
@@ -145,18 +145,18 @@ def _choices(
 ) -> list[Values]:
     name, schema = parameter["name"], _plain(openapi, parameter["schema"])
     if name in values:
-        found: Sequence[str] = values[name]
+        options: Sequence[str] = values[name]
     elif "enum" in schema:
-        found = [str(value) for value in schema["enum"]]
+        options = [str(value) for value in schema["enum"]]
     elif schema.get("type") == "boolean":
-        found = ["true", "false"]
+        options = ["true", "false"]
     elif schema.get("type") == "array" and "enum" in (items := _plain(openapi, schema["items"])):
-        found = [str(value) for value in items["enum"]]
+        options = [str(value) for value in items["enum"]]
     elif schema.get("format") in values:
-        found = values[schema["format"]]
+        options = values[schema["format"]]
     else:
         raise LookupError(f"benchmarks/_growth_calls.py has no value for {name} of {operation['operationId']}")
-    return [((name, value),) for value in found]
+    return [((name, value),) for value in options]
 
 
 def _plain(openapi: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -343,7 +343,7 @@ async def fill(urls: Urls, snapshots: int, *, quiet: bool = False) -> World:
     return World(snapshots, OURS, key, now)
 
 
-async def found(urls: Urls) -> World | None:
+async def stored_world(urls: Urls) -> World | None:
     """The data that an earlier run has made; None where it has made none."""
     connection = await asyncpg.connect(asyncpg_url(urls.superuser))
     try:

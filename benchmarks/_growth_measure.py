@@ -76,8 +76,8 @@ class Plans:
         connection.driver_connection.add_log_listener(self._receive)
 
     def _receive(self, _: object, message: Any) -> None:
-        _, found, plan = message.message.partition("plan:\n")
-        if found:
+        _, is_plan, plan = message.message.partition("plan:\n")
+        if is_plan:
             self.received.append(json.loads(plan))
 
 

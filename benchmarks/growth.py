@@ -25,7 +25,7 @@ from app.cli.migrate import migrate
 from app.cli.servers import Postgres, start_postgres
 from benchmarks import _growth_background as background
 from benchmarks._growth_calls import calls, samples
-from benchmarks._growth_data import World, fill, found, orphans, vacuum, wrong_rows
+from benchmarks._growth_data import World, fill, orphans, stored_world, vacuum, wrong_rows
 from benchmarks._growth_measure import Bench, Cost, Plans, bench, explaining
 from benchmarks._servers import Urls
 
@@ -69,7 +69,7 @@ async def _world(postgres: Postgres, size: int) -> tuple[Urls, World]:
     await prepare_database(postgres.url(), name)
     urls = Urls(postgres.url(database=name), postgres.url(OWNER, name), postgres.url(APP, name))
     await asyncio.to_thread(migrate, urls.owner)
-    world = await found(urls)
+    world = await stored_world(urls)
     if world is None:
         print(f"filling {size:,} snapshots", flush=True)
         world = await fill(urls, size)

@@ -114,9 +114,8 @@ class ListRequest:
         workspace_id = self.actor.workspace_id
         async with self.resources.db.read_connection(workspace_id) as connection:
             if search is not None:
-                words, q = search
-                filtered = any(value is not None for value in filters.values())
-                filters = {**filters, **await words.find(connection, workspace_id, q, filtered=filtered)}
+                index, q = search
+                filters = {**filters, **await index.find(connection, workspace_id, q)}
             return await listing.page(
                 connection,
                 pager_of(self.request),

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import platforms
 from app.communities.models import Community
+from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import Inquiry, InquiryKind, InquiryStatus, Message, MessageDirection
 from app.inquiries.previews import LONGEST, preview
 from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import InquirySort
-from app.inquiries.words import INQUIRY_WORDS
 from app.kit.db import in_workspace, workspace_of
 from app.kit.i18n import reader_language
 from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal
@@ -97,7 +97,7 @@ INQUIRIES: Final = Listing(
         **equal(project_id=Inquiry.project_id, community_id=Inquiry.community_id),
         "status": {one.value: Inquiry.status == one.value for one in InquiryStatus},
         "kind": {one.value: Inquiry.kind == one.value for one in InquiryKind},
-        **INQUIRY_WORDS.filters(Inquiry.__table__.c.id),
+        **INQUIRY_LEXEMES.filters(Inquiry.__table__.c.id),
     },
     ids_first=True,
 )

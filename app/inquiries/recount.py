@@ -24,6 +24,7 @@ from app.inquiries.conversation import (
 from app.inquiries.counts import CountChanges
 from app.inquiries.events import InquiryAnswered, InquiryReceived, InquiryReopened, InquiryResolved
 from app.inquiries.kinds import kind_of
+from app.inquiries.lexemes import INQUIRY_LEXEMES, searched_text
 from app.inquiries.models import (
     Inquiry,
     InquiryEvent,
@@ -34,7 +35,6 @@ from app.inquiries.models import (
     ResponseWait,
 )
 from app.inquiries.previews import preview
-from app.inquiries.words import INQUIRY_WORDS, searched_text
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, workspace_of
 from app.kit.events import Event, publish
@@ -131,7 +131,7 @@ async def recount(
         await session.execute(_UPSERT_INQUIRIES, column_arrays(changed, _COLUMNS))
         await counted.store(session)
     if texts_changed:
-        await INQUIRY_WORDS.replace(session, texts)
+        await INQUIRY_LEXEMES.replace(session, texts)
     await _link(session, community_id, threads)
     await _save_waits(session, project_id, community_id, conversations)
     await publish(session, *events)

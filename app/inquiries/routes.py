@@ -14,6 +14,7 @@ from app.access.permissions import Permission
 from app.access.routing import Router
 from app.inquiries import counts, reads, service
 from app.inquiries.conversation import EndedBy
+from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import (
     Inquiry,
     InquiryEvent,
@@ -38,7 +39,6 @@ from app.inquiries.schemas import (
     Resolve,
     WaitRead,
 )
-from app.inquiries.words import INQUIRY_WORDS
 from app.kit.actors import Actor
 from app.kit.bulk_results import Atomic, BulkProblem
 from app.kit.db import in_workspace
@@ -46,7 +46,7 @@ from app.kit.errors import AppError, NotFound
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems
-from app.kit.schemas import Words
+from app.kit.schemas import SearchText
 
 ROUTER = Router("/v1/inquiries", tag="inquiries")
 
@@ -72,7 +72,7 @@ async def list_inquiries(
     project_id: OfProject = None,
     community_id: OfCommunity = None,
     q: Annotated[
-        Words,
+        SearchText,
         Query(
             description="Words that stand in the customer's name or in messages of the thread, deleted ones left out: "
             "all of them, in any form (`заказ` finds `заказы`) and any order. Whole words, not parts of words. 422 "
@@ -96,7 +96,7 @@ async def list_inquiries(
     """
     filters = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id}
     rows, next_cursor = await lists.page(
-        reads.INQUIRIES, sort=sort, limit=limit, cursor=cursor, filters=filters, search=(INQUIRY_WORDS, q)
+        reads.INQUIRIES, sort=sort, limit=limit, cursor=cursor, filters=filters, search=(INQUIRY_LEXEMES, q)
     )
     at = lists.resources.clock.now()
     return json_page([reads.inquiry_read(row, at) for row in rows], next_cursor)

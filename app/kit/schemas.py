@@ -83,7 +83,7 @@ def _pattern(value: str | None) -> str | None:
 
 Search = Annotated[Text | None, Field(min_length=2, max_length=100), AfterValidator(_pattern)]
 """What a text contains, in upper or lower case; ready for `ilike`."""
-Words = Annotated[Text | None, Field(min_length=2, max_length=100)]
+SearchText = Annotated[Text | None, Field(min_length=2, max_length=100)]
 """Words to be searched, of which a row must have all (`search.WordIndex`)."""
 Body = Annotated[
     str,

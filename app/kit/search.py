@@ -33,8 +33,6 @@ SOME: Final = 15_000
 """Up to so many ids of rows with a word are read into a hash table, with which each row of the walk is compared; of
 a more frequent word each row of the walk is looked up, and soon one has it.
 """
-MANY: Final = 30_000
-"""Up to so many rows are looked at one by one where a walk might find none: with a filter, or with another word."""
 SAMPLE: Final = 1_000
 TOGETHER: Final = 0.1
 """The share of a sample of the rows with a word that have the others too, from which on a walk finds some soon."""
@@ -87,13 +85,13 @@ class WordIndex:
 
     def __init__(self, table: Table, owner: str) -> None:
         """`table` has the columns `workspace_id`, `lexeme`, and `owner` for the id of the row with that word."""
-        self._table, self._words, self._owner = table, table.c, table.c[owner]
+        self._table, self._columns, self._owner = table, table.c, table.c[owner]
 
         def statement(sql: str) -> TextClause:
             parts = {
                 "{table}": table.name,
                 "{owner}": owner,
-                "{most}": str(MANY + 1),
+                "{most}": str(SOME + 1),
                 "{sample}": str(SAMPLE),
                 "{lexemes of given.content}": LEXEMES.format(text="given.content"),
                 "{lexemes of :q}": LEXEMES.format(text=":q"),
@@ -133,25 +131,23 @@ class WordIndex:
 
     def _with(self, name: str) -> Select[tuple[UUID]]:
         return select(self._owner).where(
-            self._words.workspace_id == WORKSPACE, self._words.lexeme == bindparam(name, type_=Text)
+            self._columns.workspace_id == WORKSPACE, self._columns.lexeme == bindparam(name, type_=Text)
         )
 
     def _has_all(self, name: str, row_id: ColumnElement[UUID]) -> ColumnElement[bool]:
         """Whether a row has all words: a subquery of one value, which PostgreSQL does not turn into a join."""
-        words: ColumnElement[Any] = bindparam(name, type_=ARRAY(Text))
+        lexemes: ColumnElement[Any] = bindparam(name, type_=ARRAY(Text))
         other = self._table.alias()
-        has_all = select(func.count() == func.cardinality(words)).where(
-            other.c.workspace_id == WORKSPACE, other.c[self._owner.key] == row_id, other.c.lexeme == any_(words)
+        has_all = select(func.count() == func.cardinality(lexemes)).where(
+            other.c.workspace_id == WORKSPACE, other.c[self._owner.key] == row_id, other.c.lexeme == any_(lexemes)
         )
         return has_all.scalar_subquery()
 
-    async def find(
-        self, connection: AsyncConnection, workspace_id: UUID, q: str | None, *, filtered: bool
-    ) -> dict[str, Any]:
+    async def find(self, connection: AsyncConnection, workspace_id: UUID, q: str | None) -> dict[str, Any]:
         """The values of the filters that find the rows with all words of `q`; none where it is None.
 
-        How they are found depends on how frequent the words are, and whether the list is `filtered` besides. Raises
-        `Invalid` (`no-word`) where `q` has no word.
+        How they are found depends on how frequent the words are, together and alone. Raises `Invalid` (`no-word`)
+        where `q` has no word.
         """
         if q is None:
             return {}
@@ -166,10 +162,12 @@ class WordIndex:
         rarest, rows = counts[0]["lexeme"], counts[0]["rows"]
         others = [row["lexeme"] for row in counts[1:]]
         if others:
-            if rows <= MANY or await self._seldom_together(connection, workspace_id, rarest, others):
+            if rows <= FEW or await self._seldom_together(connection, workspace_id, rarest, others):
                 return {"rarest": rarest, "rest": others}
+            if rows <= SOME:
+                return {"some_with": rarest, "each_with_all": others}
             return {"each_with_all": [rarest, *others]}
-        if rows <= (MANY if filtered else FEW):
+        if rows <= FEW:
             return {"few_with": rarest}
         return {"some_with": rarest} if rows <= SOME else {"each_with_all": [rarest]}
 

@@ -32,9 +32,9 @@ from app.metrics.service import set_category
 from app.platforms import adapter as adapter_of
 from app.platforms.contract import CommunityIdentity
 from app.posts import permalinks
+from app.posts.lexemes import POST_LEXEMES
 from app.posts.models import Post, PostOrigin, PostStatus
 from app.posts.service import bump_version, lock_for_update, lock_publication
-from app.posts.words import POST_WORDS
 from app.projects.models import Project
 
 _TABLE: Final = Base.metadata.tables[Post.__tablename__]
@@ -215,7 +215,7 @@ async def _replace_found_post(session: AsyncSession, actor: Actor, post: Post, f
     post.category = post.category or found_post.category
     await links.move_post(session, actor, from_id=found_post.id, to_id=post.id)
     await session.delete(found_post)
-    await POST_WORDS.remove(session, found_post.id)
+    await POST_LEXEMES.remove(session, found_post.id)
     await session.flush()
 
 
@@ -230,7 +230,7 @@ async def match_seen(session: AsyncSession, actor: Actor, event: PublicationsSee
             bump_version(session, post)
     if edited:
         await session.flush()
-        await POST_WORDS.replace(session, edited)
+        await POST_LEXEMES.replace(session, edited)
     new = [publication for publication in event.publications if publication.id not in matched]
     if new:
         addresses = await _lock_community(session, event.community.community_id)
@@ -290,7 +290,7 @@ async def _match_new(
     if to_add:
         rows = [_found_post_values(session, community, addresses, publication) for publication in to_add]
         added = await session.execute(_INSERT_FOUND, column_arrays(rows, _COLUMNS))
-        await POST_WORDS.replace(session, {row.id: row.text for row in added})
+        await POST_LEXEMES.replace(session, {row.id: row.text for row in added})
     await session.flush()
     for category in sorted(categories):
         await set_category(session, actor, categories[category], category)

@@ -17,9 +17,9 @@ from app.kit.paging import Keyset
 from app.kit.statement import Statement
 from app.metrics.models import PostLast, PostSnapshot
 from app.platforms.contract import Metric, MetricStatus
+from app.posts.lexemes import POST_LEXEMES
 from app.posts.models import Category, Post, PostOrigin, PostStatus
 from app.posts.schemas import PostMetricsRead
-from app.posts.words import POST_WORDS
 
 REASONS: Final[Mapping[MetricStatus, str]] = {
     MetricStatus.UNSUPPORTED: "The platform does not give this metric.",
@@ -96,7 +96,7 @@ def _filters() -> dict[str, Filter]:
         "origin": {one.value: Post.origin == one.value for one in PostOrigin},
         "category": {one.value: Post.category == one.value for one in Category},
         "categorised": {True: Post.category.is_not(None), False: Post.category.is_(None)},
-        **POST_WORDS.filters(Post.__table__.c.id),
+        **POST_LEXEMES.filters(Post.__table__.c.id),
     }
     for sort in PostSort:
         column = getattr(Post, sort.value)

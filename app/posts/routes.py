@@ -16,9 +16,10 @@ from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Limit, Page
 from app.kit.preconditions import IfMatch, version_tag
 from app.kit.routing import TAGGED, problems
-from app.kit.schemas import Id, Instant, Words
+from app.kit.schemas import Id, Instant, SearchText
 from app.kit.validation import field_errors
 from app.posts import matching, mix_routes, reads, service
+from app.posts.lexemes import POST_LEXEMES
 from app.posts.models import Category, Post, PostOrigin, PostStatus
 from app.posts.schemas import (
     PostBulk,
@@ -31,7 +32,6 @@ from app.posts.schemas import (
     PostRead,
     PostUpdate,
 )
-from app.posts.words import POST_WORDS
 
 ROUTER = Router("/v1", tag="posts")
 
@@ -124,7 +124,7 @@ async def list_posts(
     category: Annotated[Category | None, Query(description="Only those of this category.")] = None,
     categorised: Annotated[bool | None, Query(description="Only posts with a category, or only those without.")] = None,
     q: Annotated[
-        Words,
+        SearchText,
         Query(
             description="Words that stand in its text: all of them, in any form (`заказ` finds `заказы`) and any "
             "order. Whole words, not parts of words. 422 `no-word` where it has only words that are not searched, "
@@ -156,7 +156,7 @@ async def list_posts(
         f"until_{sort.value}": until,
     }
     rows, next_cursor = await lists.page(
-        reads.POSTS[bool(include)], sort=sort, limit=limit, cursor=cursor, filters=filters, search=(POST_WORDS, q)
+        reads.POSTS[bool(include)], sort=sort, limit=limit, cursor=cursor, filters=filters, search=(POST_LEXEMES, q)
     )
     return json_page([reads.post_read(row) for row in rows], next_cursor)
 

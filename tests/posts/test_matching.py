@@ -259,7 +259,7 @@ async def test_found_posts_follow_the_platform(agency: Agency, community_id: str
     (post,) = await posts(agency)
     assert (post["text"], post["version"]) == ("Mended", 2)
     assert (await agency.get("/v1/posts", q="first"))["data"] == []
-    assert [found["id"] for found in (await agency.get("/v1/posts", q="mending"))["data"]] == [post["id"]]
+    assert [one["id"] for one in (await agency.get("/v1/posts", q="mending"))["data"]] == [post["id"]]
     before = await agency.http.get(f"/v1/posts/{post['id']}")
     async with agency.resources.transaction(agency.workspace_id) as session:
         await session.execute(

@@ -27,7 +27,7 @@ _FIRST: Final = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
 _LAST: Final = (datetime(9999, 1, 1, tzinfo=UTC), "~")
 """After all rows of a publication."""
 
-_WALK: Final = """
+_LATEST: Final = """
 SELECT every.id, every.published_at, every.published_at >= :start OR EXISTS (
     SELECT FROM post_snapshot AS s
     WHERE s.workspace_id = :workspace AND s.publication_id = every.id AND s.at >= :start AND s.at < :end
@@ -105,7 +105,7 @@ def _statement(sql: str, **parts: str) -> TextClause:
 _PAGE_STATEMENT: Final = _statement(
     _PAGE, gains=contributions("p.workspace_id = :workspace AND p.id = walked.id", "s.at <= :as_of")
 )
-_WALK_STATEMENT: Final = _statement(_WALK)
+_LATEST_STATEMENT: Final = _statement(_LATEST)
 
 
 class GainReader:
@@ -147,9 +147,9 @@ class GainReader:
         key = tuple(after or (*_FIRST, *_LAST))
         for size in CHUNKS:
             parameters = {**self._parameters(request), **dict(zip(_AFTER, key, strict=True))}
-            walked = (await connection.execute(_WALK_STATEMENT, {**parameters, "walked": size + 1})).all()
-            shown = [one for one in walked[:size] if one.has_rows]
-            parameters |= {"ids": [one.id for one in shown], "instants": [one.published_at for one in shown]}
+            walked = (await connection.execute(_LATEST_STATEMENT, {**parameters, "walked": size + 1})).all()
+            relevant = [one for one in walked[:size] if one.has_rows]
+            parameters |= {"ids": [one.id for one in relevant], "instants": [one.published_at for one in relevant]}
             page = {**parameters, "limit": limit - len(rows) + 1}
             result = await connection.execute(_PAGE_STATEMENT, page)
             rows += [{str(name): value for name, value in row.items()} for row in result.mappings()]

@@ -23,7 +23,7 @@ from app.access.models import Workspace
 from app.cli.database import APP, asyncpg_url
 from app.communities.events import CommunityRef
 from app.communities.models import Community
-from app.inquiries import intake, words
+from app.inquiries import intake, lexemes
 from app.kit.db import Database
 from app.kit.ids import uuid7
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
@@ -39,7 +39,7 @@ TEXT: Final = "Здравствуйте! Подскажите, сколько с
 async def main(arguments: Sequence[str]) -> None:
     """Print both costs."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks words", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks lexemes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--size", type=int, default=100, help="messages of a batch")
@@ -51,20 +51,20 @@ async def main(arguments: Sequence[str]) -> None:
         took: dict[tuple[str, bool], list[tuple[float, float]]] = defaultdict(list)
         number = 0
         for batch in range(options.batches):
-            with_words = batch % 2 == 0
+            with_lexemes = batch % 2 == 0
             for kind in ("new threads", "next messages"):
                 messages = [_message(number + n, kind) for n in range(options.size)]
                 pids = [r[0] for r in await superuser.fetch("SELECT pid FROM pg_stat_activity WHERE usename = $1", APP)]
                 before = _cpu(pids), time.process_time()
-                await _store(db, ref, messages, with_words=with_words)
+                await _store(db, ref, messages, with_lexemes=with_lexemes)
                 spent = _cpu(pids) - before[0], time.process_time() - before[1]
                 if batch > 1:
-                    took[kind, with_words].append(spent)
+                    took[kind, with_lexemes].append(spent)
             number += options.size
         print(f"{'CPU µs by message':40}{'PostgreSQL':>12}{'process':>12}")
-        for (kind, with_words), costs in sorted(took.items()):
+        for (kind, with_lexemes), costs in sorted(took.items()):
             cpu, process = (statistics.median(one) / options.size * 1e6 for one in zip(*costs, strict=True))
-            name = f"{kind}, {'with' if with_words else 'without'} words"
+            name = f"{kind}, {'with' if with_lexemes else 'without'} words"
             print(f"{name:40}{cpu:12.0f}{process:12.0f}")
         inquiries = await superuser.fetchval("SELECT count(*) FROM inquiry")
         sizes: dict[str, int] = {}
@@ -89,20 +89,20 @@ def _message(number: int, kind: str) -> RemoteMessage:
     )
 
 
-async def _store(db: Database, ref: CommunityRef, messages: Sequence[RemoteMessage], *, with_words: bool) -> None:
-    real = words.INQUIRY_WORDS.replace
+async def _store(db: Database, ref: CommunityRef, messages: Sequence[RemoteMessage], *, with_lexemes: bool) -> None:
+    real = lexemes.INQUIRY_LEXEMES.replace
 
     async def nothing(session: AsyncSession, texts: Mapping[UUID, str]) -> None:
         return
 
-    if not with_words:
-        vars(words.INQUIRY_WORDS)["replace"] = nothing
+    if not with_lexemes:
+        vars(lexemes.INQUIRY_LEXEMES)["replace"] = nothing
     try:
         async with db.transaction(WORKSPACE) as session:
             await intake.store(session, ref, [(message, None) for message in messages])
     finally:
-        vars(words.INQUIRY_WORDS).pop("replace", None)
-    assert words.INQUIRY_WORDS.replace == real
+        vars(lexemes.INQUIRY_LEXEMES).pop("replace", None)
+    assert lexemes.INQUIRY_LEXEMES.replace == real
 
 
 async def _community(db: Database) -> CommunityRef:

@@ -7,7 +7,7 @@ from app.inquiries.models import InquiryLexeme
 from app.kit.db import Base
 from app.kit.search import WordIndex
 
-INQUIRY_WORDS: Final = WordIndex(Base.metadata.tables[InquiryLexeme.__tablename__], "inquiry_id")
+INQUIRY_LEXEMES: Final = WordIndex(Base.metadata.tables[InquiryLexeme.__tablename__], "inquiry_id")
 
 
 def searched_text(customer_name: str, messages: Iterable[Any]) -> str:

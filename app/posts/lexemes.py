@@ -6,4 +6,4 @@ from app.kit.db import Base
 from app.kit.search import WordIndex
 from app.posts.models import PostLexeme
 
-POST_WORDS: Final = WordIndex(Base.metadata.tables[PostLexeme.__tablename__], "post_id")
+POST_LEXEMES: Final = WordIndex(Base.metadata.tables[PostLexeme.__tablename__], "post_id")
