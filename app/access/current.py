@@ -21,6 +21,7 @@ from app.kit.ids import uuid7
 from app.kit.lists import Listing, Row
 from app.kit.paging import Pager
 from app.kit.resources import Resources
+from app.kit.search import WordIndex
 
 # None of these depends on another one: FastAPI solves the dependencies of a dependency again wherever it is used.
 
@@ -104,10 +105,23 @@ class ListRequest:
     request: Request
 
     async def page(
-        self, listing: Listing, *, sort: Any, limit: int, cursor: str | None, filters: Mapping[str, Any]
+        self,
+        listing: Listing,
+        *,
+        sort: Any,
+        limit: int,
+        cursor: str | None,
+        filters: Mapping[str, Any],
+        search: tuple[WordIndex, str | None] | None = None,
     ) -> tuple[list[Row], str | None]:
-        """A page's rows and the cursor of the next one; the connection is free again before they are serialised."""
+        """A page's rows and the cursor of the next one; the connection is free again before they are serialised.
+
+        `search`: the words of the listed rows, and those that a row must have (None: any row).
+        """
         async with connection_of(self.request) as connection:
+            if search is not None:
+                index, q = search
+                filters = {**filters, **await index.find(connection, self.actor.workspace_id, q)}
             return await listing.page(
                 connection,
                 pager_of(self.request),

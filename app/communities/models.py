@@ -220,6 +220,7 @@ class Publication(Owned, Base):
             postgresql_where=text("album IS NOT NULL"),
         ),
         Index(None, "workspace_id", "project_id", "published_at", "id"),
+        Index(None, "workspace_id", "community_id", "published_at", "id"),
         {"postgresql_with": {"fillfactor": 70}},
     )
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.inquiries.counts import CountChanges
+from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ResponseWait
 from app.kit.db import in_workspace, now
 from app.platforms.contract import RemoteMessage, thread_of_answers
@@ -175,6 +176,7 @@ async def _join(session: AsyncSession, community: CommunityRef, inquiry_id: UUID
         await session.execute(update(table).where(*of_inquiry).values(inquiry_id=into))
     waits = in_workspace(ResponseWait, community.workspace_id), ResponseWait.inquiry_id == inquiry_id
     await session.execute(delete(ResponseWait).where(*waits))
+    await INQUIRY_LEXEMES.remove(session, inquiry_id)
     await session.execute(
         delete(Inquiry).where(in_workspace(Inquiry, community.workspace_id), Inquiry.id == inquiry_id)
     )

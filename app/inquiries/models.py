@@ -61,6 +61,14 @@ class Inquiry(Owned, Base):
         UniqueConstraint("workspace_id", "community_id", "thread_id"),
         Index(None, "workspace_id", "project_id", "opened_at", "id"),
         Index(None, "workspace_id", "last_message_at", "id"),
+        Index(None, "workspace_id", "project_id", "last_message_at", "id"),
+        Index(None, "workspace_id", "community_id", "last_message_at", "id"),
+        Index(None, "workspace_id", "status", "last_message_at", "id"),
+        Index(
+            "ix_inquiry_handled",
+            *("workspace_id", "project_id", "handled_at", "id"),
+            postgresql_where=text("handled_at IS NOT NULL"),
+        ),
         Index(
             "ix_inquiry_open",
             "workspace_id",
@@ -73,6 +81,11 @@ class Inquiry(Owned, Base):
             "workspace_id",
             "publication_id",
             postgresql_where=text("publication_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_inquiry_waiting_by_status",
+            *("workspace_id", "status", "waiting_since", "id"),
+            postgresql_where=text("waiting_since IS NOT NULL"),
         ),
         # Few wait at a time, so these three stay small however many inquiries there are.
         *(
@@ -198,6 +211,20 @@ class Message(Owned, Base):
     """For people: what happened, and what to do next."""
     intended_at: Mapped[datetime | None]
     """When the intent to send it was last committed; null while it is queued."""
+
+
+class InquiryLexeme(Base):
+    """A word of an inquiry: of its customer's name, or of a message that is not deleted (`search.WordIndex`).
+
+    No foreign key: checking it costs ten times as much as the row. Who deletes an inquiry removes its words.
+    """
+
+    __tablename__ = "inquiry_lexeme"
+    __table_args__ = (Index(None, "workspace_id", "inquiry_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    lexeme: Mapped[str] = mapped_column(primary_key=True)
+    inquiry_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
 class EarlyDeletion(Base):

@@ -7,18 +7,19 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Text, and_, cast, func, or_, select, true
+from sqlalchemy import Text, and_, cast, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import platforms
 from app.communities.models import Community
+from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import Inquiry, InquiryKind, InquiryStatus, Message, MessageDirection
 from app.inquiries.previews import LONGEST, preview
 from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import InquirySort
 from app.kit.db import in_workspace, workspace_of
 from app.kit.i18n import reader_language
-from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal, parameter
+from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal
 from app.kit.paging import Keyset
 
 _COLUMNS: Final = (
@@ -83,7 +84,6 @@ def _query() -> Any:
     )
 
 
-_q: Final = parameter("q", Inquiry.preview)
 INQUIRIES: Final = Listing(
     _query(),
     Inquiry.id,
@@ -97,8 +97,9 @@ INQUIRIES: Final = Listing(
         **equal(project_id=Inquiry.project_id, community_id=Inquiry.community_id),
         "status": {one.value: Inquiry.status == one.value for one in InquiryStatus},
         "kind": {one.value: Inquiry.kind == one.value for one in InquiryKind},
-        "q": or_(Inquiry.preview.ilike(_q), Inquiry.customer_name.ilike(_q)),
+        **INQUIRY_LEXEMES.filters(Inquiry.__table__.c.id),
     },
+    ids_first=True,
 )
 
 

@@ -24,6 +24,7 @@ from app.inquiries.conversation import (
 from app.inquiries.counts import CountChanges
 from app.inquiries.events import InquiryAnswered, InquiryReceived, InquiryReopened, InquiryResolved
 from app.inquiries.kinds import kind_of
+from app.inquiries.lexemes import INQUIRY_LEXEMES, searched_text
 from app.inquiries.models import (
     Inquiry,
     InquiryEvent,
@@ -98,17 +99,19 @@ async def recount(
     community_id: UUID,
     threads: Collection[str],
     origins: Mapping[str, ThreadOrigin] | None = None,
+    texts_changed: bool = True,
 ) -> None:
     """Bring the inquiries of these threads up to date. Under `lock_threads`, or with the inquiries' rows locked.
 
     `origins` is needed for threads that may become inquiries. A thread in which no customer has written
-    is no inquiry.
+    is no inquiry. Without `texts_changed` the words by which they are found stay as they are.
     """
     by_thread = await _load(session, community_id, threads)
     conversations: dict[UUID, ConversationState] = {}
     changed: list[dict[str, Any]] = []
     counted = CountChanges(workspace_of(session))
     events: list[Event] = []
+    texts: dict[UUID, str] = {}
     for thread_id, thread in by_thread.items():
         if not any(message.direction == MessageDirection.CUSTOMER.value for message in thread.messages):
             continue
@@ -118,6 +121,7 @@ async def recount(
         )
         values["workspace_id"] = workspace_of(session)
         conversations[values["id"]] = conversation
+        texts[values["id"]] = searched_text(values["customer_name"], thread.messages)
         if thread.stored is None or any(getattr(thread.stored, name) != value for name, value in values.items()):
             values["version"] += 1
             changed.append(values)
@@ -126,6 +130,8 @@ async def recount(
     if changed:
         await session.execute(_UPSERT_INQUIRIES, column_arrays(changed, _COLUMNS))
         await counted.store(session)
+    if texts_changed:
+        await INQUIRY_LEXEMES.replace(session, texts)
     await _link(session, community_id, threads)
     await _save_waits(session, project_id, community_id, conversations)
     await publish(session, *events)

@@ -14,6 +14,7 @@ from app.access.permissions import Permission
 from app.access.routing import Router
 from app.inquiries import counts, reads, service
 from app.inquiries.conversation import EndedBy
+from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import (
     Inquiry,
     InquiryEvent,
@@ -45,7 +46,7 @@ from app.kit.errors import AppError, NotFound
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems
-from app.kit.schemas import Search
+from app.kit.schemas import SearchText
 
 ROUTER = Router("/v1/inquiries", tag="inquiries")
 
@@ -70,7 +71,14 @@ async def list_inquiries(
     kind: Kind = None,
     project_id: OfProject = None,
     community_id: OfCommunity = None,
-    q: Annotated[Search, Query(description="Part of the customer's name or of their latest message.")] = None,
+    q: Annotated[
+        SearchText,
+        Query(
+            description="Words that stand in the customer's name or in messages of the thread, deleted ones left out: "
+            "all of them, in any form (`заказ` finds `заказы`) and any order. Whole words, not parts of words. 422 "
+            "`no-word` where it has only words that are not searched, such as `the`."
+        ),
+    ] = None,
     sort: Annotated[
         InquirySort,
         Query(
@@ -86,8 +94,10 @@ async def list_inquiries(
     Each has its community's name and platform, the beginning of its last message, since when the customer waits, and
     whether and until when an answer can be sent: a screen is one call.
     """
-    filters = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id, "q": q}
-    rows, next_cursor = await lists.page(reads.INQUIRIES, sort=sort, limit=limit, cursor=cursor, filters=filters)
+    filters = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id}
+    rows, next_cursor = await lists.page(
+        reads.INQUIRIES, sort=sort, limit=limit, cursor=cursor, filters=filters, search=(INQUIRY_LEXEMES, q)
+    )
     at = lists.resources.clock.now()
     return json_page([reads.inquiry_read(row, at) for row in rows], next_cursor)
 

@@ -190,7 +190,7 @@ async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:
 
     for (project_id, community_id), group in groupby(sorted(inquiries, key=community_of), community_of):
         threads = [inquiry.thread_id for inquiry in group]
-        await recount(session, project_id=project_id, community_id=community_id, threads=threads)
+        await recount(session, project_id=project_id, community_id=community_id, threads=threads, texts_changed=False)
     if inquiries:
         ids = [inquiry.id for inquiry in inquiries]
         await session.scalars(

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Text, any_, bindparam, tuple_
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Text, any_, bindparam, func, select, tuple_
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -75,8 +75,15 @@ class Listing:
         *,
         sorts: Mapping[Any, Sort],
         filters: Mapping[str, Filter] | None = None,
+        ids_first: bool = False,
     ) -> None:
-        """`query` is restricted to `WORKSPACE`, and selects the columns of all sort keys; `identity`: the id column."""
+        """`query` is restricted to `WORKSPACE`, and selects the columns of all sort keys; `identity`: the id column.
+
+        `ids_first`: where there are filters, a page's ids are found first, and what else the query reads is read of
+        these rows alone: PostgreSQL may take the filtered rows for few, and join and sort all of them. All filters
+        and sorts must be of the identity's table.
+        """
+        self._ids_first = ids_first
         self._query = with_text_ids(query)
         self._identity = identity
         self._sorts = sorts
@@ -144,6 +151,10 @@ class Listing:
 
     def _build(self, sort: Any, selected: tuple[tuple[str, Any], ...] = (), follows: bool = False) -> Statement:
         order, query = self._sorts[sort], self._query
+        late = self._ids_first and bool(selected)
+        if late:
+            table = self._identity.table
+            query = select(table.c[self._identity.key]).where(table.c.workspace_id == WORKSPACE)
         for name, value in selected:
             condition = self._filters[name]
             query = query.where(condition[value] if isinstance(condition, Mapping) else condition)
@@ -154,8 +165,12 @@ class Listing:
             last = tuple_(*(bindparam(f"after_{number}", type_=column.type) for number, column in enumerate(columns)))
             sort_key = tuple_(*columns)
             query = query.where(sort_key < last if order.keyset.descending else sort_key > last)
-        direction = (column.desc() if order.keyset.descending else column.asc() for column in columns)
-        return Statement(query.order_by(*direction).limit(bindparam("limit", type_=BigInteger())))
+        direction = [column.desc() if order.keyset.descending else column.asc() for column in columns]
+        query = query.order_by(*direction).limit(bindparam("limit", type_=BigInteger()))
+        if late:
+            ids = func.array(query.correlate(None).scalar_subquery())
+            query = self._query.where(self._identity == any_(ids)).order_by(*direction)
+        return Statement(query)
 
 
 def with_text_ids(query: Select[Any]) -> Select[Any]:

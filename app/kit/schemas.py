@@ -83,6 +83,8 @@ def _pattern(value: str | None) -> str | None:
 
 Search = Annotated[Text | None, Field(min_length=2, max_length=100), AfterValidator(_pattern)]
 """What a text contains, in upper or lower case; ready for `ilike`."""
+SearchText = Annotated[Text | None, Field(min_length=2, max_length=100)]
+"""Words to be searched, of which a row must have all (`search.WordIndex`)."""
 Body = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=20_000, pattern=_NOT_BLANK),

@@ -8,7 +8,7 @@ both are applied to the whole window, the previous one, the series and the break
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, ClassVar, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -239,6 +239,45 @@ class Measure(Generic[D]):
 
 
 @dataclass(frozen=True, slots=True)
+class EvidenceRequest:
+    """Whose rows are shown: of a project's days, as far as they came up to `project.now`."""
+
+    workspace_id: UUID
+    project: Project
+    first: date
+    last: date
+    community_ids: Sequence[UUID | None]
+    """Only rows of these; None: rows that belong to no community."""
+
+
+class SectionTotal(NamedTuple):
+    """The totals of a section, over all pages."""
+
+    rows: int
+    sum: int | None
+    """Of `Section.amount`; None where it has none."""
+    digest: str
+    """Differs where any of the rows does."""
+
+
+class SectionReader(Protocol):
+    """Reads the rows of a section whose number may be too large to read them all for a page."""
+
+    async def total(self, connection: AsyncConnection, request: EvidenceRequest) -> SectionTotal:
+        """The totals over all pages."""
+        ...
+
+    async def page(
+        self, connection: AsyncConnection, request: EvidenceRequest, after: Sequence[Any] | None, limit: int
+    ) -> tuple[list[dict[str, Any]], Sequence[Any] | None]:
+        """At most `limit` rows after a sort key, and the key after which the next page begins; None: it is the last.
+
+        A page may have fewer rows, even none, although another one follows.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """Evidence rows of one kind, sorted by a unique key.
 
@@ -249,11 +288,13 @@ class Section:
     kind: str
     doc: str
     """What a row is, and its fields."""
-    rows: Callable[[UUID, Project, date, date], EvidenceQuery]
+    rows: Callable[[UUID, Project, date, date], EvidenceQuery] | None
     key: Mapping[str, type]
     """The sort key: names of columns with the types they have in a cursor."""
     amount: str | None = None
     """The column whose sum is returned beside the number of rows."""
+    reader: SectionReader | None = None
+    """Reads the rows in place of `rows`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from app.kit.errors import Conflict
 from app.kit.paging import Pager
 from app.kit.statement import one_snapshot
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import Kpi, Section
+from app.kpis.contract import EvidenceRequest, Kpi, Section, SectionTotal
 from app.kpis.values import ValueStatus
 
 
@@ -34,15 +34,6 @@ class Position(NamedTuple):
     """The sort key of the row before it."""
     digest: str | None = None
     """Hash of all rows when the first page was read; None on the first page."""
-
-
-class SectionTotal(NamedTuple):
-    """The totals of a section, over all pages."""
-
-    rows: int
-    sum: int | None
-    """Of `Section.amount`; None where it has none."""
-    digest: str
 
 
 def start(kpi: Kpi, pager: Pager, cursor: str | None, as_of: datetime) -> Position:
@@ -79,12 +70,11 @@ async def page(
     data: list[dict[str, Any]] = []
     following: Position | None = None
     totals = [SectionTotal(0, 0 if section.amount is not None else None, "") for section in kpi.evidence]
+    request = EvidenceRequest(workspace_id, query.project, query.days.first, query.days.last, community_ids)
+    readers = [section.reader or _QueryReader(section) for section in kpi.evidence]
     async with one_snapshot(connection):
         if community_ids:
-            sections = [_rows(section, workspace_id, query, community_ids) for section in kpi.evidence]
-            totals = [await _total(connection, *of) for of in zip(kpi.evidence, sections, strict=True)]
-        else:
-            sections = []
+            totals = [await reader.total(connection, request) for reader in readers]
         digest = _digest(community_ids, totals)
         if position.digest not in (None, digest):
             raise Conflict(
@@ -92,13 +82,16 @@ async def page(
                 "and `as_of`.",
                 code="evidence-changed",
             )
-        for number in range(position.section, len(sections)):
+        for number in range(position.section, len(readers)):
+            if totals[number].rows == 0:
+                continue
+            if len(data) == limit:
+                following = Position(position.as_of, number, None, digest)
+                break
             after = position.after if number == position.section else None
-            remaining = limit - len(data)
-            rows = await _page(connection, kpi.evidence[number], sections[number], after, remaining + 1)
-            data += [{"kind": kpi.evidence[number].kind, **row} for row in rows[:remaining]]
-            if len(rows) > remaining:
-                key = [data[-1][name] for name in kpi.evidence[number].key] if remaining else ()
+            rows, key = await readers[number].page(connection, request, after, limit - len(data))
+            data += [{"kind": kpi.evidence[number].kind, **row} for row in rows]
+            if key is not None:
                 following = Position(position.as_of, number, key, digest)
                 break
     return {
@@ -111,36 +104,47 @@ async def page(
     }
 
 
-def _rows(section: Section, workspace_id: UUID, query: KpiQuery, community_ids: Sequence[UUID | None]) -> Subquery:
-    """All rows of a section that belong to these communities."""
-    rows = section.rows(workspace_id, query.project, query.days.first, query.days.last).subquery("every")
-    conditions: list[ColumnElement[bool]] = [rows.c.community_id.in_([one for one in community_ids if one is not None])]
-    if None in community_ids:
-        conditions.append(rows.c.community_id.is_(None))
-    return select(rows).where(or_(*conditions)).subquery("evidence")
+class _QueryReader:
+    """Reads a section by its query. All of its rows are read for the totals."""
 
+    def __init__(self, section: Section) -> None:
+        self._section = section
 
-async def _total(connection: AsyncConnection, section: Section, rows: Subquery) -> SectionTotal:
-    # A sum of hashes does not depend on the order of rows: sorting them all would cost more than hashing them.
-    digest = func.sum(cast(func.hashtextextended(cast(literal_column("evidence"), Text), 0), Numeric))
-    amount = cast(func.sum(rows.c[section.amount]), Text) if section.amount is not None else literal(None)
-    count, total, hashed = (
-        await connection.execute(select(func.count(), amount, cast(digest, Text)).select_from(rows))
-    ).one()
-    return SectionTotal(count, int(total or 0) if section.amount is not None else None, hashed or "")
+    def _rows(self, request: EvidenceRequest) -> Subquery:
+        assert self._section.rows is not None, "a section has a query or a reader"
+        rows = self._section.rows(request.workspace_id, request.project, request.first, request.last).subquery("every")
+        ids = request.community_ids
+        conditions: list[ColumnElement[bool]] = [rows.c.community_id.in_([one for one in ids if one is not None])]
+        if None in ids:
+            conditions.append(rows.c.community_id.is_(None))
+        return select(rows).where(or_(*conditions)).subquery("evidence")
 
+    async def total(self, connection: AsyncConnection, request: EvidenceRequest) -> SectionTotal:
+        """The totals, and a digest of all rows."""
+        rows, amount = self._rows(request), self._section.amount
+        # A sum of hashes does not depend on the order of rows: sorting them all would cost more than hashing them.
+        digest = func.sum(cast(func.hashtextextended(cast(literal_column("evidence"), Text), 0), Numeric))
+        summed = cast(func.sum(rows.c[amount]), Text) if amount is not None else literal(None)
+        count, total, hashed = (
+            await connection.execute(select(func.count(), summed, cast(digest, Text)).select_from(rows))
+        ).one()
+        return SectionTotal(count, int(total or 0) if amount is not None else None, hashed or "")
 
-async def _page(
-    connection: AsyncConnection, section: Section, rows: Subquery, after: Sequence[Any] | None, limit: int
-) -> list[dict[str, Any]]:
-    columns = [rows.c[name] for name in section.key]
-    statement = select(rows)
-    if after is not None:
-        values = [literal(value, column.type) for value, column in zip(after, columns, strict=True)]
-        # The first comparison is implied by the second, but only it is pushed down into the subquery.
-        statement = statement.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
-    result = await connection.execute(statement.order_by(*columns).limit(limit))
-    return [{str(name): value for name, value in row.items()} for row in result.mappings()]
+    async def page(
+        self, connection: AsyncConnection, request: EvidenceRequest, after: Sequence[Any] | None, limit: int
+    ) -> tuple[list[dict[str, Any]], Sequence[Any] | None]:
+        """The rows after a sort key; the page is full unless it is the last."""
+        every, names = self._rows(request), list(self._section.key)
+        columns = [every.c[name] for name in names]
+        statement = select(every)
+        if after is not None:
+            values = [literal(value, column.type) for value, column in zip(after, columns, strict=True)]
+            # The first comparison is implied by the second, but only it is pushed down into the subquery.
+            statement = statement.where(columns[0] >= values[0], tuple_(*columns) > tuple_(*values))
+        result = await connection.execute(statement.order_by(*columns).limit(limit + 1))
+        rows = [{str(name): value for name, value in row.items()} for row in result.mappings()]
+        key = [rows[limit - 1][name] for name in names] if len(rows) > limit else None
+        return rows[:limit], key
 
 
 def _digest(community_ids: Sequence[UUID | None], totals: Sequence[SectionTotal]) -> str:

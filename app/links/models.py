@@ -20,6 +20,8 @@ class Link(Owned, Base):
         ForeignKeyConstraint(["workspace_id", "post_id"], ["post.workspace_id", "post.id"]),
         Index(None, "workspace_id", "created_at", "id"),
         Index(None, "workspace_id", "project_id", "created_at", "id"),
+        Index(None, "workspace_id", "community_id", "created_at", "id"),
+        Index("ix_link_archived", "workspace_id", "created_at", "id", postgresql_where=text("archived_at IS NOT NULL")),
         Index(None, "workspace_id", "post_id", postgresql_where=text("post_id IS NOT NULL")),
         Index(None, "workspace_id", "slug"),
     )

@@ -44,6 +44,8 @@ class PostSnapshot(_Counters, Base):
         ForeignKeyConstraint(
             ["workspace_id", "publication_id"], ["publication.workspace_id", "publication.id"], ondelete="CASCADE"
         ),
+        # The snapshots of a batch have one instant, so PostgreSQL stores it once: some 7 bytes a snapshot.
+        Index(None, "workspace_id", "at"),
     )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)

@@ -36,7 +36,8 @@ class CommunityMetric(Output):
         description="Of the community: what a person can fix comes first, then `ok` where any post has it."
     )
     posts: dict[MetricStatus, int] = Field(
-        description="How many posts have which status at their last poll.", examples=[{"ok": 40, "pending": 2}]
+        description="How many of its latest 100 posts have which status at their last poll.",
+        examples=[{"ok": 40, "pending": 2}],
     )
     captured_at: Instant | None = Field(description="When it was last read of any post; null: never.")
 

@@ -28,6 +28,8 @@ _TYPES: Final[dict[str, TypeEngine[Any]]] = {
     "project": UUID(),
     "workspace_id": UUID(),
     "project_ids": ARRAY(UUID()),
+    "community_ids": ARRAY(UUID()),
+    "most": BigInteger(),
     "as_of": DateTime(timezone=True),
     "community": UUID(),
     "instant": DateTime(timezone=True),

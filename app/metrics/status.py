@@ -22,8 +22,8 @@ STATUS_PRIORITY: Final = (
     MetricStatus.UNSUPPORTED,
 )
 """The status of a community whose posts differ, highest priority first: what a person can fix."""
-LATEST_POSTS: Final = 200
-"""How many posts, those polled last, are searched for the time a counter was last read."""
+LATEST_POSTS: Final = 100
+"""How many posts, the latest, show the status of a community's counters."""
 
 
 def _counter(table: type[PostSnapshot] | type[PostLast], metric: Metric) -> ColumnElement[Any]:
@@ -34,7 +34,7 @@ def _counter(table: type[PostSnapshot] | type[PostLast], metric: Metric) -> Colu
 async def of_community(
     connection: AsyncConnection, workspace_id: UUID, community_id: UUID, spec: Spec
 ) -> list[CommunityMetric]:
-    """The status of each counter of a community's posts at their last polls. Deleted posts do not count."""
+    """The status of each counter of a community's latest posts at their last polls. Deleted posts do not count."""
     # A counter that the last poll did not bring has a reason in `missing`; one without value or reason is pending.
     statuses = [
         case(
@@ -57,29 +57,30 @@ async def of_community(
 
 
 def _latest_counters(workspace_id: UUID, community_id: UUID, *columns: Any) -> Select[Any]:
-    """A query of the latest counters of a community's posts."""
-    return (
-        select(*columns)
-        .select_from(PostLast)
-        .join(
-            Publication,
-            (Publication.workspace_id == PostLast.workspace_id) & (Publication.id == PostLast.publication_id),
-        )
+    """A query of the latest counters of a community's latest posts."""
+    latest = (
+        select(Publication.id)
         .where(
             in_workspace(Publication, workspace_id),
             Publication.community_id == community_id,
             Publication.gone_at.is_(None),
         )
+        .order_by(Publication.published_at.desc(), Publication.id.desc())
+        .limit(LATEST_POSTS)
+        .subquery()
+    )
+    return (
+        select(*columns)
+        .select_from(PostLast)
+        .join(latest, (PostLast.workspace_id == workspace_id) & (PostLast.publication_id == latest.c.id))
     )
 
 
 def _read_at(workspace_id: UUID, community_id: UUID, metric: Metric) -> ScalarSelect[Any]:
-    """When a counter was last read of any post. A post's last poll may have brought only other counters."""
+    """When a counter was last read of any of the latest posts. A last poll may have brought only other counters."""
     posts = (
         _latest_counters(workspace_id, community_id, PostLast.publication_id)
         .where(_counter(PostLast, metric).is_not(None))
-        .order_by(PostLast.at.desc())
-        .limit(LATEST_POSTS)
         .subquery()
     )
     latest = (

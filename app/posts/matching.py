@@ -32,6 +32,7 @@ from app.metrics.service import set_category
 from app.platforms import adapter as adapter_of
 from app.platforms.contract import CommunityIdentity
 from app.posts import permalinks
+from app.posts.lexemes import POST_LEXEMES
 from app.posts.models import Post, PostOrigin, PostStatus
 from app.posts.service import bump_version, lock_for_update, lock_publication
 from app.projects.models import Project
@@ -41,7 +42,7 @@ _COLUMNS: Final = (
     *("workspace_id", "id", "project_id", "community_id", "publication_id", "origin", "text", "status", "timezone"),
     *("permalink", "permalink_key", "published_at", "version", "created_at", "updated_at"),
 )
-_INSERT_FOUND: Final = bulk_insert(_TABLE, _COLUMNS).on_conflict_do_nothing()
+_INSERT_FOUND: Final = bulk_insert(_TABLE, _COLUMNS).on_conflict_do_nothing().returning(_TABLE.c.id, _TABLE.c.text)
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a caller's clock may be ahead of ours."""
 
@@ -214,17 +215,22 @@ async def _replace_found_post(session: AsyncSession, actor: Actor, post: Post, f
     post.category = post.category or found_post.category
     await links.move_post(session, actor, from_id=found_post.id, to_id=post.id)
     await session.delete(found_post)
+    await POST_LEXEMES.remove(session, found_post.id)
     await session.flush()
 
 
 async def match_seen(session: AsyncSession, actor: Actor, event: PublicationsSeen) -> None:
     """Match every publication to the post published by hand, or store it as a found post."""
     matched = await _posts_of(session, (publication.id for publication in event.publications))
+    edited: dict[UUID, str] = {}
     for publication in event.publications:
         post = matched.get(publication.id)
         if post is not None and post.origin == PostOrigin.FOUND and post.text != publication.text:
-            post.text = publication.text
+            post.text = edited[post.id] = publication.text
             bump_version(session, post)
+    if edited:
+        await session.flush()
+        await POST_LEXEMES.replace(session, edited)
     new = [publication for publication in event.publications if publication.id not in matched]
     if new:
         addresses = await _lock_community(session, event.community.community_id)
@@ -282,12 +288,9 @@ async def _match_new(
         if post.category is not None:
             categories[post.category].append(publication.id)
     if to_add:
-        await session.execute(
-            _INSERT_FOUND,
-            column_arrays(
-                [_found_post_values(session, community, addresses, publication) for publication in to_add], _COLUMNS
-            ),
-        )
+        rows = [_found_post_values(session, community, addresses, publication) for publication in to_add]
+        added = await session.execute(_INSERT_FOUND, column_arrays(rows, _COLUMNS))
+        await POST_LEXEMES.replace(session, {row.id: row.text for row in added})
     await session.flush()
     for category in sorted(categories):
         await set_category(session, actor, categories[category], category)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import DateTime, ForeignKeyConstraint, Index, text
@@ -35,6 +35,25 @@ class PostOrigin(StrEnum):
     """Created here."""
     FOUND = "found"
     """Polling found it on the platform; it was not planned here."""
+
+
+PARTIAL_INDEXES: Final = (
+    ("published", ("published_at",), "published_at IS NOT NULL"),
+    ("published_in_community", ("community_id", "published_at"), "published_at IS NOT NULL"),
+    ("planned", ("planned_at",), "planned_at IS NOT NULL"),
+    ("planned_in_community", ("community_id", "planned_at"), "planned_at IS NOT NULL"),
+    # Few posts of a workspace: those not published, those with a category, those made here.
+    ("unpublished", ("status", "created_at"), "status <> 'published'"),
+    ("unpublished_planned", ("status", "planned_at"), "status <> 'published' AND planned_at IS NOT NULL"),
+    ("unpublished_published", ("status", "published_at"), "status <> 'published' AND published_at IS NOT NULL"),
+    ("category", ("category", "created_at"), "category IS NOT NULL"),
+    ("category_planned", ("category", "planned_at"), "category IS NOT NULL AND planned_at IS NOT NULL"),
+    ("category_published", ("category", "published_at"), "category IS NOT NULL AND published_at IS NOT NULL"),
+    ("made_here", ("created_at",), "origin = 'planned'"),
+    ("made_here_published", ("published_at",), "origin = 'planned' AND published_at IS NOT NULL"),
+    ("found_planned", ("planned_at",), "origin = 'found' AND planned_at IS NOT NULL"),
+)
+"""Indexes of lists of posts by a filter and a sort; some are empty, and say that no post is in such a list."""
 
 
 class Post(Owned, Base):
@@ -71,6 +90,11 @@ class Post(Owned, Base):
         Index(None, "workspace_id", "project_id", "created_at", "id"),
         Index(None, "workspace_id", "project_id", "planned_at", "id"),
         Index(None, "workspace_id", "project_id", "published_at", "id"),
+        Index(None, "workspace_id", "community_id", "created_at", "id"),
+        *(
+            Index(f"ix_post_{name}", "workspace_id", *columns, "id", postgresql_where=text(condition))
+            for name, columns, condition in PARTIAL_INDEXES
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -97,6 +121,17 @@ class Post(Owned, Base):
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class PostLexeme(Base):
+    """A word of a post's text (`search.WordIndex`). Without a foreign key, as those of inquiries."""
+
+    __tablename__ = "post_lexeme"
+    __table_args__ = (Index(None, "workspace_id", "post_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    lexeme: Mapped[str] = mapped_column(primary_key=True)
+    post_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
 class MixPolicy(Base):

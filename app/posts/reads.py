@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy import BigInteger, DateTime, Select, Text, bindparam, cast, func, select, true
+from sqlalchemy import BigInteger, ColumnElement, DateTime, Select, Text, and_, bindparam, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.models import Community, Publication
@@ -17,6 +17,7 @@ from app.kit.paging import Keyset
 from app.kit.statement import Statement
 from app.metrics.models import PostLast, PostSnapshot
 from app.platforms.contract import Metric, MetricStatus
+from app.posts.lexemes import POST_LEXEMES
 from app.posts.models import Category, Post, PostOrigin, PostStatus
 from app.posts.schemas import PostMetricsRead
 
@@ -95,7 +96,7 @@ def _filters() -> dict[str, Filter]:
         "origin": {one.value: Post.origin == one.value for one in PostOrigin},
         "category": {one.value: Post.category == one.value for one in Category},
         "categorised": {True: Post.category.is_not(None), False: Post.category.is_(None)},
-        "q": Post.text.ilike(parameter("q", Post.text)),
+        **POST_LEXEMES.filters(Post.__table__.c.id),
     }
     for sort in PostSort:
         column = getattr(Post, sort.value)
@@ -111,11 +112,21 @@ def _sort(sort: PostSort) -> Sort:
 
 POSTS: Final = {
     with_metrics: Listing(
-        _query(with_metrics=with_metrics), Post.id, sorts={sort: _sort(sort) for sort in PostSort}, filters=_filters()
+        _query(with_metrics=with_metrics),
+        Post.id,
+        sorts={sort: _sort(sort) for sort in PostSort},
+        filters=_filters(),
+        ids_first=True,
     )
     for with_metrics in (False, True)
 }
 """By whether they come with their counters."""
+
+
+def _within(at: Any) -> ColumnElement[bool]:
+    begin, end = (bindparam(name, type_=DateTime(timezone=True)) for name in ("begin", "end"))
+    return and_(at >= begin, at < end)
+
 
 _at: Final = func.coalesce(Post.published_at, Post.planned_at)
 _CALENDAR: Final = {
@@ -123,8 +134,8 @@ _CALENDAR: Final = {
         with_text_ids(_query(with_metrics=with_metrics))
         .where(
             Post.project_id == parameter("project_id", Post.project_id),
-            _at >= bindparam("begin", type_=DateTime(timezone=True)),
-            _at < bindparam("end", type_=DateTime(timezone=True)),
+            # Each side has an index; the instant itself has none.
+            or_(_within(Post.published_at), and_(Post.published_at.is_(None), _within(Post.planned_at))),
         )
         .order_by(_at, Post.id)
         .limit(bindparam("limit", type_=BigInteger()))

@@ -16,9 +16,10 @@ from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Limit, Page
 from app.kit.preconditions import IfMatch, version_tag
 from app.kit.routing import TAGGED, problems
-from app.kit.schemas import Id, Instant, Search
+from app.kit.schemas import Id, Instant, SearchText
 from app.kit.validation import field_errors
 from app.posts import matching, mix_routes, reads, service
+from app.posts.lexemes import POST_LEXEMES
 from app.posts.models import Category, Post, PostOrigin, PostStatus
 from app.posts.schemas import (
     PostBulk,
@@ -122,7 +123,14 @@ async def list_posts(
     origin: Annotated[PostOrigin | None, Query(description="Only planned ones, or only found ones.")] = None,
     category: Annotated[Category | None, Query(description="Only those of this category.")] = None,
     categorised: Annotated[bool | None, Query(description="Only posts with a category, or only those without.")] = None,
-    q: Annotated[Search, Query(description="Text that the post contains.")] = None,
+    q: Annotated[
+        SearchText,
+        Query(
+            description="Words that stand in its text: all of them, in any form (`заказ` finds `заказы`) and any "
+            "order. Whole words, not parts of words. 422 `no-word` where it has only words that are not searched, "
+            "such as `the`."
+        ),
+    ] = None,
     sort: Annotated[reads.PostSort, Query(description="Newest first by this time; posts without it are left out.")] = (
         reads.PostSort.CREATED
     ),
@@ -144,12 +152,11 @@ async def list_posts(
         "origin": origin,
         "category": category,
         "categorised": categorised,
-        "q": q,
         f"since_{sort.value}": since,
         f"until_{sort.value}": until,
     }
     rows, next_cursor = await lists.page(
-        reads.POSTS[bool(include)], sort=sort, limit=limit, cursor=cursor, filters=filters
+        reads.POSTS[bool(include)], sort=sort, limit=limit, cursor=cursor, filters=filters, search=(POST_LEXEMES, q)
     )
     return json_page([reads.post_read(row) for row in rows], next_cursor)
 

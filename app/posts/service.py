@@ -24,6 +24,7 @@ from app.metrics.service import set_category
 from app.platforms import adapter as adapter_of
 from app.platforms import outgoing
 from app.posts import times
+from app.posts.lexemes import POST_LEXEMES
 from app.posts.models import Post, PostOrigin, PostStatus
 from app.posts.schemas import PostCreate
 from app.projects.models import Project
@@ -49,6 +50,7 @@ async def create_many(session: AsyncSession, actor: Actor, new_posts: Sequence[P
     created = [post for post in results if isinstance(post, Post)]
     session.add_all(created)
     await session.flush()
+    await POST_LEXEMES.replace(session, {post.id: post.text for post in created})
     for post in created:
         audit.record(session, actor, "posts.create", post_id=post.id)
     return results
@@ -161,6 +163,8 @@ async def change(
     bump_version(session, post)
     await session.flush()
     audit.record(session, actor, "posts.update", post_id=post.id)
+    if "text" in changed:
+        await POST_LEXEMES.replace(session, {post.id: post.text})
     if "category" in changed and post.publication_id is not None:
         await set_category(session, actor, [post.publication_id], post.category)
     return post
@@ -176,5 +180,6 @@ async def delete(
         raise Conflict("Only a draft can be deleted.", code="not-a-draft")
     await links.move_post(session, actor, from_id=post.id, to_id=None)
     await session.delete(post)
+    await POST_LEXEMES.remove(session, post.id)
     await session.flush()
     audit.record(session, actor, "posts.delete", post_id=post.id)

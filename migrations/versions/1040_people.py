@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.tables import end_isolation_of_projects, isolate, isolate_projects
 
 revision: str = "1040"
-down_revision: str | None = "1035"
+down_revision: str | None = "1037"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -31,9 +31,7 @@ async def test_the_list_is_filtered_and_paged_newest_first(setup: InquirySetup, 
     for status, count in (("answered", 0), ("open", 4)):
         assert len((await agency.http.get(f"/v1/inquiries?status={status}")).json()["data"]) == count
     assert await previews(q="РАБОТАЕТ") == [texts[2]]
-    assert await previews(q="0%") == [texts[1]]
-    assert await previews(q="__") == []
-    assert await previews(q="olg") == [*texts[::-1], "Ок"]
+    assert await previews(q="olga") == [*texts[::-1], "Ок"]
     page = await agency.get("/v1/inquiries", limit=3)
     rest = await agency.get("/v1/inquiries", limit=3, cursor=page["next_cursor"])
     assert [inquiry["preview"] for inquiry in rest["data"]] == ["Ок"]

@@ -9,15 +9,18 @@ import random
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import delete, update
 
 from app.communities.models import Publication
 from app.inquiries.models import Inquiry, ResponseWait
+from app.kit.actors import SYSTEM
 from app.kit.clock import SetClock
 from app.kit.db import in_workspace
 from app.kpis import all_kpis
+from app.metrics.service import recount_project
 from app.platforms.contract import Metric
 from tests.conftest import Agency
 from tests.kpis.conftest import Client, assert_announced, empty_project, fill
@@ -84,6 +87,7 @@ async def _lost_post(client: Client, chance: random.Random) -> None:
         ids = (await session.scalars(Publication.__table__.select().with_only_columns(Publication.id))).all()
         of_post = Publication.id == chance.choice(sorted(ids))
         await session.execute(delete(Publication).where(in_workspace(Publication, workspace_id), of_post))
+        await recount_project(session, SYSTEM, UUID(client.project_id))
 
 
 async def _never_polled(client: Client, chance: random.Random) -> None:
@@ -185,6 +189,7 @@ async def test_a_change_of_the_past_is_noticed(busy: Client) -> None:
             .where(in_workspace(Publication, workspace_id))
             .values(published_at=Publication.published_at - timedelta(days=1))
         )
+        await recount_project(session, SYSTEM, UUID(busy.project_id))
     status, page = await _page(busy, "engagement", limit=5, cursor=first["next_cursor"])
     assert (status, page["code"]) == (409, "evidence-changed")
 

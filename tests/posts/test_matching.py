@@ -258,6 +258,8 @@ async def test_found_posts_follow_the_platform(agency: Agency, community_id: str
     await store(agency, community_id, remote("11", "Mended", at=yesterday))
     (post,) = await posts(agency)
     assert (post["text"], post["version"]) == ("Mended", 2)
+    assert (await agency.get("/v1/posts", q="first"))["data"] == []
+    assert [one["id"] for one in (await agency.get("/v1/posts", q="mending"))["data"]] == [post["id"]]
     before = await agency.http.get(f"/v1/posts/{post['id']}")
     async with agency.resources.transaction(agency.workspace_id) as session:
         await session.execute(

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.kit.clock import SetClock
+from app.posts.models import PostLexeme
 from tests.conftest import Agency
 from tests.posts.conftest import HOME, remote, store
 
@@ -97,8 +99,11 @@ async def test_only_drafts_are_deleted(agency: Agency, community_id: str) -> Non
     assert (kept.status_code, kept.json()["code"]) == (409, "not-a-draft")
     said = await agency.patch(f"/v1/posts/{planned['id']}", {"planned_for": None}, status=422)
     assert said["code"] == "planned-for-missing"
-    await agency.patch(f"/v1/posts/{planned['id']}", {"planned_for": None, "status": "draft"})
+    draft = {"planned_for": None, "status": "draft", "text": "Nothing of it stays, no word either"}
+    await agency.patch(f"/v1/posts/{planned['id']}", draft)
     assert (await agency.http.delete(f"/v1/posts/{planned['id']}")).status_code == 204
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        assert list(await session.scalars(select(PostLexeme.lexeme))) == []
 
 
 async def test_many_posts_each_with_its_result(agency: Agency, rival: Agency, community_id: str) -> None:
@@ -169,8 +174,16 @@ async def test_lists_by_filter_and_time(
     assert await texts(origin="found") == await texts(q="fOUnd") == ["Found"]
     assert await texts(category="promotional") == ["Plan 1 100%_"]
     assert await texts(categorised=False) == ["Found", "Plan 2 100%_"]
-    assert len(await texts(q="100%_")) == 3
-    assert await texts(q="1%0") == []
+    assert len(await texts(q="100")) == 3
+    assert await texts(q="plan 1") == ["Plan 1 100%_"]
+    assert await texts(q="planning", sort="planned_at", limit=2) == ["Plan 2 100%_", "Plan 1 100%_"]
+    assert await texts(q="pla") == []
+    (first,) = (await agency.get("/v1/posts", q="plan 1"))["data"]
+    changed = await agency.http.patch(f"/v1/posts/{first['id']}", json={"text": "Draught 1"})
+    assert changed.status_code == 200
+    assert await texts(q="plan 1") == []
+    assert await texts(q="draughts") == ["Draught 1"]
+    await agency.http.patch(f"/v1/posts/{first['id']}", json={"text": "Plan 1 100%_"})
     window = {"since": "2026-10-21T07:00:00Z", "until": "2026-10-22T07:00:00Z"}
     assert await texts(sort="planned_at", **window) == ["Plan 1 100%_"]
     assert len(await texts(project_id=project_id, community_id=community_id)) == 4

@@ -2,25 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, any_, bindparam, case, cast, func, literal, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, ColumnElement, Integer, case, cast, column, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app import platforms
-from app.communities.models import Publication
-from app.kit.db import in_workspace
 from app.kpis.contract import (
     DAY,
     CommunityData,
     D,
     Dataset,
-    EvidenceQuery,
     LoadRequest,
     Measure,
     Project,
@@ -30,6 +27,7 @@ from app.kpis.contract import (
     Window,
 )
 from app.kpis.inputs.columns import Columns, MakeData, running_sums, sums_of, taken_off
+from app.kpis.inputs.gains import GAIN_KEY, GainReader
 from app.kpis.inputs.parameters import (
     AS_OF,
     FIRST,
@@ -41,8 +39,8 @@ from app.kpis.inputs.parameters import (
     position,
 )
 from app.kpis.values import Community, Excluded, Missing, Reason
-from app.metrics.contributions import COLUMNS, OF_PROJECT, contributions
-from app.metrics.models import DifferenceSource, PostLast, RollupDay
+from app.metrics.contributions import COLUMNS, contributions
+from app.metrics.models import DifferenceSource, RollupDay
 from app.metrics.sql import statement
 from app.platforms.contract import Metric
 
@@ -52,6 +50,8 @@ ENGAGED: Final[Metrics] = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Met
 """What people do with a post, apart from viewing it."""
 
 
+EXPLAINED_POSTS: Final = 100
+"""How many of a community's latest posts are searched for the reason why a metric is withheld."""
 NOT_DELIVERED: Final = "not-given"
 """The platform supports this metric, but has not reported it."""
 _SNAPSHOTS, _UNKNOWN, _GAIN, _PRE_TRACKING = 1, 2, 3, 4
@@ -238,18 +238,16 @@ def _rows(metrics: Metrics) -> ColumnElement[Any]:
     )
 
 
-_REASONS_STATEMENT: Final = (
-    select(Publication.community_id, PostLast.missing)
-    .join(
-        PostLast,
-        (PostLast.workspace_id == Publication.workspace_id) & (PostLast.publication_id == Publication.id),
-    )
-    .where(
-        in_workspace(Publication, WORKSPACE),
-        Publication.community_id == any_(bindparam("community_ids", type_=ARRAY(PG_UUID(as_uuid=True)))),
-    )
-    .distinct()
-)
+_REASONS_STATEMENT: Final = statement("""
+SELECT DISTINCT latest.community_id, last.missing
+FROM unnest(:community_ids) AS community (id)
+CROSS JOIN LATERAL (
+    SELECT p.community_id, p.id FROM publication AS p
+    WHERE p.workspace_id = :workspace_id AND p.community_id = community.id
+    ORDER BY p.published_at DESC LIMIT :most
+) AS latest
+JOIN post_last AS last ON last.workspace_id = :workspace_id AND last.publication_id = latest.id
+""").columns(column("community_id", PG_UUID(as_uuid=True)), column("missing", JSONB))
 
 
 class Engagement(Source[GainDays]):
@@ -269,7 +267,7 @@ class Engagement(Source[GainDays]):
     async def supplement(
         self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[GainDays]]
     ) -> None:
-        """Add why metrics are withheld: where posts differ, the alphabetically first reason.
+        """Add why metrics are withheld: where the latest posts differ, the alphabetically first reason.
 
         For a past instant, the gains of later polls are subtracted before.
         """
@@ -282,7 +280,7 @@ class Engagement(Source[GainDays]):
             if data.is_withheld
         }
         if withheld:
-            values = {**request.parameters, "community_ids": list(withheld)}
+            values = {**request.parameters, "community_ids": list(withheld), "most": EXPLAINED_POSTS}
             for community_id, missing in (await connection.execute(_REASONS_STATEMENT, values)).all():
                 reasons = withheld[community_id].reasons
                 for metric, reason in missing.items():
@@ -338,37 +336,26 @@ def _engagement(metrics: Metrics) -> Engagement:
 
 
 _OF_PROJECTS: Final = statement(
-    contributions("p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids)")
+    contributions(
+        "p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids) AND p.id IN ("
+        "SELECT later.publication_id FROM post_snapshot AS later "
+        "WHERE later.workspace_id = :workspace_id AND later.at > :as_of)"
+    )
 ).columns(*COLUMNS)
-_AS_OF: Final = statement(contributions(OF_PROJECT, "s.at <= :as_of")).columns(*COLUMNS)
+"""The contributions of publications that have a snapshot after `as_of`."""
 
 
 def gains(*metrics: Metric) -> Section:
     """The evidence section of the gains in these counters: a row for each snapshot and metric."""
 
-    def rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
-        all_contributions = _AS_OF.bindparams(workspace=workspace_id, project=project.id, as_of=project.now).subquery(
-            "every"
-        )
-        names: Sequence[str] = [metric.value for metric in metrics]
-        return select(
-            all_contributions.c.community_id,
-            all_contributions.c.publication_id,
-            all_contributions.c.at,
-            all_contributions.c.metric,
-            all_contributions.c.previous,
-            all_contributions.c.value,
-            all_contributions.c.difference,
-            all_contributions.c.day,
-            all_contributions.c.source,
-        ).where(all_contributions.c.day.between(first, last), all_contributions.c.metric.in_(names))
-
     return Section(
         "gain",
-        "What one snapshot of a publication added to a counter: `community_id`, `publication_id`, `metric`, `at`, "
-        "`previous` (null: the first known value), `value`, `difference`, `day` (the one it counts for), `source` "
-        "(`pre_tracking`: gained before the first poll, counted for the day of publication).",
-        rows,
-        {"publication_id": UUID, "at": datetime, "metric": str},
+        "What one snapshot of a publication added to a counter, the latest publication first: `community_id`, "
+        "`publication_id`, `published_at`, `metric`, `at`, `previous` (null: the first known value), `value`, "
+        "`difference`, `day` (the one it counts for), `source` (`pre_tracking`: gained before the first poll, counted "
+        "for the day of publication). A page may have fewer rows than `limit` although `next_cursor` is not null.",
+        None,
+        GAIN_KEY,
         "difference",
+        GainReader([metric.value for metric in metrics]),
     )

@@ -5,7 +5,19 @@ from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, Date, DateTime, Select, Text, any_, bindparam, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    DateTime,
+    Select,
+    Text,
+    any_,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY, UUID, aggregate_order_by
 
@@ -54,7 +66,9 @@ def columns_by_community(rows: Select[Any]) -> ColumnElement[str]:
     The first columns are `community_id` and `position`, the others numbers or text. All lists are sorted
     by all columns after the first, so that a row has the same index in each list.
     """
-    row = rows.correlate(PROJECT).subquery("row")
+    # `OFFSET 0` has each row computed once: else PostgreSQL repeats the columns wherever they are used, the look-ups of
+    # `local_day` among them.
+    row = rows.correlate(PROJECT).offset(literal_column("0")).subquery("row")
     community_id, at, *amounts = row.c
     lists = [func.json_agg(aggregate_order_by(column, at, *amounts)) for column in (at, *amounts)]
     community = (

@@ -1,0 +1,183 @@
+"""The requests of `growth`: every GET operation of the OpenAPI, with each filter, each sort and pairs of filters.
+
+A parameter's values come from its schema (enumerations, booleans) or, by its name, from the data. A parameter for which
+there is no value is an error: a new filter is measured, or the benchmark says that it does not know how.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import asyncpg
+
+from app.cli.database import asyncpg_url
+from app.kpis import all_kpis
+from benchmarks._growth_data import COMMON, FREQUENT, SCARCE, World
+from benchmarks._servers import Urls
+
+UNMEASURED: Final = frozenset({"communities.hook-challenge", "operations.ready", "operations.live"})
+"""Operations that read no list; the first one answers a platform's question."""
+MODES: Final = frozenset({"sort", "basis", "include", "granularity", "compare", "keys", "goal_type"})
+"""Parameters that choose a form of the answer: each value, alone and with each filter."""
+WITHOUT_VALUES: Final = frozenset({"cursor", "limit"})
+MOST_IN_PAIRS: Final = 3
+"""Values of one filter that are combined with those of another."""
+
+Values = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, and the row of the table that it belongs to."""
+
+    operation: str
+    filters: tuple[str, ...]
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The operation and the names of its parameters; the sort with its value."""
+        return f"{self.operation} {' '.join(self.filters)}".strip()
+
+    @property
+    def limit(self) -> float:
+        """Milliseconds of PostgreSQL that it may take."""
+        if any(name.split("=")[0] == "q" for name in self.filters):
+            return 20
+        return 10 if "evidence" in self.operation else 5
+
+
+async def samples(urls: Urls, world: World) -> Mapping[str, Sequence[str]]:
+    """Values of parameters by name: of a large and of a small project, community, and so on."""
+    connection = await asyncpg.connect(asyncpg_url(urls.superuser))
+    projects = "SELECT id FROM project WHERE workspace_id = $1 AND title IN ('Client 0', 'Client 2') ORDER BY title"
+    (large, small) = await connection.fetch(projects, world.workspace_id)
+    by_title = "SELECT id FROM community WHERE workspace_id = $1 AND title = ANY ($2) ORDER BY title"
+    communities = await connection.fetch(
+        by_title, world.workspace_id, ["Community 1 of Client 0", "Community 5 of Client 2"]
+    )
+
+    async def one(query: str) -> str:
+        return str(await connection.fetchval(query, world.workspace_id, large["id"]))
+
+    of_project = "WHERE workspace_id = $1 AND project_id = $2"
+    made = {
+        "project_id": [str(large["id"]), str(small["id"])],
+        "community_id": [str(row["id"]) for row in communities],
+        "inquiry_id": [await one(f"SELECT id FROM inquiry {of_project} AND status = 'resolved' LIMIT 1")],
+        "post_id": [await one(f"SELECT post_id FROM link {of_project} AND post_id IS NOT NULL LIMIT 1")],
+        "link_id": [await one(f"SELECT id FROM link {of_project} AND post_id IS NOT NULL LIMIT 1")],
+        "slug": [await one(f"SELECT slug FROM link {of_project} AND archived_at IS NULL LIMIT 1")],
+        "key": sorted(all_kpis()),
+        "keys": ["engagement,inquiries_received,clicks"],
+        "platform": ["vk", "mastodon"],
+        "q": [
+            COMMON,
+            FREQUENT,
+            SCARCE,
+            "артикул1",
+            f"артикул1 {COMMON}",
+            f"{FREQUENT} {COMMON}",
+            f"{FREQUENT} {SCARCE}",
+            "ольга",
+            "неттакого",
+        ],
+        "date": [
+            (world.now - timedelta(days=90)).date().isoformat(),
+            (world.now - timedelta(days=60)).date().isoformat(),
+        ],
+        "date-time": [
+            (world.now - timedelta(days=60)).isoformat().replace("+00:00", "Z"),
+            (world.now - timedelta(days=30)).isoformat().replace("+00:00", "Z"),
+        ],
+        "as_of": [(world.now - timedelta(hours=1)).isoformat().replace("+00:00", "Z")],
+    }
+    await connection.close()
+    return made
+
+
+def calls(openapi: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> Iterator[Call]:
+    """Every request to be measured."""
+    for path, operations in openapi["paths"].items():
+        operation = operations.get("get")
+        if operation is None or operation["operationId"] in UNMEASURED:
+            continue
+        parameters = operation.get("parameters", [])
+        in_path = [_choices(openapi, operation, one, values) for one in parameters if one["in"] == "path"]
+        in_query = [one for one in parameters if one["in"] == "query" and one["name"] not in WITHOUT_VALUES]
+        choices = _filters(openapi, operation, in_query, values)
+        for number, selected in enumerate(itertools.product(*in_path)):
+            target = path.format(**dict(itertools.chain.from_iterable(selected)))
+            for query in _combinations(choices) if number == 0 else [(), *itertools.chain.from_iterable(choices)]:
+                suffix = f"?{urlencode(query)}" if query else ""
+                yield Call(operation["operationId"], _names(query), f"{target}{suffix}")
+
+
+def _names(query: Values) -> tuple[str, ...]:
+    return tuple(sorted(f"{name}={value}" if name == "sort" else name for name, value in query))
+
+
+def _filters(
+    openapi: Mapping[str, Any],
+    operation: Mapping[str, Any],
+    parameters: Sequence[Mapping[str, Any]],
+    values: Mapping[str, Sequence[str]],
+) -> list[list[Values]]:
+    """For each parameter the ways to set it. Those of a range are set together."""
+    by_name = {one["name"]: one for one in parameters}
+    made = []
+    for since, until in (("from", "to"), ("since", "until")):
+        if since in by_name and until in by_name:
+            first, _ = _choices(openapi, operation, by_name.pop(since), values)
+            _, last = _choices(openapi, operation, by_name.pop(until), values)
+            made.append([(*first, *last)])
+    return made + [_choices(openapi, operation, one, values) for one in by_name.values()]
+
+
+def _choices(
+    openapi: Mapping[str, Any],
+    operation: Mapping[str, Any],
+    parameter: Mapping[str, Any],
+    values: Mapping[str, Sequence[str]],
+) -> list[Values]:
+    name, schema = parameter["name"], _plain(openapi, parameter["schema"])
+    if name in values:
+        options: Sequence[str] = values[name]
+    elif "enum" in schema:
+        options = [str(value) for value in schema["enum"]]
+    elif schema.get("type") == "boolean":
+        options = ["true", "false"]
+    elif schema.get("type") == "array" and "enum" in (items := _plain(openapi, schema["items"])):
+        options = [str(value) for value in items["enum"]]
+    elif schema.get("format") in values:
+        options = values[schema["format"]]
+    else:
+        raise LookupError(f"benchmarks/_growth_calls.py has no value for {name} of {operation['operationId']}")
+    return [((name, value),) for value in options]
+
+
+def _plain(openapi: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema without references, and without null."""
+    if "anyOf" in schema:
+        (schema,) = (one for one in schema["anyOf"] if one.get("type") != "null")
+    if "$ref" in schema:
+        return _plain(openapi, openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    return schema
+
+
+def _combinations(choices: Sequence[Sequence[Values]]) -> Iterator[Values]:
+    """No parameter, each value of each, and pairs of filters; these with each sort, and single ones with each mode."""
+    modes = [choice for choice in choices if choice[0][0][0] in MODES]
+    filters = [choice for choice in choices if choice[0][0][0] not in MODES]
+    filtered: list[Values] = [(), *itertools.chain.from_iterable(filters)]
+    for one, other in itertools.combinations(filters, 2):
+        for first, second in itertools.product(one[:MOST_IN_PAIRS], other[:MOST_IN_PAIRS]):
+            filtered.append((*first, *second))
+    yield from filtered
+    alone: list[Values] = [(), *itertools.chain.from_iterable(filters)]
+    for mode in itertools.chain.from_iterable(modes):
+        for query in filtered if mode[0][0] == "sort" else alone:
+            yield (*query, *mode)
