@@ -19,7 +19,6 @@ import orjson
 from sqlalchemy import text
 
 from app.access import service as access
-from app.access.models import ApiKeyScope
 from app.cli.database import asyncpg_url
 from app.kit.actors import SYSTEM
 from app.kit.db import Database
@@ -323,11 +322,11 @@ async def fill(urls: Urls, snapshots: int, *, quiet: bool = False) -> World:
     """Fill an empty database; prints how long each step took."""
     db = Database(urls.app, pool=1)
     async with db.transaction(OURS) as session:
-        await access.sign_up(session, SYSTEM, title="Ours", owner_name="Anna", owner_email="anna@agency.example")
-        scopes = [ApiKeyScope.READ, ApiKeyScope.WRITE, ApiKeyScope.ADMIN]
-        _, key = await access.create_key(session, SYSTEM, title="growth", scopes=scopes, expires_at=None)
+        *_, token = await access.sign_up(
+            session, SYSTEM, title="Ours", owner_name="Anna", owner_email="anna@agency.example"
+        )
     await db.close()
-    now = datetime.now(UTC).replace(microsecond=0)
+    key, now = str(token), datetime.now(UTC).replace(microsecond=0)
     numbers = _numbers(snapshots, now)
     connection = await asyncpg.connect(asyncpg_url(urls.superuser))
     await connection.execute(_SETTINGS)

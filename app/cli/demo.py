@@ -109,6 +109,9 @@ def show(url: str, sample: Sample) -> None:
     console.print(f"[bold]Documentation[/]  {url}/docs")
     console.print(f"[bold]All figures[/]    {url}/v1/portfolio/kpis")
     console.print(f"[bold]API key[/]        {escape(sample.api_key)}")
+    for person in sample.people:
+        seat = f"{person.seat.replace('_', ' ').capitalize():<18}"
+        console.print(f"[bold]{seat}[/] {escape(person.email)}  {escape(person.password)}")
     console.print()
     step("it goes on watching: ask again in a minute. Ctrl-C stops all of it; the next start finds its data")
 

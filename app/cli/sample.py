@@ -7,6 +7,7 @@ start finds it again by the stored API key.
 
 import asyncio
 import json
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -57,6 +58,11 @@ PLAN: Final = (
     (timedelta(days=8), "engaging", "Guess the bean: three photographs, one cup to win."),
 )
 """What is planned: how far from now, the category, the text. What lies before is on the platforms already."""
+TEAM: Final = (
+    ("Boris", "manager", "answers for the project"),
+    ("Vera", "community_manager", "answers your customers, from eight to ten"),
+)
+"""Who gets a seat: name, seat, and what the client reads of them."""
 CATEGORISED: Final = 12
 """So many of the newest posts that were found on the platforms get a category, as a person would give it."""
 
@@ -71,10 +77,20 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class SignIn:
+    """With what somebody of the sample agency signs in."""
+
+    seat: str
+    email: str
+    password: str
+
+
+@dataclass(frozen=True)
 class Sample:
-    """What is printed: the API key, and answered questions."""
+    """What is printed: the API key, who may sign in, and answered questions."""
 
     api_key: str
+    people: Sequence[SignIn]
     answers: Sequence[Answer]
 
 
@@ -103,7 +119,9 @@ async def seed(api_url: str, sandbox_url: str, *, state_file: Path) -> Sample:
             await _answer_latest_customer(api)
             state_file.write_text(json.dumps({**state, "answered": True}))
         return Sample(
-            state["api_key"], [await _kpi_answer(api, state["project_id"], *question) for question in QUESTIONS]
+            state["api_key"],
+            [SignIn(**person) for person in state.get("people", ())],
+            [await _kpi_answer(api, state["project_id"], *question) for question in QUESTIONS],
         )
 
 
@@ -149,6 +167,8 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
         await _connect(api, project["id"], community) for community in await _busiest_communities(http, sandbox_url)
     ]
     done("connected its communities on Mastodon and VK")
+    people = [await _invite(http, api, project["id"], *each) for each in TEAM]
+    done("gave a manager and a community manager their seats")
     now = datetime.now(ZoneInfo(project["timezone"]))
     for ahead, category, text in PLAN:
         at = (now + ahead).replace(minute=0, second=0, microsecond=0, tzinfo=None).isoformat()
@@ -159,7 +179,24 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
     )
     await _follow(http, api_url, link["slug"])
     done("planned posts for the week to come; people, and link previews, followed its tracked link")
-    return {"api_key": api.key, "project_id": project["id"], "communities": communities, "slug": link["slug"]}
+    return {
+        "api_key": api.key,
+        "people": people,
+        "project_id": project["id"],
+        "communities": communities,
+        "slug": link["slug"],
+    }
+
+
+async def _invite(http: Client, api: _Api, project_id: str, name: str, seat: str, about: str) -> dict[str, str]:
+    """Invite somebody with a seat in the project, accept, and return with what they sign in."""
+    email = f"{name.lower()}-{project_id[-6:]}@agency.example"
+    seats = [{"project_id": project_id, "seat": seat, "about": about}]
+    invitation = await api.call("POST", "/v1/invitations", {"email": email, "name": name, "seats": seats})
+    password = secrets.token_urlsafe(12)
+    token = invitation["link"].partition("#")[2]
+    await _Api(http, api.url, "").call("POST", "/v1/invitations/accept", {"token": token, "password": password})
+    return {"seat": seat, "email": email, "password": password}
 
 
 async def _busiest_communities(http: Client, sandbox_url: str) -> list[dict[str, Any]]:
