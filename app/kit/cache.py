@@ -1,7 +1,8 @@
 """Caches of a process for what it reads from the database: bounded in size and time, cleared when it changes.
 
 A `Cache` holds values by key. Other processes are not told of a change, so a value is kept for seconds;
-this process forgets it after the commit that changed it. `OnePer` holds one object for each `Resources`.
+this process forgets it after the commit that changed it. `Recent` holds what was put into it. `OnePer` holds one
+object for each `Resources`.
 """
 
 import asyncio
@@ -117,6 +118,21 @@ class Cache(Generic[K, V]):
             self.clear()
 
         after_commit(session, clear)
+
+
+class Recent(Generic[K, V]):
+    """Values kept for `seconds` after they were put; the least recently used of more than `size` are dropped."""
+
+    def __init__(self, clock: Clock, *, seconds: float, size: int) -> None:
+        self._values: TTLCache[K, V, float] = TTLCache(size, seconds, clock.monotonic)
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value from now on."""
+        self._values[key] = value
+
+    def get(self, key: K) -> V | None:
+        """The value of a key; None where none is kept."""
+        return self._values.get(key)
 
 
 class OnePer(Generic[K, T]):

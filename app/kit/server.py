@@ -8,13 +8,13 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from app.kit.cache import OnePer
 from app.kit.errors import problem
 
 
@@ -168,8 +168,7 @@ class LimitedProtocol(HttpToolsProtocol):
 class _Watch:
     """Looks at all connections of an event loop again and again, while there are any."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._connections: set[LimitedProtocol] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -177,15 +176,15 @@ class _Watch:
         """Look at this connection, too."""
         self._connections.add(connection)
         if self._timer is None:
-            self._timer = self._loop.call_later(connection.limits.interval, self._look)
+            self._timer = connection.loop.call_later(connection.limits.interval, self._look, connection.loop)
 
     def discard(self, connection: LimitedProtocol) -> None:
         """It has ended."""
         self._connections.discard(connection)
 
-    def _look(self) -> None:
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        now = self._loop.time()
+        now = loop.time()
         for connection in tuple(self._connections):
             connection.look(now)
         for connection in self._connections:
@@ -193,11 +192,4 @@ class _Watch:
             break
 
 
-_WATCHES: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch]] = WeakKeyDictionary()
-
-
-def _watch(loop: asyncio.AbstractEventLoop) -> _Watch:
-    watch = _WATCHES.get(loop)
-    if watch is None:
-        watch = _WATCHES[loop] = _Watch(loop)
-    return watch
+_watch: Final[OnePer[asyncio.AbstractEventLoop, _Watch]] = OnePer(lambda _: _Watch())

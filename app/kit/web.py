@@ -15,13 +15,13 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
-from cachetools import TTLCache
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit import telemetry
+from app.kit.cache import Recent
 from app.kit.clock import Clock
 from app.kit.errors import problem
 from app.kit.ids import uuid7
@@ -186,7 +186,8 @@ class Usage:
         """The request's credential is this API key, which is counted in place of the address."""
         if self._credential is not None and self.caller != key:
             self._add(-1)
-            self._limits.verified[self._credential] = self.caller = key
+            self.caller = key
+            self._limits.verified.put(self._credential, key)
             self.count = self._add(1)
 
     def _add(self, number: int) -> int:
@@ -229,9 +230,7 @@ class RateLimitMiddleware:
         self.clock = clock
         self.minute = 0.0
         self.counts: Counter[str] = Counter()
-        self.verified: TTLCache[bytes, str, float] = TTLCache(
-            self.VERIFIED_SIZE, self.VERIFIED_SECONDS, clock.monotonic
-        )
+        self.verified: Recent[bytes, str] = Recent(clock, seconds=self.VERIFIED_SECONDS, size=self.VERIFIED_SIZE)
         """By the hash of the `Authorization` header: the key itself is not kept."""
         self.proxies = [ipaddress.ip_network(proxy) for proxy in trusted_proxies]
         self.exempt = exempt
@@ -251,7 +250,7 @@ class RateLimitMiddleware:
             self.minute, self.counts = minute, Counter()
         authorization = headers.get("authorization")
         credential = None if authorization is None else hashlib.sha256(authorization.encode()).digest()
-        caller = address if credential is None else self.verified.get(credential, address)
+        caller = address if credential is None else self.verified.get(credential) or address
         usage = scope["usage"] = Usage(self, caller, credential)
         reset = math.ceil(60 - elapsed)
 

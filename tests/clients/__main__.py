@@ -143,9 +143,9 @@ def tell(names: Sequence[str], url: str, network: Sandbox) -> None:
         "address": busiest["address"],
         "credentials": {kind: token for kind, token in busiest["tokens"].items() if token},
     }
-    told = {"STORY_URL": url, "STORY_COMMUNITY": json.dumps(community)}
+    variables = {"STORY_URL": url, "STORY_COMMUNITY": json.dumps(community)}
     for name in names:
-        _timed(f"{name} told", partial(_run, *_story(name), PYTHONPATH=str(PACKAGES), **told))
+        _timed(f"{name} told", partial(_run, *_story(name), PYTHONPATH=str(PACKAGES), **variables))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from sandbox.ledger import Record
 from sandbox.server import Sandbox, build
 from tests.conftest import Agency
 from tests.sandbox.conftest import lift_rate_limits
+from tests.system import oracle
 
 MINUTE = timedelta(minutes=1)
 BASE = "http://127.0.0.1:3300"
@@ -99,7 +100,7 @@ class Stage:
         self.clock.advance(MINUTE)
         return await self.control(f"communities/{community or COMMUNITY[self.platform]}", {"act": act, **fields})
 
-    async def connect(self, community: str | None = None, *, open_to_all: bool = False) -> str:
+    async def connect(self, community: str | None = None, *, open_to_all: bool = False, **fields: object) -> str:
         """Connect a community with its token; without one where the server is `open_to_all`."""
         c = self.sandbox.network.world.communities[community or COMMUNITY[self.platform]]
         wire = next(one for one in self.sandbox.network.wire_formats if self.platform in one.platforms)
@@ -109,6 +110,7 @@ class Stage:
             "platform": self.platform,
             "address": wire.address(self.sandbox.network, c),
             "credentials": {} if open_to_all else tokens,
+            **fields,
         }
         return str((await self.agency.post("/v1/communities", body))["id"])
 
@@ -123,6 +125,20 @@ class Stage:
 
     def ledger(self) -> list[Record]:
         return self.sandbox.network.world.ledger.page(0, 1_000_000)
+
+    async def expected(self, community: str) -> set[frozenset[str]]:
+        """The texts of each conversation of a Mastodon community, by the ledger."""
+        since = oracle.utc((await self.agency.get(f"/v1/communities/{community}/health"))["backfill"]["since"])
+        messages = [one.message for one in oracle.messages(self.ledger(), COMMUNITY[self.platform], since)]
+        return {frozenset(one.text for one in thread) for thread in oracle.threads(messages).values()}
+
+    async def conversations(self) -> set[frozenset[str]]:
+        """The texts of each conversation, by the service."""
+        texts: set[frozenset[str]] = set()
+        for inquiry in (await self.agency.get("/v1/inquiries", limit=100))["data"]:
+            messages = (await self.agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
+            texts.add(frozenset(oracle.normalised(one["text"]) for one in messages))
+        return texts
 
     async def measured(self, community: str) -> dict[str, int]:
         """The counters of the community's only post."""
@@ -259,8 +275,32 @@ async def test_answers_in_the_platforms_own_app_are_found(
         "Good?": "answered",
         "private": "open" if played[1] == "takahe" else "answered",
     }
+    if played[0] == "mastodon" and played[1] != "takahe":
+        assert await stage.expected(community) == await stage.conversations()
     posts = (await stage.agency.get("/v1/posts", community_id=community))["data"]
     assert len(posts) == 1, "an answer is no post"
+
+
+@pytest.mark.parametrize("played", [("mastodon", "mastodon")], ids="-".join, indirect=True)
+async def test_an_answer_to_what_was_written_before_the_backfill_opens_nothing(stage: Stage) -> None:
+    """What the customer writes afterwards is an inquiry; so are questions below older posts."""
+    post = await stage.act("post", text="We are open")
+    early = {
+        "mention": await stage.act("mention", text="Good?", person=900_001),
+        "comment": await stage.act("comment", text="Until when?", person=900_002),
+        "message": await stage.act("message", text="In private", person=900_003),
+    }
+    stage.clock.advance(timedelta(days=1) - 5 * MINUTE)
+    for kind, one in early.items():
+        answer = await stage.act("answer", text=f"Answer to the {kind}", parent=one["id"])
+        if kind == "mention":
+            await stage.act("mention", text="Thanks!", person=900_001, parent=answer["id"])
+    late = await stage.act("comment", text="And on Sunday?", person=900_004, post=post["id"])
+    await stage.act("answer", text="On Sunday, too", parent=late["id"])
+    community = await stage.connect(backfill_days=1)  # from the minute after the last of the early ones
+    await stage.settle(community)
+    assert await stage.conversations() == {frozenset({"Thanks!"}), frozenset({"And on Sunday?", "On Sunday, too"})}
+    assert await stage.expected(community) == await stage.conversations()
 
 
 @pytest.mark.parametrize("played", [("mastodon", "mastodon"), ("bluesky", "usual")], ids="-".join, indirect=True)

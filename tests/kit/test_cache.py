@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.kit.cache import Cache, OnePer
+from app.kit.cache import Cache, OnePer, Recent
 from app.kit.clock import SetClock
 from app.kit.db import Database
 from app.kit.errors import CommitOutcomeUnknown, NotFound, Unavailable
@@ -48,6 +48,18 @@ async def test_a_value_is_loaded_once_in_its_time(clock: SetClock) -> None:
     assert (await cache.get("key", source), source.loads) == ("first", 1)
     clock.advance(timedelta(seconds=0.02))
     assert (await cache.get("key", source), source.loads) == ("second", 2)
+
+
+def test_what_is_put_stays_for_its_time_and_while_it_is_used(clock: SetClock) -> None:
+    recent: Recent[str, int] = Recent(clock, seconds=SECONDS, size=2)
+    for number, key in enumerate(("used", "idle", "last")):
+        recent.put(key, number)
+        assert recent.get("used") == 0
+    assert [recent.get(key) for key in ("used", "idle", "last")] == [0, None, 2]
+    clock.advance(timedelta(seconds=SECONDS - 0.01))
+    assert recent.get("used") == 0
+    clock.advance(timedelta(seconds=0.02))
+    assert recent.get("used") is None
 
 
 async def test_concurrent_misses_share_one_load(clock: SetClock) -> None:

@@ -88,21 +88,17 @@ def messages(records: Iterable[Record], community: str, since: datetime) -> list
         if channel != "message":
             comments[record["id"]] = record
         if instant(record) >= since and _is_visible(record, channel, posts_by_id, since):
-            messages.append(LedgerMessage(_message(record, channel, comments), record))
+            messages.append(LedgerMessage(_message(record, channel, comments, since), record))
     return messages
 
 
 def _is_visible(record: Record, channel: str, posts_by_id: dict[str, Record], since: datetime) -> bool:
-    ours, vk = record["type"] == "reply", record["platform"] == "vk"
-    if channel == "comment":
-        # Comments are read under posts from `since` on; Mastodon also notifies of customers' comments under others.
-        return instant(posts_by_id[record["post"]]) >= since or (not ours and not vk)
-    # Mastodon does not list the account's own replies outside of its posts, except those that a customer replied to,
-    # which does not happen in the sandbox. What was sent through the service is stored by it.
-    return vk or not ours or record["origin"] == "api"
+    # VK: comments are read under posts from `since` on. Mastodon also notifies of customers' comments under others, and
+    # an account's own list has all of its answers (Takahe's lacks direct ones; no test here uses that server).
+    return channel != "comment" or record["platform"] != "vk" or instant(posts_by_id[record["post"]]) >= since
 
 
-def _message(record: Record, channel: str, comments: dict[str, Record]) -> ExpectedMessage:
+def _message(record: Record, channel: str, comments: dict[str, Record], since: datetime) -> ExpectedMessage:
     vk = record["platform"] == "vk"
     ours = record["type"] == "reply"
     chain = [record]
@@ -114,9 +110,19 @@ def _message(record: Record, channel: str, comments: dict[str, Record]) -> Expec
         thread = f"message-{customer}" if vk else f"direct:{customer}"
     else:
         mark = "-" if vk else ":"
-        thread = mark.join((channel, chain[-1]["id"], customer))
+        early = _answered_before(chain, since) if ours and not vk else None
+        thread = mark.join((channel, chain[-1]["id"], customer)) if early is None else f"answers:{early}"
     external_id = f"{'message' if channel == 'message' else 'comment'}-{record['id']}" if vk else record["id"]
     return ExpectedMessage(thread, external_id, ours, instant(record), normalised(record["text"]))
+
+
+def _answered_before(chain: Sequence[Record], since: datetime) -> str | None:
+    """The id of what an answer is to, if that was written before `since`; None otherwise.
+
+    The account's own list on Mastodon does not tell the conversation: it is that of what is answered, if that is known.
+    """
+    answered = next((one for one in chain[1:] if one["type"] != "reply" or instant(one) < since), None)
+    return None if answered is None or instant(answered) >= since else str(answered["id"])
 
 
 def threads(message: Iterable[ExpectedMessage]) -> dict[str, list[ExpectedMessage]]:

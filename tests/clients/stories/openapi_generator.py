@@ -59,12 +59,12 @@ def project_of(api: ProjectsApi) -> UUID:
 
 def community_of(api: CommunitiesApi, project_id: UUID) -> UUID:
     """A connected community that has been read."""
-    given = json.loads(os.environ["STORY_COMMUNITY"])
+    connection = json.loads(os.environ["STORY_COMMUNITY"])
     body = CommunityConnect(
         project_id=project_id,
-        platform=given["platform"],
-        address=given["address"],
-        credentials=given["credentials"],
+        platform=connection["platform"],
+        address=connection["address"],
+        credentials=connection["credentials"],
         backfill_days=7,
     )
     made = api.communities_connect(body)

@@ -70,12 +70,12 @@ def project_of(client: AuthenticatedClient) -> UUID:
 
 def community_of(client: AuthenticatedClient, project_id: UUID) -> UUID:
     """A connected community that has been read."""
-    given = json.loads(os.environ["STORY_COMMUNITY"])
+    connection = json.loads(os.environ["STORY_COMMUNITY"])
     body = CommunityConnect(
         project_id=project_id,
-        platform=given["platform"],
-        address=given["address"],
-        credentials=CommunityConnectCredentials.from_dict(given["credentials"]),
+        platform=connection["platform"],
+        address=connection["address"],
+        credentials=CommunityConnectCredentials.from_dict(connection["credentials"]),
         backfill_days=7,
     )
     made = good(communities_connect.sync(client=client, body=body))
