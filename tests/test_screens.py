@@ -117,7 +117,7 @@ async def test_a_portfolio_is_one_call(agency: Agency, filled: str) -> None:
 
 LISTS: Final[dict[str, type[BaseModel] | None]] = {
     "/v1/inquiries": InquiryRead,
-    "/v1/inquiries?sort=waiting_since&status=open&kind=question&q=que": InquiryRead,
+    "/v1/inquiries?sort=waiting_since&status=open&kind=question&q=question": InquiryRead,
     "/v1/posts?include=metrics": PostRead,
     "/v1/posts?sort=published_at&origin=found&categorised=false&q=stands": PostRead,
     "/v1/links?include=clicks&q=AUTUMN&archived=false": LinkRead,

@@ -45,7 +45,8 @@ def _query() -> Any:
         Message.content_known,
         Message.deleted_at.is_(None),
     )
-    latest_first = (Message.sent_at.desc(), Message.id.desc())
+    # Of the same instant as in `recount`; a reply that is not sent yet has no id there, and is the latest.
+    latest_first = (Message.sent_at.desc(), Message.external_id.desc(), Message.id.desc())
     last = (
         select(
             *(Message.direction, Message.author_name, Message.sent_at, Message.automatic, Message.delivery),

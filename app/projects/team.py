@@ -28,9 +28,8 @@ async def give(
 ) -> ProjectSeat:
     """Give a member a seat in a project.
 
-    Raises `NotFound` without the project, `Invalid` (`not-a-member`, `stands-in-for-themselves`) for a person who
-    does not belong to the workspace or stands in for themselves, `Conflict` (`seat-taken`) where the person has
-    this seat already.
+    Raises `NotFound` without the project, and for a person who does not belong to the workspace, `Invalid`
+    (`stands-in-for-themselves`), `Conflict` (`seat-taken`) where the person has this seat already.
     """
     await fetch(session, Project, project_id)
     await _require_members(session, user_id=user_id, stands_in_id=stands_in_id)
@@ -92,7 +91,7 @@ async def _require_members(session: AsyncSession, *, user_id: UUID, stands_in_id
     members = set((await session.scalars(query)).all())
     for field, each in people.items():
         if each is not None and each not in members:
-            raise _invalid(field, "not-a-member", "Nobody with this id belongs to this workspace: invite them first.")
+            raise NotFound(f"{field}: nobody with this id belongs to this workspace; invite them first.")
 
 
 def _invalid(field: str, code: str, detail: str) -> Invalid:

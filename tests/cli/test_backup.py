@@ -94,7 +94,8 @@ def rules(sql: Sql) -> list[tuple[object, ...]]:
         tuple(row)
         for row in sql(
             "SELECT relname, relowner::regrole::text, relrowsecurity, relforcerowsecurity, relacl::text,"
-            " (SELECT string_agg(polname || pg_get_expr(polqual, polrelid), ',') FROM pg_policy WHERE polrelid = c.oid)"
+            " (SELECT string_agg(polname || pg_get_expr(polqual, polrelid), ',' ORDER BY polname)"
+            "  FROM pg_policy WHERE polrelid = c.oid)"
             " FROM pg_class c WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') ORDER BY relname"
         )
     ]

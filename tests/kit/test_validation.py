@@ -68,7 +68,7 @@ def test_a_caller_cannot_make_the_answer_large_or_invalid() -> None:
         ("/v1/projects", [], None, "Give a JSON object."),
         ("/v1/projects", {"title": 1, "timezone": "UTC"}, "title", "Give a string."),
         ("/v1/projects", {"title": "x", "timezone": "Mars"}, "timezone", "Must be the name of an IANA time zone"),
-        ("/v1/api-keys", {"title": "x", "scopes": ["all"]}, "scopes.0", "Must be 'read', 'write' or"),
+        ("/v1/api-keys", {"title": "x", "permissions": ["all"]}, "permissions.0", "Must be 'workspace:read', "),
         ("/v1/api-keys", {"title": "x", "expires_at": "tomorrow"}, "expires_at", "Must be written like 2026-10-01T"),
     ],
 )

@@ -145,7 +145,9 @@ async def test_the_portfolio_equals_each_projects_own_answer(agency: Agency, riv
             alone = await client.kpi(one["key"], granularity="month")
             assert {name: alone["window"][name] for name in ("from", "to", "timezone")} == row["window"]
             assert (one["value"], one["status"], one["reason"]) == (alone["value"], alone["status"], alone["reason"])
-            assert one["previous"] == {name: alone["previous"][name] for name in ("value", "change")}
+            assert one["previous"] == {
+                name: alone["previous"][name] for name in ("value", "status", "reason", "change")
+            }
     two = await agency.get("/v1/portfolio/kpis", keys="clicks,reach")
     assert [one["key"] for one in two["data"][0]["kpis"]] == ["clicks", "reach"]
 

@@ -145,7 +145,6 @@ async def test_a_dead_link_is_a_page_for_people_and_a_problem_for_programs(
     await agency.patch(f"/v1/links/{link['id']}", {"archived": True})
     for path, status, code in (
         ("/r/nothing-here", 404, "not-found"),
-        ("/r/%00%00%00", 404, "not-found"),
         ("/r/" + "a" * 200, 404, "not-found"),
         (f"/r/{link['slug']}", 410, "link-archived"),
     ):

@@ -311,7 +311,7 @@ async def test_a_future_publication_is_refused(agency: Agency, community_id: str
 
 @pytest.mark.parametrize("plan_status", ["draft", "planned"])
 async def test_a_mark_is_undone(agency: Agency, community_id: str, yesterday: datetime, plan_status: str) -> None:
-    when = {"planned_for": "2026-10-14T09:00:00"}
+    when = {"planned_for": "2026-10-16T09:00:00"}
     post = await plan(agency, community_id, category="promotional", status=plan_status, **when)
     await publish(agency, post, f"{HOME}/12")
     await publish(agency, post, f"{HOME}/11")  # a slip, corrected

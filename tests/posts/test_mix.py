@@ -64,10 +64,12 @@ async def test_a_window_is_of_local_days(agency: Agency, community_id: str, proj
 
 
 async def test_without_days_the_window_is_the_30_days_up_to_today(
-    agency: Agency, community_id: str, project_id: str
+    agency: Agency, community_id: str, project_id: str, clock: SetClock
 ) -> None:
+    today, clock.at = clock.at, clock.at - timedelta(days=60)
     for planned_for in ("2026-09-15T23:59:59", "2026-09-16T00:00", "2026-10-15T23:59:59", "2026-10-16T00:00"):
         await add(agency, community_id, "engaging", planned_for)
+    clock.at = today
     window = {"from": "2026-09-16", "to": "2026-10-15", "timezone": "Europe/Minsk"}
     planned = await agency.get(f"/v1/projects/{project_id}/mix", basis="planned")
     assert (planned["window"], planned["total"]) == (window, 2)

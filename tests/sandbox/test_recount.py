@@ -19,6 +19,8 @@ async def _mastodon(client: SandboxClient, c: Community) -> tuple[int, dict[str,
     while url:
         answer = await client.http.get(url)
         for one in answer.json():
+            if one["in_reply_to_id"] is not None:
+                continue  # Mastodon lists an account's answers below its own posts all the same
             posts[one["id"]] = recount.Counters(one["favourites_count"], one["replies_count"], one["reblogs_count"])
         url = answer.links.get("next", {}).get("url", "")
     return account["followers_count"], posts
