@@ -83,16 +83,17 @@ class ActRequest(ControlRequest):
 
     act: Literal[
         "post", "comment", "mention", "message", "react", "unreact", "share", "view", "save", "quote", "follow",
-        "unfollow", "delete_post", "delete_comment",
+        "unfollow", "delete_post", "delete_comment", "edit", "answer",
     ]  # fmt: skip
+    """`answer`: a person of the community answers in the platform's own app, below `id`, or `person`'s messages."""
     person: int | None = Field(default=None, ge=1, lt=PEOPLE_PER_COMMUNITY)
     """The person's number within the community's range; default 900000."""
     post: str | None = None
     """Default: the latest post."""
     parent: str | None = None
-    """The comment replied to."""
+    """The comment, mention or message replied to."""
     id: str | None = None
-    """The entry reacted to or deleted; default: the post."""
+    """The entry that is reacted to, answered, edited or deleted; default: the post."""
     text: str | None = None
     attachments: tuple[AttachedRequest, ...] = ()
     """Of a comment, mention or message; without `text` these are all that it has."""
@@ -317,7 +318,12 @@ class Control:
             case "post":
                 return "post", Fields(text=text, category=ask.category)
             case "message":
-                return "message", _with_attachments(Fields(person=person, text=text, kind=ask.kind), ask)
+                fields = _with_attachments(Fields(person=person, text=text, kind=ask.kind), ask)
+                if ask.parent is not None:
+                    if not ask.parent.isdecimal() or int(ask.parent) not in c.mail:
+                        raise ControlError(f"no message has the id {ask.parent}")
+                    fields["parent"] = ask.parent
+                return "message", fields
             case "mention":
                 fields = _with_attachments(Fields(person=person, text=text, kind=ask.kind), ask)
             case "comment":
@@ -337,6 +343,10 @@ class Control:
                 if gone.post is not None:
                     deleted["post"] = str(gone.post)
                 return "comment_deleted", deleted
+            case "edit":
+                return self._edit(c, ask, text)
+            case "answer":
+                return "reply", self._answer(c, ask, person, text)
             case _:
                 return self._engagement(c, ask, person)
         if ask.parent is not None:
@@ -344,6 +354,28 @@ class Control:
         if ask.claimed is not None:
             fields["claimed"] = ask.claimed
         return ask.act, fields
+
+    def _edit(self, c: Community, ask: ActRequest, text: str) -> tuple[str, Fields]:
+        """The author of an entry replaces its text."""
+        if "edit" not in c.profile.activities:
+            raise ControlError(f"nothing is edited on {c.profile.platform} here")
+        entry = c.wall[int(self._standing(c, ask.id or ask.post, ""))]
+        return "post_edited" if entry.kind == "post" else "comment_edited", Fields(id=str(entry.id), text=text)
+
+    def _answer(self, c: Community, ask: ActRequest, person: int, text: str) -> Fields:
+        """The community's own reply."""
+        if ask.id is None:
+            dialog = c.dialogs.get(person)
+            if dialog is None:
+                raise ControlError(f"person {person} has sent no message")
+            return Fields(via="message", person=person, parent=str(dialog.messages[-1]), text=text)
+        entry = c.wall[int(self._standing(c, ask.id, ""))]
+        if entry.kind == "post":
+            return Fields(via="comment", post=str(entry.id), text=text)
+        below = Fields(via=entry.kind, parent=str(entry.id), text=text)
+        if entry.post is not None:
+            below["post"] = str(entry.post)
+        return below
 
     def _engagement(self, c: Community, ask: ActRequest, person: int) -> tuple[str, Fields]:
         target = self._standing(c, ask.id or ask.post, "" if ask.id else "post")

@@ -195,6 +195,9 @@ class World:
                 self._drop_post(c, int(record["id"]))
             case "comment_deleted":
                 self._drop_comment(c, int(record["id"]))
+            case "post_edited" | "comment_edited":
+                if (entry := self._entry(record, c)) is not None:
+                    entry.text, entry.edited_at = record["text"], self.now
             case "comment_restored":
                 self._restore_comment(record, c)
         if "key" in record:

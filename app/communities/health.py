@@ -32,7 +32,7 @@ from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.jobs import Job
 from app.platforms import adapter as adapter_of
-from app.platforms.capabilities import Inspects, ListsComments, Streams
+from app.platforms.capabilities import Inspects, ListsComments, ListsOwnReplies, Streams
 from app.platforms.contract import Adapter, Token
 from app.settings import Settings
 
@@ -121,8 +121,11 @@ def _parts(
         Part.COMMENTS: community.backfilled_at is not None,
         Part.CONVERSATIONS: community.conversations_seen_at is not None,
         Part.TOKENS: community.tokens_seen_at is not None,
+        Part.OWN_REPLIES: community.seen_at(Part.OWN_REPLIES) is not None,
         Part.REVISIONS: community.seen_at(Part.REVISIONS) is not None,
     }
+    if not issubclass(adapter_class, ListsOwnReplies):
+        del was_read[Part.OWN_REPLIES]
     if issubclass(adapter_class, Streams):
         del was_read[Part.REVISIONS]
     if not issubclass(adapter_class, ListsComments):

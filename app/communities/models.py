@@ -23,7 +23,7 @@ class State(StrEnum):
     """It could not be connected; `state_reason` says why."""
 
 
-REREAD: Final = ("threads", "revisions")
+REREAD: Final = ("threads", "own_replies", "revisions")
 """Parts that are read again by the clock alone."""
 
 
@@ -93,7 +93,7 @@ class Community(Owned, Base):
     conversations_seen_at: Mapped[datetime | None]
     tokens_seen_at: Mapped[datetime | None]
     reread_at: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'::jsonb"))
-    """When open threads (`threads`) and recent posts (`revisions`) were last looked at again, as ISO 8601."""
+    """When each of `REREAD` was last looked at, as ISO 8601."""
     # When a read of each part was last requested. It is not cleared: a read that began later has fulfilled it.
     size_requested_at: Mapped[datetime | None]
     posts_requested_at: Mapped[datetime | None]

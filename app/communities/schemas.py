@@ -292,8 +292,9 @@ class PartHealth(Output):
 
     part: Part = Field(
         description="`counters` and `comments` are those of its posts; `conversations` is what the platform lists for "
-        "the whole community; `tokens`: what the platform reports about them; `revisions`: recent posts and their "
-        "comments, read again for edits and deletions.",
+        "the whole community; `tokens`: what the platform reports about them; `own_replies`: "
+        "answers given in the platform's own app, wherever they stand; `revisions`: recent posts and their comments, "
+        "read again for edits and deletions.",
         examples=["conversations"],
     )
     state: PartState = Field(

@@ -5,7 +5,7 @@ Some platforms give no id of a conversation, so that an adapter makes one of the
 stored thread takes the reported id; where there are inquiries of both, they become one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -44,6 +44,37 @@ async def join_own_threads(
         return replace(message, thread_id=thread_id) if is_same else message
 
     return [(joined(message), publication_id) for message, publication_id in seen]
+
+
+async def place_own_replies(
+    session: AsyncSession, community: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]
+) -> Sequence[tuple[RemoteMessage, UUID | None]]:
+    """The same messages; those `in_parents_thread` are in the thread of what they answer, or left out."""
+    to_place = [pair for pair in seen if pair[0].in_parents_thread]
+    if not to_place:
+        return seen
+    placed = [pair for pair in seen if not pair[0].in_parents_thread]
+    threads = await threads_of(session, community, {one.in_reply_to for one, _ in to_place if one.in_reply_to})
+    threads |= {one.external_id: one.thread_id for one, _ in placed}
+    # In order of time: a reply may answer one before it.
+    for message, publication_id in sorted(to_place, key=lambda pair: pair[0].sent_at):
+        thread_id = threads.get(message.in_reply_to or "")
+        if thread_id is not None:
+            threads[message.external_id] = thread_id
+            placed.append((replace(message, thread_id=thread_id), publication_id))
+    return placed
+
+
+async def threads_of(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> dict[str, str]:
+    """The thread of each of these messages that is stored."""
+    rows = await session.execute(
+        select(Message.external_id, Message.thread_id).where(
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
+            Message.external_id == any_(literal(sorted(external_ids), ARRAY(Text))),
+        )
+    )
+    return {row.external_id: row.thread_id for row in rows}
 
 
 async def rename_threads(session: AsyncSession, community: CommunityRef, seen: Iterable[RemoteMessage]) -> set[str]:

@@ -40,6 +40,31 @@ class ListsComments(Protocol):
 
 
 @runtime_checkable
+class LooksUpComments(Protocol):
+    """Comments below a deleted one exist, and are not listed with the post's: each has to be looked up by itself."""
+
+    async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:
+        """Those of these comments, at most `Spec.metrics_batch`, that exist."""
+        ...
+
+
+@runtime_checkable
+class ListsOwnReplies(Protocol):
+    """The community's own replies can be listed, wherever they stand: `conversations` has those of customers alone, and
+    a person may answer in the platform's own app.
+    """
+
+    async def own_replies(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """The community's own replies, latest first (see `Page`), each with `RemoteMessage.in_parents_thread`.
+
+        Empty without the token that reads what they answer.
+        """
+        ...
+
+
+@runtime_checkable
 class ListsSeparately(Protocol):
     """What `Adapter.conversations` returns is in several lists, each of which may fail while the others can be read."""
 

@@ -256,6 +256,9 @@ class RemoteMessage:
     """`sent_at` is what the author's server claims, and the platform has no date of its own: the caller bounds it."""
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
+    in_parents_thread: bool = False
+    """Of the community's own reply: `thread_id` and `kind` are not known. It is in the thread of what it answers, and
+    left out where that is not stored."""
     guesses_thread: bool = False
     """`thread_id` holds unless the customer answers a message of their own: then the thread is that message's. The
     report does not say who wrote what it answers."""

@@ -21,6 +21,8 @@ PURPOSES: Final = {
 }
 CAPABILITIES: Final = {
     "comments": capabilities.ListsComments,
+    "look_up_comments": capabilities.LooksUpComments,
+    "own_replies": capabilities.ListsOwnReplies,
     "separate_lists": capabilities.ListsSeparately,
     "stream": capabilities.Streams,
     "publish": capabilities.Publishes,
@@ -82,6 +84,12 @@ class Capabilities(BaseModel):
 
     comments: bool = Field(
         description="List the comments below each post (else they come with other messages, or by events)."
+    )
+    look_up_comments: bool = Field(
+        description="Comments below a deleted one, which the platform does not list, are looked up one by one."
+    )
+    own_replies: bool = Field(
+        description="List the community's own replies, wherever they stand: those given in the platform's own app."
     )
     separate_lists: bool = Field(description="Read lists of messages each by itself: one that fails stops no other.")
     stream: bool = Field(description="Read events as one stream.")

@@ -183,7 +183,7 @@ def account_statuses(call: Call) -> Response:
     if call.params.flag("pinned") or call.params.flag("only_media"):
         return json_response([])
     if isinstance(actor, Community):
-        c, ids = actor, actor.posts if call.params.flag("exclude_replies") else actor.authored
+        c, ids = actor, actor.posts if call.params.flag("exclude_replies") else _authored(call, actor)
     else:
         c = next(
             c for c in call.network.communities("mastodon") if c.number_of(0) < actor.number < c.number_of(1_000_000)
@@ -191,9 +191,17 @@ def account_statuses(call: Call) -> Response:
         written = (entry.id for entry in c.wall.values() if entry.person == actor.number and not entry.deleted)
         ids = [] if call.params.flag("exclude_replies") else sorted(written)
     is_own = call.grant is not None and call.grant.community == c.key
-    entries = [c.wall[one] for one in _page(ids, call.params, limit) if call.is_listed(c.wall[one].at)]
+    written_by_actor = [c.wall.get(one) or c.mail[one] for one in _page(ids, call.params, limit)]
+    entries = [one for one in written_by_actor if call.is_listed(one.at)]
     visible = [call.entities.status(c, one) for one in entries if is_own or visibility(one) != "private"]
     return json_response(visible, headers=_links(call, [one.id for one in entries], limit))
+
+
+def _authored(call: Call, c: Community) -> list[int]:
+    """What a community has written, for itself with its direct statuses, where the server lists them."""
+    if call.grant is None or call.grant.community != c.key or not call.server.lists_direct:
+        return c.authored
+    return sorted([*c.authored, *(one.id for one in c.mail.values() if one.person is None)])
 
 
 def _page(ids: list[int], params: Params, limit: int) -> list[int]:

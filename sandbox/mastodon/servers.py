@@ -1,7 +1,8 @@
 """The kinds of server that speak Mastodon's API, as data: what each of them has, wants and reports of itself.
 
 Sources: Mastodon 4.4; GoToSocial 0.17 and Takahe 0.11, as they ran and as their code has it (`internal/api/client`;
-`api/urls.py`, `api/decorators.py`, `activities/services/post.py`).
+`api/urls.py`, `api/decorators.py`, `activities/services/post.py`); GoToSocial edits since 0.18
+(superseriousbusiness/gotosocial#3628).
 """
 
 from collections.abc import Mapping
@@ -36,6 +37,10 @@ class Server:
     """The most ancestors in a context; None: all."""
     descendants: int = 4096
     """The most descendants in a context that is read with a token."""
+    edits: bool = True
+    """Statuses can be edited, and say when they were. Without it, those of other servers are replaced silently."""
+    lists_direct: bool = True
+    """An account's list of statuses has, for itself, the direct ones (Mastodon: `account_statuses_filter.rb`)."""
     delay: int = 0
     """Milliseconds until a new status is in lists, contexts and notifications."""
 
@@ -49,6 +54,7 @@ SERVERS: Final[Mapping[str, Server]] = {
         lacks=frozenset({"/api/v1/apps/verify_credentials"}),
         batch=False,
         idempotency=False,
+        edits=False,
         no_token=(401, "Unauthorized: token not supplied"),
         bad_token=(401, "Unauthorized: token not supplied"),
         bad_scope=(403, "Forbidden: token has insufficient scope permission"),
@@ -63,6 +69,7 @@ SERVERS: Final[Mapping[str, Server]] = {
         no_token=(401, "identity_token_required"),
         bad_token=(401, "identity_token_required"),
         bad_scope=(403, "out_of_scope_for_token"),
+        lists_direct=False,  # `unlisted(include_replies=True)` in api/views/accounts.py
         ancestors=10,
         descendants=50,
         delay=60 * SECOND,

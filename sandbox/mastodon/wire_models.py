@@ -8,6 +8,7 @@ from typing import Final
 
 from sandbox import instants
 from sandbox.entities import PEOPLE_PER_COMMUNITY, Attached, Community, Dialog, Entry, Media, Notice
+from sandbox.mastodon.servers import Server
 from sandbox.network import Network
 from sandbox.people import Person, person
 
@@ -27,6 +28,7 @@ class EntityRenderer:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._server = network.variant(Server)
         self._base = network.base_url
         self._by_number = {c.profile.number: c for c in network.communities("mastodon")}
 
@@ -139,7 +141,7 @@ class EntityRenderer:
             "reblogs_count": entry.shares,
             "favourites_count": len(entry.reactors),
             "quotes_count": 0,
-            "edited_at": None,
+            "edited_at": None if entry.edited_at is None or not self._server.edits else instants.text(entry.edited_at),
             "content": content,
             "reblog": None,
             "application": None if entry.person is not None else {"name": "Web", "website": None},

@@ -46,6 +46,7 @@ CONTENT_SCHEDULES: Final[Mapping[str, poll_schedule.PollSchedule]] = {
     "posts": poll_schedule.POSTS,
     "conversations": poll_schedule.CONVERSATIONS,
     "threads": poll_schedule.THREADS,
+    "own_replies": poll_schedule.OWN_REPLIES,
     "revisions": poll_schedule.REVISIONS,
 }
 

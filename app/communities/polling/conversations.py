@@ -6,7 +6,7 @@ are read meanwhile. `conversations_seen_at` moves only once all of them are read
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import orjson
@@ -16,11 +16,15 @@ from app.communities.polling import parts, poll_schedule, unread_items
 from app.communities.polling.parts import ListResults, Part
 from app.communities.polling.poll_state import PollState
 from app.communities.polling.unread_items import Stored, Unread
-from app.platforms.capabilities import ListsSeparately, Streams
+from app.platforms.capabilities import ListsOwnReplies, ListsSeparately, Streams
 from app.platforms.contract import AuthExpired, Page, PlatformError, RemoteMessage, Throttled
 
 ONLY_LIST: Final = ""
 """The name of the list where a platform has one."""
+
+
+OVERLAP: Final = timedelta(minutes=5)
+"""How late a platform's list may show a reply."""
 
 
 class PartlyRead(Exception):
@@ -75,6 +79,29 @@ class ConversationReads(PollState):
         if errors and not read:
             raise next(iter(errors.values()))
         raise PartlyRead
+
+    async def own_replies(self) -> None:
+        """Read the community's own replies, a little further back than the read before: a list may show one late."""
+        adapter = self.client.adapter
+        assert isinstance(adapter, ListsOwnReplies)
+        began, since = self.begin(Part.OWN_REPLIES), self.community.backfill_since
+        if (seen_at := self.community.seen_at(Part.OWN_REPLIES)) is not None:
+            since = max(since, seen_at - OVERLAP)
+        pages: list[Page[RemoteMessage]] = []
+        cursor, more = None, True
+        while more:
+            page, _ = await unread_items.next_page(
+                lambda at: adapter.own_replies(self.client.credentials, at, since), cursor
+            )
+            pages.append(page)
+            cursor, more = page.cursor, page.more
+            if more:
+                self.check_time()
+        for page in reversed(pages):  # the earliest first: a reply may answer one of the page before
+            if page.items:
+                async with self.run.step() as session:
+                    await self.publish_messages(session, page)
+        self.reread_at[Part.OWN_REPLIES.value] = began.isoformat()
 
     async def _read_list(self, name: str, cursors: dict[str, str | None]) -> bool:
         """Read one list to its end; whether it had something new."""

@@ -59,6 +59,8 @@ class Part(StrEnum):
     """What the platform reports about them."""
     THREADS = "threads"
     """Open threads below its posts, looked at again."""
+    OWN_REPLIES = "own_replies"
+    """The community's own replies, given in the platform's own app."""
     REVISIONS = "revisions"
     """Recent posts and their comments, read again."""
 
@@ -295,7 +297,12 @@ def due_times(community: Community, factor: float, multipliers: IntervalMultipli
         ),
     }
     if community.backfilled_at is not None:  # until then everything is new
-        for name, one in ((Part.THREADS, poll_schedule.THREADS), (Part.REVISIONS, poll_schedule.REVISIONS)):
+        reread = (
+            (Part.THREADS, poll_schedule.THREADS),
+            (Part.OWN_REPLIES, poll_schedule.OWN_REPLIES),
+            (Part.REVISIONS, poll_schedule.REVISIONS),
+        )
+        for name, one in reread:
             seen_at: datetime = community.seen_at(name) or community.backfilled_at
             at = seen_at + one.interval(interval_factor, push_is_active=push_is_active)
             due_at[name] = min(at, community.requested(name) or at)

@@ -26,7 +26,7 @@ from app.communities.polling.parts import Part, due_times
 from app.communities.polling.publication_reads import PublicationReads
 from app.communities.polling.rate_limits import Priority, RateLimitKey, RateLimitReached
 from app.kit.events import publish
-from app.platforms.capabilities import Inspects, ListsComments, MeasuresAcross, Streams
+from app.platforms.capabilities import Inspects, ListsComments, ListsOwnReplies, MeasuresAcross, Streams
 from app.platforms.contract import (
     AuthExpired,
     Page,
@@ -59,7 +59,7 @@ class Poll(PublicationReads, ConversationReads):
             self.any_read = True
         elif Part.SIZE in due:
             await self._read_part(Part.SIZE, self.size)
-        again = (Part.THREADS, Part.REVISIONS)
+        again = (Part.THREADS, Part.OWN_REPLIES, Part.REVISIONS)
         for name in due:
             if name not in {Part.SIZE, *again}:
                 await self._read_part(name, getattr(self, name))
@@ -100,6 +100,8 @@ class Poll(PublicationReads, ConversationReads):
             due_at.pop(Part.REVISIONS, None)
         if not isinstance(adapter, ListsComments):
             due_at.pop(Part.THREADS, None)
+        if not isinstance(adapter, ListsOwnReplies):
+            due_at.pop(Part.OWN_REPLIES, None)
         due_at |= {name: at for name, at in parts.retry_times(community).items() if name in due_at}
         return {name: max(at, self.blocked_until.get(name, at)) for name, at in due_at.items()}
 

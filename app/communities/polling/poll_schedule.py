@@ -49,6 +49,8 @@ CONVERSATIONS: Final = PollSchedule(
 )
 THREADS: Final = PollSchedule(every=timedelta(minutes=15), quiet=timedelta(minutes=15), with_push=timedelta(hours=1))
 """Open threads are looked at again: answers in the platform's own app, edits and deletions come with no counter."""
+OWN_REPLIES: Final = THREADS
+"""The community's own replies are looked for: one to a mention or a message shows nowhere else."""
 REVISIONS: Final = PollSchedule(every=timedelta(hours=6), quiet=timedelta(hours=6), with_push=DAY)
 """Recent posts and their comments are read again."""
 OPEN_RECENTLY: Final = timedelta(days=2)

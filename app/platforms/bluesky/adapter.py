@@ -240,6 +240,27 @@ class Bluesky:
             raise
         return Page(items, wire.dump(messages), more)
 
+    async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(one.external_id for one in await self.metrics(c, ids) if not one.gone)
+
+    async def own_replies(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """From the account's own feed. Direct messages come with the conversations."""
+        if Token.COMMUNITY not in c.tokens:
+            return Page((), None, more=False)
+        paginator, own_id = wire.load(ListPaginator, cursor) or ListPaginator(), guards.community_id(c)
+        query = {"actor": own_id, "limit": str(PAGE), "filter": "posts_with_replies", **paginator.query()}
+        feed = wire.parse(bsky.FEED, await self._read(c, calls.FEED, query))
+        paginator, more = paginator.after([translate.feed_time(entry) for entry in feed.feed], feed.cursor, since)
+        replies = [
+            translate.own_reply(entry.post)
+            for entry in feed.feed
+            if entry.reason is None and entry.post.author.did == own_id and entry.post.record.reply is not None
+        ]
+        items = tuple(reply for reply in replies if since is None or reply.sent_at >= since)
+        return Page(items, wire.dump(paginator), more)
+
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:

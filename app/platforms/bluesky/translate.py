@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qs
@@ -173,6 +174,11 @@ def notification(notice: Notification, own_id: str) -> RemoteMessage:
     kind = MessageKind.COMMENT if below_own_post else MessageKind.MENTION
     thread_id = f"{kind}:{root_uri}:{notice.author.did}"
     return _remote_message(notice, kind, thread_id, own_id, root_uri if below_own_post else None)
+
+
+def own_reply(post: Post) -> RemoteMessage:
+    """The community's own reply, whatever it answers."""
+    return replace(_remote_message(post, MessageKind.MENTION, "", post.author.did, None), in_parents_thread=True)
 
 
 def comments(root_post: Thread, post_id: str, own_id: str) -> Iterator[RemoteMessage]:

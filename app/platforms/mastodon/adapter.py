@@ -267,6 +267,31 @@ class Mastodon:
             wire.left_out(undated, "neither a status nor its notification has a date")
         return Page(tuple(items), wire.dump(paginator), more)
 
+    async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(one.external_id for one in await self.metrics(c, ids) if not one.gone)
+
+    async def own_replies(
+        self, c: Credentials, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        """From the account's own statuses; direct ones too, which Takahe leaves out there."""
+        if Token.COMMUNITY not in c.tokens:
+            return Page((), None, more=False)
+        own_id, paginator = guards.community_id(c), wire.load(IdPaginator, cursor) or IdPaginator()
+        query = {"limit": str(PAGE), "exclude_reblogs": "true", **paginator.query()}
+        response = await self._get(c, f"accounts/{own_id}/statuses", query)
+        statuses = lists.parse_list(response, lists.STATUSES, lists.STATUSES_LENIENT)
+        paginator, more = paginator.after([s.id for s in statuses], reached_since=_reaches(statuses, since))
+        replies = tuple(
+            translate.own_reply(s)
+            for s in statuses
+            if isinstance(s, OwnStatus)
+            and s.reblog is None
+            and s.in_reply_to_id is not None
+            and s.account.id == own_id
+            and (since is None or s.created_at >= since)
+        )
+        return Page(replies, wire.dump(paginator), more)
+
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply below the message, with its visibility, mentioning its author, who is notified by that.
 

@@ -1,6 +1,7 @@
 """Mastodon's wire models as the contract's types."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -99,6 +100,12 @@ def message(
 def direct(status: Status, customer: str, community_id: str, *, sent_at: datetime) -> RemoteMessage:
     """A direct status. Each customer has one thread."""
     return message(status, MessageKind.MESSAGE, f"direct:{customer}", community_id, sent_at=sent_at)
+
+
+def own_reply(status: OwnStatus) -> RemoteMessage:
+    """The community's own reply, whatever it answers."""
+    reply = message(status, MessageKind.MENTION, "", status.account.id, sent_at=status.created_at)
+    return replace(reply, in_parents_thread=True)
 
 
 def comment_thread(ancestry: Sequence[Status], community_id: str) -> str:
