@@ -68,8 +68,8 @@ class Shown:
     """All of a community that can be compared."""
 
     size: int | None
-    posts: dict[str, tuple[datetime, Mapping[str, int | None]]]
-    """When each post that exists was published, and its counters, by its text."""
+    posts: dict[tuple[datetime, str], Mapping[str, int | None]]
+    """The counters of each post that exists, by the second in which it was published and its text."""
     inquiries: list[Inquiry]
     first_response: float | None
     """The median of the first waits that have ended, in seconds; None without any."""
@@ -77,10 +77,11 @@ class Shown:
     def differences(self, other: "Shown", *, within: timedelta = timedelta(0)) -> list[str]:
         """What is in one of the two alone; instants may differ by `within`."""
         differences = [] if self.size == other.size else [f"size: {self.size} here, {other.size} there"]
-        for text in sorted(self.posts.keys() | other.posts.keys()):
-            here, there = self.posts.get(text), other.posts.get(text)
-            if here is None or there is None or here[1] != there[1] or abs(here[0] - there[0]) > within:
-                differences.append(f"post {text!r}: {here} here, {there} there")
+        differences += [
+            f"post {post[1]!r} of {post[0]}: {self.posts.get(post)} here, {other.posts.get(post)} there"
+            for post in sorted(self.posts.keys() | other.posts.keys())
+            if self.posts.get(post) != other.posts.get(post)
+        ]
         by_first = {inquiry.messages[0].external_id: inquiry for inquiry in other.inquiries}
         for inquiry in self.inquiries:
             there_inquiry = by_first.pop(inquiry.messages[0].external_id, None)
@@ -134,7 +135,7 @@ def expected(
     return Shown(
         size=tally.size,
         posts={
-            _plain(one["text"]): (_at(one), {name: getattr(tally.posts[one["id"]], name) for name in names})
+            (_second(_at(one)), _plain(one["text"])): {name: getattr(tally.posts[one["id"]], name) for name in names}
             for one in posts.values()
         },
         inquiries=inquiries,
@@ -270,7 +271,9 @@ def shown(
     return Shown(
         size=size,
         posts={
-            _plain(post["text"]): (_utc(post["published_at"]), {name: counters[name] for name in COUNTERS[platform]})
+            (_second(_utc(post["published_at"])), _plain(post["text"])): {
+                name: counters[name] for name in COUNTERS[platform]
+            }
             for post, counters in posts
             if post["gone_at"] is None
         },
@@ -300,6 +303,10 @@ def _at(record: Record) -> datetime:
 
 def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _second(at: datetime) -> datetime:
+    return at.replace(microsecond=0)
 
 
 def _plain(text: str) -> str:
