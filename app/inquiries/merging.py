@@ -13,8 +13,10 @@ from sqlalchemy import ARRAY, Text, any_, delete, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
+from app.inquiries.events import InquiryMerged
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ResponseWait
 from app.kit.db import in_workspace, now
+from app.kit.events import publish
 from app.platforms.contract import RemoteMessage
 
 
@@ -118,6 +120,11 @@ async def _rename(session: AsyncSession, community: CommunityRef, thread_id: str
         if later.kind_by == "person" and inquiries[0].kind_by != "person":
             inquiries[0].kind, inquiries[0].kind_by = later.kind, later.kind_by
         await _join(session, community, later.id, inquiries[0].id)
+        at = now(session)
+        await publish(
+            session,
+            InquiryMerged(inquiries[0].id, inquiries[0].project_id, community.community_id, at, later.id),
+        )
     await session.execute(
         update(Message)
         .where(
