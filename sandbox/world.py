@@ -286,6 +286,8 @@ class World:
             media=tuple(record.get("media", ())), attachments=attached(record),
         )  # fmt: skip
         c.mail[entry.id] = entry
+        if entry.parent is not None and (above := c.mail.get(entry.parent)) is not None:
+            above.replies.append(entry.id)
         c.last_mail_id = entry.id
         dialog.messages.append(entry.id)
         dialog.unread = 0 if person is None else dialog.unread + 1

@@ -198,11 +198,18 @@ class EntityRenderer:
         return chain[::-1]
 
     def descendants(self, c: Community, entry: Entry, limit: int) -> list[Entry]:
+        """What is below a status; below a direct one, the direct ones (they are in no `replies_count`)."""
+
+        def below(above: Entry) -> list[Entry]:
+            if above.kind != "message":
+                return self.answers(c, above)[::-1]
+            return [c.mail[reply] for reply in reversed(above.replies) if reply in c.mail]
+
         entries: list[Entry] = []
-        pending = self.answers(c, entry)[::-1]
+        pending = below(entry)
         while pending and len(entries) < limit:
             entries.append(pending.pop())
-            pending.extend(self.answers(c, entries[-1])[::-1])
+            pending.extend(below(entries[-1]))
         return entries
 
     def mentioned(self, text: str) -> list[Community | Person]:

@@ -216,9 +216,9 @@ def test_a_killed_worker_loses_nothing_on_any_kind_of_server(run: Run) -> None:
             worker.wait(10)
         run.db.expire_leases()
         run.db.clear_rate_limits()
-    run.network.stop_the_world()
     assert at_work >= 1, "no kill met a worker at work"
     run.let_time_pass()
+    run.network.stop_the_world()
     with run.worker():
         run.read_all(180)
     sent = [one["text"] for one in run.own() if one["type"] == "reply"]
