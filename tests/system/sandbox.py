@@ -56,8 +56,8 @@ def sandbox(folder: Path, *platforms: str, variants: Mapping[str, str] = Mapping
     """
     announced, ledger, log = folder / "sandbox.port", folder / "ledger.jsonl", folder / "sandbox.log"
     enabled = ",".join(platforms or ("mastodon", "vk"))
-    arguments = ("--port-file", str(announced), "--ledger", str(ledger), "--platforms", enabled)
-    arguments += tuple(f"--variant={wire}={name}" for wire, name in variants.items())
+    arguments = ["--port-file", str(announced), "--ledger", str(ledger), "--platforms", enabled]
+    arguments += [f"--variant={wire}={name}" for wire, name in variants.items()]
     with process("sandbox", *arguments, variables=minimal_environment(), log=log):
         until(announced.exists, log)
         made = Sandbox(f"http://127.0.0.1:{announced.read_text()}", ledger)
