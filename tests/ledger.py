@@ -1,7 +1,7 @@
 """What the service must show of a Mastodon or Bluesky community, computed from the sandbox's ledger alone.
 
-Nothing here uses the service's code. `Shown` is made twice, from the ledger and from the service's answers, and the
-two are compared.
+Nothing here uses the service's code. `VisibleState` is made twice, from the ledger and from the service's answers, and
+the two are compared.
 """
 
 import re
@@ -27,7 +27,7 @@ _PROFILES: Final = {profile.key: profile for profile in profiles(discover_wire_f
 
 
 @dataclass(frozen=True, slots=True)
-class ShownMessage:
+class VisibleMessage:
     """A message of an inquiry."""
 
     external_id: str
@@ -50,7 +50,7 @@ class Inquiry:
     """A conversation with one customer."""
 
     channel: str
-    messages: tuple[ShownMessage, ...]
+    messages: tuple[VisibleMessage, ...]
     waits: tuple[Wait, ...]
     status: str
 
@@ -64,7 +64,7 @@ class Inquiry:
 
 
 @dataclass(slots=True)
-class Shown:
+class VisibleState:
     """All of a community that can be compared."""
 
     size: int | None
@@ -74,7 +74,7 @@ class Shown:
     first_response: float | None
     """The median of the first waits that have ended, in seconds; None without any."""
 
-    def differences(self, other: "Shown", *, within: timedelta = timedelta(0)) -> list[str]:
+    def differences(self, other: "VisibleState", *, within: timedelta = timedelta(0)) -> list[str]:
         """What is in one of the two alone; instants may differ by `within`."""
         differences = [] if self.size == other.size else [f"size: {self.size} here, {other.size} there"]
         differences += [
@@ -89,9 +89,9 @@ class Shown:
                 differences.append(f"inquiry:\n  here  {inquiry}\n  there {there_inquiry}")
         differences += [f"inquiry only there: {one}" for one in by_first.values()]
         here_median, there_median = self.first_response, other.first_response
-        known = here_median is not None and there_median is not None
+        both_known = here_median is not None and there_median is not None
         if (here_median is None) != (there_median is None) or (
-            known and abs((here_median or 0) - (there_median or 0)) > max(within.total_seconds() * 2, 1)
+            both_known and abs((here_median or 0) - (there_median or 0)) > max(within.total_seconds() * 2, 1)
         ):
             differences.append(f"first response: {here_median} s here, {there_median} s there")
         return differences
@@ -102,10 +102,12 @@ def _alike(here: Inquiry, there: Inquiry, within: timedelta) -> bool:
         return False
     ours = [(one.started, one.ended) for one in here.waits]
     others = [(one.started, one.ended) for one in there.waits]
+    pairs = [
+        (here_at, there_at) for wait in zip(ours, others, strict=False) for here_at, there_at in zip(*wait, strict=True)
+    ]
     return len(ours) == len(others) and all(
-        (mine is None) == (their is None) and (mine is None or their is None or abs(mine - their) <= within)
-        for pair in zip(ours, others, strict=True)
-        for mine, their in zip(*pair, strict=True)
+        here_at == there_at if here_at is None or there_at is None else abs(here_at - there_at) <= within
+        for here_at, there_at in pairs
     )
 
 
@@ -120,7 +122,7 @@ def expected(
     unseen: Collection[str] = (),
     without: Collection[str] = (),
     read_from: int = 0,
-) -> Shown:
+) -> VisibleState:
     """What the service must show once it has read everything.
 
     `since`: what is older is not read. `unseen`: ids of messages that the platform does not show; `without`: kinds
@@ -132,7 +134,7 @@ def expected(
     posts = _posts(own, since)
     names = COUNTERS[_PROFILES[community].platform]
     inquiries = _inquiries(own, _PROFILES[community], since, posts, {*unseen}, {*without}, read_from)
-    return Shown(
+    return VisibleState(
         size=tally.size,
         posts={
             (_second(_at(one)), _plain(one["text"])): {name: getattr(tally.posts[one["id"]], name) for name in names}
@@ -178,17 +180,17 @@ def _inquiries(
     inquiries = []
     for messages in conversations.values():
         if any(one["type"] != "reply" for one in messages):
-            shown = tuple(
-                ShownMessage(
+            visible_messages = tuple(
+                VisibleMessage(
                     _external_id(one, profile),
                     one["type"] == "reply",
                     _plain(texts.get(one["id"], one["text"])),
                     one["id"] in deleted,
                     _at(one),
                 )
-                for one in sorted(messages, key=lambda one: (one["at"], one["n"]))
+                for one in messages
             )
-            inquiries.append(_inquiry(_kind(messages[0]), shown))
+            inquiries.append(_inquiry(_kind(messages[0]), visible_messages))
     return sorted(inquiries, key=lambda one: one.messages[0].external_id)
 
 
@@ -221,23 +223,24 @@ def _external_id(record: Record, profile: Profile) -> str:
     return bluesky_ids.uri(bluesky_ids.did(author), bluesky_ids.POST, key)
 
 
-def _inquiry(channel: str, messages: Sequence[ShownMessage]) -> Inquiry:
+def _inquiry(channel: str, messages: Sequence[VisibleMessage]) -> Inquiry:
     """An inquiry with its waits: from a customer's first unanswered message to the next answer.
 
     What a customer deleted starts no wait, unless an answer comes next; a deleted answer is none.
     """
+    messages = sorted(messages, key=_in_order)
     waits: list[Wait] = []
     waiting: datetime | None = None
     withdrawn: datetime | None = None
-    asked = answered = False
+    customer_wrote = answered = False
     for one in messages:
         if not one.ours:
-            asked = True
+            customer_wrote = True
             if one.deleted:
                 withdrawn = withdrawn or one.at
             else:
                 waiting = waiting or one.at
-        elif asked and not one.deleted:
+        elif customer_wrote and not one.deleted:
             answered = True
             if (start := waiting or withdrawn) is not None:
                 waits.append(Wait(start, one.at))
@@ -258,17 +261,17 @@ def _first_response(inquiries: Iterable[Inquiry]) -> float | None:
 # ── from the service ──────────────────────────────────────────────────────────────────────────────
 
 
-def shown(
+def visible(
     platform: str,
     *,
     size: int | None,
     posts: Iterable[tuple[Mapping[str, Any], Mapping[str, int | None]]],
     inquiries: Iterable[Mapping[str, Any]],
     first_response: float | None,
-) -> Shown:
+) -> VisibleState:
     """The same from the service's answers: each post with its counters, each inquiry with its messages, and a KPI."""
     read = sorted((_read_inquiry(one) for one in inquiries), key=lambda one: one.messages[0].external_id)
-    return Shown(
+    return VisibleState(
         size=size,
         posts={
             (_second(_utc(post["published_at"])), _plain(post["text"])): {
@@ -284,7 +287,7 @@ def shown(
 
 def _read_inquiry(inquiry: Mapping[str, Any]) -> Inquiry:
     messages = tuple(
-        ShownMessage(
+        VisibleMessage(
             str(one["external_id"]),
             one["direction"] == "agency",
             _plain(one["text"]),
@@ -292,17 +295,25 @@ def _read_inquiry(inquiry: Mapping[str, Any]) -> Inquiry:
             _utc(one["sent_at"]),
         )
         for one in inquiry["messages"]
+        if one["delivery"] in {None, "sent"}  # else it is not on the platform
     )
     waits = (Wait(_utc(one["started_at"]), one["ended_at"] and _utc(one["ended_at"])) for one in inquiry["waits"])
-    return Inquiry(inquiry["channel"], messages, tuple(waits), inquiry["status"])
+    return Inquiry(inquiry["channel"], tuple(sorted(messages, key=_in_order)), tuple(waits), inquiry["status"])
 
 
 def _at(record: Record) -> datetime:
-    return datetime.fromisoformat(record["at"])
+    """When something was written, as the platform says: Bluesky, by the record's own date if it is not later."""
+    at = datetime.fromisoformat(record["at"])
+    written = record.get("detail", {}).get("record")
+    return min(at, datetime.fromisoformat(str(written["createdAt"]))) if isinstance(written, dict) else at
 
 
 def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _in_order(message: VisibleMessage) -> tuple[datetime, bool, str]:
+    return _second(message.at), message.ours, message.external_id
 
 
 def _second(at: datetime) -> datetime:

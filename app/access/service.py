@@ -150,14 +150,14 @@ class Authenticator:
         if matched is None:
             raise Unauthenticated("This is not an API key: they look like isk_…_…")
         prefix, secret = matched.groups()
-        stored = await self.keys.get(prefix, lambda: self._look_up(prefix))
+        stored = await self.keys.get(prefix, lambda: self._check_existence(prefix))
         if not hmac.compare_digest(stored.secret_hash, _hash(secret)) or (
             stored.expires_at is not None and stored.expires_at <= self._clock.now()
         ):
             raise Unauthenticated(_REFUSED)
         return stored.actor
 
-    async def _look_up(self, prefix: str) -> StoredKey:
+    async def _check_existence(self, prefix: str) -> StoredKey:
         """Raises `Unauthenticated` where there is none: unknown keys are not cached, or they could fill the cache."""
         async with self._db.read_connection(None) as connection:
             row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()

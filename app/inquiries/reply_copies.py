@@ -86,10 +86,10 @@ async def merge(session: AsyncSession, reply: Message, copy: Message) -> None:
 
     The text stays ours, as the copy may have a mention in front, unless it was edited on the platform since.
     """
-    known = {name: getattr(copy, name) for name in (*_OF_COPY, *(("text",) if copy.edited_at is not None else ()))}
+    copied = {name: getattr(copy, name) for name in (*_OF_COPY, *(("text",) if copy.edited_at is not None else ()))}
     await session.delete(copy)
     await session.flush()  # its external_id must be free first
-    for name, value in known.items():
+    for name, value in copied.items():
         setattr(reply, name, value)
     reply.delivery, reply.delivery_detail = ReplyDelivery.SENT.value, None
     if reply.inquiry_id is not None:

@@ -123,7 +123,7 @@ class Database:
         self._write = _engine(url, pool)
         self._read = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
         # A pool of its own where no workspace is ever set: looking up an API key needs no round trip to unset one.
-        self._look_up = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        self._check_existence = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
 
     @asynccontextmanager
     async def transaction(self, workspace_id: uuid.UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[AsyncSession]:
@@ -161,7 +161,7 @@ class Database:
         before any other statement.
         """
         if workspace_id is None:
-            async with self._look_up.connect() as connection:
+            async with self._check_existence.connect() as connection:
                 yield connection
             return
         async with self._read.connect() as connection:
@@ -197,7 +197,7 @@ class Database:
         """Close all connections."""
         await self._write.dispose()
         await self._read.dispose()
-        await self._look_up.dispose()
+        await self._check_existence.dispose()
 
     async def require_unprivileged_role(self) -> None:
         """Raise `PrivilegedRoleError` where the current role bypasses row-level security."""

@@ -67,12 +67,12 @@ class Redirects:
     async def _load(self, slug: str) -> Route:
         try:
             async with asyncio.timeout(WAIT_TIMEOUT.total_seconds()):
-                return await self._look_up(slug)
+                return await self._check_existence(slug)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             log.warning("links.database_unavailable", error=type(error).__name__)
             raise Unavailable("The database is out of reach.", code="database-away") from None
 
-    async def _look_up(self, slug: str) -> Route:
+    async def _check_existence(self, slug: str) -> Route:
         async with self._db.read_connection(None) as connection:
             row = (
                 await connection.execute(

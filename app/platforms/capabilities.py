@@ -40,7 +40,7 @@ class ListsComments(Protocol):
 
 
 @runtime_checkable
-class LooksUpComments(Protocol):
+class ChecksComments(Protocol):
     """Comments below a deleted one exist, and are not listed with the post's: each has to be looked up by itself."""
 
     async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:

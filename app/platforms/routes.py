@@ -21,7 +21,7 @@ PURPOSES: Final = {
 }
 CAPABILITIES: Final = {
     "comments": capabilities.ListsComments,
-    "look_up_comments": capabilities.LooksUpComments,
+    "check_comments": capabilities.ChecksComments,
     "own_replies": capabilities.ListsOwnReplies,
     "separate_lists": capabilities.ListsSeparately,
     "stream": capabilities.Streams,
@@ -85,7 +85,7 @@ class Capabilities(BaseModel):
     comments: bool = Field(
         description="List the comments below each post (else they come with other messages, or by events)."
     )
-    look_up_comments: bool = Field(
+    check_comments: bool = Field(
         description="Comments below a deleted one, which the platform does not list, are looked up one by one."
     )
     own_replies: bool = Field(

@@ -18,9 +18,9 @@ class CountingAuthenticator(Authenticator):
 
     lookups = 0
 
-    async def _look_up(self, prefix: str) -> service.StoredKey:
+    async def _check_existence(self, prefix: str) -> service.StoredKey:
         self.lookups += 1
-        return await super()._look_up(prefix)
+        return await super()._check_existence(prefix)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from sandbox.ledger import Record
 from sandbox.mastodon.servers import SERVERS
 from sandbox.server import Sandbox, build
 from tests.conftest import Agency
-from tests.ledger import Shown, expected, shown
+from tests.ledger import VisibleState, expected, visible
 from tests.sandbox.conftest import lift_rate_limits
 
 MINUTE = timedelta(minutes=1)
@@ -125,13 +125,13 @@ class Stage:
     def ledger(self) -> list[Record]:
         return self.sandbox.network.world.ledger.page(0, 1_000_000)
 
-    async def shown(self, community: str) -> Shown:
+    async def visible(self, community: str) -> VisibleState:
         """What the service shows of a community."""
         posts = (await self.agency.get("/v1/posts", community_id=community, limit=100))["data"]
         inquiries = (await self.agency.get("/v1/inquiries", community_id=community, limit=200))["data"]
         sizes = (await self.agency.get(f"/v1/communities/{community}/snapshots"))["data"]
         kpi = await self.agency.get(f"/v1/projects/{self.project_id}/kpis/first_response_time")
-        return shown(
+        return visible(
             self.platform,
             size=sizes[-1]["last"] if sizes else None,
             posts=[(post, await self._counters(post["id"])) for post in posts],
@@ -182,16 +182,16 @@ class Story:
     async def agree(self) -> None:
         """Poll, and compare what the service shows with the ledger."""
         await self.stage.settle(self.community)
-        wanted = self.wanted()
-        differences = wanted.differences(await self.stage.shown(self.community), within=timedelta(seconds=1))
+        by_ledger = self.by_ledger()
+        differences = by_ledger.differences(await self.stage.visible(self.community), within=timedelta(seconds=1))
         assert differences == [], "ledger here, service there:\n" + "\n".join(differences)
 
-    def wanted(self) -> Shown:
+    def by_ledger(self) -> VisibleState:
         made = self.computed(self.stage.ledger())
         # Not before everything was read once.
         return dataclasses.replace(made, first_response=None) if self.stage.chat_is_down else made
 
-    def computed(self, records: Sequence[Record]) -> Shown:
+    def computed(self, records: Sequence[Record]) -> VisibleState:
         """What these records of the ledger amount to."""
         return expected(
             records,
@@ -204,20 +204,20 @@ class Story:
 
     async def check_the_comparison(self) -> None:
         """The comparison notices each kind of record that is missing, twice there, or other than it was."""
-        shown_now, records = await self.stage.shown(self.community), self.stage.ledger()
+        visible_now, records = await self.stage.visible(self.community), self.stage.ledger()
         own = [one for one in records if one.get("community") == COMMUNITY[self.stage.platform]]
         invisible = {"message"} if self.stage.chat_is_down else set()
         for kind in sorted({one["type"] for one in own if one["origin"] != "note"} - {"community", *invisible}):
             last = next(one for one in reversed(own) if one["type"] == kind)
             changed = [one for one in records if one is not last]
-            assert self.computed(changed).differences(shown_now) != [], f"not noticed: {last} is missing"
+            assert self.computed(changed).differences(visible_now) != [], f"not noticed: {last} is missing"
             if "text" in last:
                 changed = [{**one, "text": "Other"} if one is last else one for one in records]
-                assert self.computed(changed).differences(shown_now) != [], f"not noticed: {last} has another text"
+                assert self.computed(changed).differences(visible_now) != [], f"not noticed: {last} has another text"
         answer = next(one for one in own if one["type"] == "reply" and one["id"] == self.ids["On Sunday until four."])
         later = datetime.fromisoformat(answer["at"]) + timedelta(seconds=2)
         changed = [{**one, "at": later.isoformat()} if one is answer else one for one in records]
-        assert self.computed(changed).differences(shown_now, within=timedelta(seconds=1)) != []
+        assert self.computed(changed).differences(visible_now, within=timedelta(seconds=1)) != []
 
     async def before_the_connection(self) -> None:
         """Posts, questions of several customers, and an answer in the platform's own app."""
@@ -313,9 +313,9 @@ async def test_what_is_stored_equals_the_ledger(story: Story) -> None:
     answers += await story.answer(story.price)
     await story.agree()
     replies = [one for one in story.stage.ledger() if one["type"] == "reply" and one["origin"] == "api"]
-    asked_in_private = {one["person"]: one["id"] for one in story.stage.ledger() if one["type"] == "message"}
+    direct_questions = {one["person"]: one["id"] for one in story.stage.ledger() if one["type"] == "message"}
     sent = [
-        (one["text"][one["text"].index("About") :], asked_in_private.get(one.get("person", 0)) or one["parent"])
+        (one["text"][one["text"].index("About") :], direct_questions.get(one.get("person", 0)) or one["parent"])
         for one in replies
     ]
     assert sorted(sent) == sorted(answers), "each answer is at the platform once, below its question"

@@ -103,13 +103,13 @@ async def test_takahe_shows_ten_ancestors_and_lists_what_is_new_after_a_while(cl
 
 
 async def test_direct_answers_are_in_contexts_and_except_on_takahe_in_the_own_list(client: SandboxClient) -> None:
-    asked = await client.act("coffee", "message", text="Are you open?", person=77)
+    question = await client.act("coffee", "message", text="Are you open?", person=77)
     answered = await client.act("coffee", "answer", text="We are.", person=77)
     client.manual_clock.at += 61
     for variant in ("mastodon", "gotosocial", "takahe"):
         await use(client, mastodon=variant)
         bearer = client.bearer()
-        context = (await client.http.get(f"/api/v1/statuses/{asked['id']}/context", headers=bearer)).json()
+        context = (await client.http.get(f"/api/v1/statuses/{question['id']}/context", headers=bearer)).json()
         assert [one["id"] for one in context["descendants"]] == [answered["id"]]
         own = (await client.http.get(f"/api/v1/accounts/{ACCOUNT}/statuses?limit=1", headers=bearer)).json()
         assert (own[0]["id"] == answered["id"]) == (variant != "takahe")

@@ -13,7 +13,7 @@ from app.communities.polling.poll_state import OutOfTime, PollState
 from app.communities.polling.rate_limits import Priority, RateLimitReached
 from app.communities.polling.unread_items import ReadResult, Unread
 from app.kit.events import publish
-from app.platforms.capabilities import ListsComments, LooksUpComments
+from app.platforms.capabilities import ChecksComments, ListsComments
 from app.platforms.contract import AuthExpired, PlatformError, PostMetrics, Throttled
 
 COMMENTS_PER_POLL: Final = 50
@@ -143,17 +143,17 @@ class PublicationReads(PollState):
                     await publications.mark_comments_read(session, self.ref, publication_id, counter)
                 # Nothing at all below a post that has comments is a fault of the platform.
                 if is_whole and not more and (listed or not counter):
-                    in_doubt: set[str] | None = set() if isinstance(adapter, LooksUpComments) else None
+                    in_doubt: set[str] | None = set() if isinstance(adapter, ChecksComments) else None
                     listing = CommentsListed(self.ref, publication_id, frozenset(listed), since, began, in_doubt)
                     await publish(session, listing)
             self.check_time()
         if listing is not None and listing.in_doubt:
-            await self._look_up(sorted(listing.in_doubt))
+            await self._check_existence(sorted(listing.in_doubt))
 
-    async def _look_up(self, comments: Sequence[str]) -> None:
+    async def _check_existence(self, comments: Sequence[str]) -> None:
         """Look up comments that the platform may have without listing them, and publish that the others are deleted."""
         adapter = self.client.adapter
-        assert isinstance(adapter, LooksUpComments)
+        assert isinstance(adapter, ChecksComments)
         batch = tuple(comments[: adapter.spec.metrics_batch])
         existing = await adapter.existing_comments(self.client.credentials, batch)
         if deleted := tuple(one for one in batch if one not in existing):
