@@ -6,10 +6,13 @@ BIN    := $(VENV)/bin
 RUN    := $(VENV)/.installed-run
 DEV    := $(VENV)/.installed-dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CLIENTS := .clients
+NODE   := $(CLIENTS)/node_modules/.installed
+GENERATORS := $(CLIENTS)/venv/.installed
 PATHS  := $(wildcard app workers migrations sandbox tests benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all check lock bench clean
+.PHONY: help demo up test test-all check check-api check-clients lock bench clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 18
@@ -36,6 +39,16 @@ check: $(DEV) ## Look at style, types, layers, locks, migrations' SQL and the co
 	@if [ -f docker-compose.yml ]; then set -x; $(BIN)/docker-compose --env-file docker/check.env config --quiet; fi
 	@if [ -f Dockerfile ]; then set -x; $(BIN)/hadolint Dockerfile; fi
 
+check-api: $(DEV) $(NODE) ## Look at the OpenAPI document with Redocly and Spectral (needs Node)
+	$(BIN)/python -m tests.clients document
+	cd $(CLIENTS) && REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true \
+		node_modules/.bin/redocly lint generated/openapi.json --config ../tests/clients/redocly.yaml
+	cd $(CLIENTS) && node_modules/.bin/spectral lint generated/openapi.json \
+		--ruleset ../tests/clients/spectral.yaml --fail-severity hint
+
+check-clients: $(DEV) $(NODE) $(GENERATORS) ## Generate clients in Python and TypeScript, and run them (needs Node)
+	$(BIN)/python -m tests.clients $(ARGS)
+
 bench: $(DEV) ## Measure
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -52,9 +65,11 @@ lock: ## Renew the locks (needs uv)
 	$(EXPORT) --no-dev -o requirements-image.lock
 	$(EXPORT) --only-group build -o requirements-build.lock
 	$(EXPORT) --extra embedded --group build --group dev -o requirements-dev.lock
+	$(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-annotate --no-header \
+		tests/clients/requirements.in -o tests/clients/requirements.lock
 
 clean: ## Remove what was made here, except the data in .instep
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -74,4 +89,18 @@ $(DEV): requirements-dev.lock pyproject.toml | $(BIN)/python
 	@echo "installing what requirements-dev.lock names (a minute the first time)"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(NODE): tests/clients/package.json tests/clients/package-lock.json
+	@command -v npm >/dev/null || { echo "this needs Node 20.19 or newer, with npm: see https://nodejs.org" >&2; exit 1; }
+	@mkdir -p $(CLIENTS)
+	@cp tests/clients/package.json tests/clients/package-lock.json $(CLIENTS)
+	@echo "installing what tests/clients/package-lock.json names (half a minute the first time)"
+	@cd $(CLIENTS) && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+$(GENERATORS): tests/clients/requirements.lock | $(BIN)/python
+	@echo "installing what tests/clients/requirements.lock names (half a minute the first time)"
+	@$(PYTHON) -m venv $(CLIENTS)/venv
+	@$(CLIENTS)/venv/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r tests/clients/requirements.lock
 	@touch $@

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app.access.routing import SECURITY_SCHEMES, Router
 from app.kit import docs, errors, events, openapi, telemetry, web
 from app.kit.clock import Clock, SystemClock
+from app.kit.compression import Compression
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.doorbell import ArqDoorbell
@@ -66,10 +67,15 @@ def create_app(
     app = FastAPI(
         title="Instep",
         version="0.1.0",
+        summary="The back office of a social media marketing agency",
         description=DESCRIPTION,
+        contact={"name": "Whoever runs this installation", "url": config.public_url},
+        license_info={"name": "MIT", "url": "https://opensource.org/license/mit"},
+        servers=[{"url": config.public_url.rstrip("/"), "description": "This installation"}],
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would name the request's own Host, which anybody can make up
         separate_input_output_schemas=True,
         telemetry=telemetry.traces(os.environ),
     )
@@ -79,7 +85,7 @@ def create_app(
         if module.__package__ is not None and module.__package__.count(".") == 1
     ]
     errors.install(app)
-    openapi.install(app, SECURITY_SCHEMES)
+    openapi.install(app, SECURITY_SCHEMES, operations())
     docs.install(app)
     events.listen()
     for router in routers():
@@ -87,6 +93,7 @@ def create_app(
     app.router.routes.insert(0, RouteIndex(operations()))
     # The last one added is the outermost.
     app.add_middleware(web.BodyLimit, max_bytes=config.max_body_bytes)
+    app.add_middleware(Compression)
     app.add_middleware(
         web.RateLimitMiddleware,
         per_minute=config.requests_per_minute,

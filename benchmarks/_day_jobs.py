@@ -76,13 +76,13 @@ async def connect(resources: Resources, communities: Sequence[Mapping[str, Any]]
     workspace, at = uuid7(), resources.clock.now()
     owned = {"workspace_id": workspace, "created_at": at}
     async with resources.transaction(workspace) as session:
-        await session.execute(insert(Workspace), [{**owned, "name": "A large agency"}])
+        await session.execute(insert(Workspace), [{**owned, "title": "A large agency"}])
     project = workspace
     for number, one in enumerate(communities):
         async with resources.transaction(workspace) as session:
             if number % 20 == 0:
                 project = uuid7()
-                client = {"id": project, "name": "Client", "timezone": "Europe/Minsk", "working_hours": {}}
+                client = {"id": project, "title": "Client", "timezone": "Europe/Minsk", "working_hours": {}}
                 await session.execute(insert(Project), [{**owned, **client}])
             spec = adapters()[one["platform"]].spec
             credentials = {kind: one["tokens"][kind.value] for kind in spec.tokens if one["tokens"].get(kind.value)}
@@ -162,7 +162,7 @@ async def first_read(
     for _ in range(60):
         await run(resources, clock, clock.now() + timedelta(minutes=1), width, limits=False)
         async with resources.transaction(workspace) as session:
-            unread = select(Community.id, Community.platform, Community.state).where(Community.backfilled_at.is_(None))
+            unread = select(Community.id, Community.platform, Community.status).where(Community.backfilled_at.is_(None))
             left = (await session.execute(unread)).all()
             # Some jobs are snoozed for a limit; here they need not wait.
             keys = [str(one.id) for one in left]
@@ -171,7 +171,7 @@ async def first_read(
             break
     print(
         f"first read: {sum(log.calls.values())} calls in {(clock.now() - start).total_seconds() / 3600:.1f} virtual "
-        f"hours ({time.monotonic() - began:.0f} s); not finished: {Counter((one.platform, one.state) for one in left)}"
+        f"hours ({time.monotonic() - began:.0f} s); not finished: {Counter((one.platform, one.status) for one in left)}"
     )
     await reset_limits(resources, sandbox, clock)
     intervals = [(limit.total_seconds(), every.total_seconds()) for limit, every in poll_schedule.BY_AGE]

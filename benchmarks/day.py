@@ -136,7 +136,7 @@ async def day(
         if hour % REPORT_EVERY == 0 or hour == options.hours:
             report(log, options.platforms, hour, seen)
     async with resources.db.read_connection(workspace) as connection:
-        states = (await connection.execute(select(Community.platform, Community.state, Community.state_code))).all()
+        states = (await connection.execute(select(Community.platform, Community.status, Community.status_code))).all()
         multipliers = (
             await connection.execute(
                 text(

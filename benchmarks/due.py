@@ -77,9 +77,9 @@ async def main(arguments: Sequence[str]) -> None:
 async def fill(url: str, db: Database, options: argparse.Namespace) -> None:
     """Insert communities as after their first poll, and posts spread over a year."""
     in_workspace = {"workspace_id": WORKSPACE, "created_at": NOW}
-    client = {"name": "Client", "timezone": "Europe/Minsk", "working_hours": {}}
+    client = {"title": "Client", "timezone": "Europe/Minsk", "working_hours": {}}
     projects = [{**in_workspace, **client, "id": uuid7()} for _ in range(max(options.communities // 20, 1))]
-    platform = {"platform": "vk", "base_url": "https://api.vk.example", "state": "healthy"}
+    platform = {"platform": "vk", "base_url": "https://api.vk.example", "status": "healthy"}
     communities = [
         {
             **in_workspace,
@@ -93,7 +93,7 @@ async def fill(url: str, db: Database, options: argparse.Namespace) -> None:
         for n in range(options.communities)
     ]
     async with db.transaction(WORKSPACE) as session:
-        await session.execute(insert(Workspace), [{**in_workspace, "name": "A large agency"}])
+        await session.execute(insert(Workspace), [{**in_workspace, "title": "A large agency"}])
         await session.execute(insert(Project), projects)
         await session.execute(insert(Community), communities)
     tiers = [limit.total_seconds() for limit, _ in poll_schedule.BY_AGE]

@@ -169,7 +169,7 @@ async def _hook_setup() -> AsyncIterator[tuple[Urls, HookSetup, dict[str, str]]]
 async def _connect_community(resources: Resources) -> HookSetup:
     workspace_id, project_id, community_id, at = uuid7(), uuid7(), uuid7(), datetime.now(UTC)
     in_workspace: dict[str, Any] = {"workspace_id": workspace_id, "created_at": at}
-    project = {"id": project_id, "name": "Bicycles", "timezone": "Europe/Minsk", "working_hours": {}}
+    project = {"id": project_id, "title": "Bicycles", "timezone": "Europe/Minsk", "working_hours": {}}
     community = {
         "id": community_id,
         "project_id": project_id,
@@ -180,7 +180,7 @@ async def _connect_community(resources: Resources) -> HookSetup:
         "backfill_since": at - timedelta(days=1),
     }
     async with resources.transaction(workspace_id) as session:
-        await session.execute(insert(Workspace), [{**in_workspace, "name": "Step & Co"}])
+        await session.execute(insert(Workspace), [{**in_workspace, "title": "Step & Co"}])
         await session.execute(insert(Project), [{**in_workspace, **project}])
         await session.execute(insert(Community), [{**in_workspace, **community}])
         secrets = {"secret": SecretStr(SECRET)}

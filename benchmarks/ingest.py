@@ -136,8 +136,8 @@ async def _project(db: Database, count: int) -> tuple[CommunityRef, list[UUID]]:
     posts = [uuid7() for _ in range(count)]
     in_workspace: dict[str, Any] = {"workspace_id": workspace_id, "created_at": START}
     async with db.transaction(workspace_id) as session:
-        await session.execute(insert(Workspace), [{**in_workspace, "name": "Step & Co"}])
-        project = {"id": project_id, "name": "Bakery", "timezone": "Europe/Minsk", "working_hours": {}}
+        await session.execute(insert(Workspace), [{**in_workspace, "title": "Step & Co"}])
+        project = {"id": project_id, "title": "Bakery", "timezone": "Europe/Minsk", "working_hours": {}}
         await session.execute(insert(Project), [{**in_workspace, **project}])
         community = {
             "id": community_id,

@@ -55,12 +55,12 @@ SET session_replication_role = replica;  -- the rows are consistent: foreign key
 CREATE TEMP TABLE w ON COMMIT DROP AS
     SELECT n AS number, CASE WHEN n = 1 THEN '{ours}'::uuid ELSE gen_random_uuid() END AS workspace_id
     FROM generate_series(1, {workspaces}) n;
-INSERT INTO workspace (workspace_id, name, created_at)
+INSERT INTO workspace (workspace_id, title, created_at)
     SELECT workspace_id, 'W', '{start}' FROM w WHERE number > 1;
-INSERT INTO project (workspace_id, id, name, timezone, working_hours, version, created_at)
+INSERT INTO project (workspace_id, id, title, timezone, working_hours, version, created_at)
     SELECT workspace_id, gen_random_uuid(), 'P', 'Europe/Minsk', '{{}}', 1, '{start}'
     FROM w, generate_series(1, {each});
-INSERT INTO community (workspace_id, id, project_id, platform, address, base_url, state, missing_scopes, failures,
+INSERT INTO community (workspace_id, id, project_id, platform, address, base_url, status, missing_scopes, failures,
         refusals, metrics_poll_failures, posts_idle_polls, conversations_idle_polls, costs,
         content_interval_multiplier, metrics_interval_multiplier, metrics_group, aliases, backfill_since, size_seen_at,
         posts_seen_at, conversations_seen_at, created_at)
@@ -123,7 +123,7 @@ async def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--before", type=Path, help="a checkout of an earlier commit with the same tables, to compare")
     options = parser.parse_args(arguments)
     async with database() as urls:
-        workspace_id, key = await _key(urls)
+        workspace_id, key = await sign_up(urls)
         started = time.perf_counter()
         rows = await _fill(urls, workspace_id, options.projects, options.days)
         print(f"{options.projects} projects, {rows:,} rows, made in {time.perf_counter() - started:.0f} s\n")
@@ -135,12 +135,12 @@ async def main(arguments: Sequence[str]) -> None:
             _print(contenders, options.connections)
 
 
-async def _key(urls: Urls) -> tuple[uuid.UUID, str]:
+async def sign_up(urls: Urls) -> tuple[uuid.UUID, str]:
     """A workspace and a key to it."""
     workspace_id, db = uuid.uuid4(), Database(urls.app, pool=1)
     async with db.transaction(workspace_id) as session:
-        await access.sign_up(session, SYSTEM, name="Ours", owner_name="Anna", owner_email="anna@agency.example")
-        _, key = await access.create_key(session, SYSTEM, name="load", scopes=[ApiKeyScope.READ], expires_at=None)
+        await access.sign_up(session, SYSTEM, title="Ours", owner_name="Anna", owner_email="anna@agency.example")
+        _, key = await access.create_key(session, SYSTEM, title="load", scopes=[ApiKeyScope.READ], expires_at=None)
     await db.close()
     return workspace_id, key
 

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from app.access.models import Workspace
 from app.kit.db import Database
-from app.kpis.statement import Statement
+from app.kit.statement import Statement
 from benchmarks._servers import database
 
 LOOP: Final = uvloop.new_event_loop
@@ -30,7 +30,7 @@ WORKSPACE: Final = UUID(int=1)
 BATCH: Final = 100
 """Executions between two readings of the clock."""
 _SET: Final = text("SELECT set_config('app.workspace_id', :id, true)")
-_READ: Final = select(Workspace.workspace_id, Workspace.name, Workspace.created_at).where(
+_READ: Final = select(Workspace.workspace_id, Workspace.title, Workspace.created_at).where(
     Workspace.workspace_id == bindparam("workspace")
 )
 
@@ -50,7 +50,7 @@ async def main(arguments: Sequence[str]) -> None:
         async with db.transaction(WORKSPACE) as session:
             created_at = datetime(2026, 10, 15, tzinfo=UTC)
             await session.execute(
-                insert(Workspace).values(workspace_id=WORKSPACE, name="Agency", created_at=created_at)
+                insert(Workspace).values(workspace_id=WORKSPACE, title="Agency", created_at=created_at)
             )
         statement = Statement(_READ)
 

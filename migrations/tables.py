@@ -1,5 +1,8 @@
 """What migrations need to know of the tables."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import op
 
 from app.kit import events, idempotency, jobs  # noqa: F401 - they declare tables
@@ -24,3 +27,21 @@ def isolate(*tables: str) -> None:
             f'CREATE POLICY workspace ON "{table}" '
             "USING (workspace_id = NULLIF(current_setting('app.workspace_id', true), '')::uuid)"
         )
+
+
+def require_finite(table: str, column: str) -> None:
+    """Add the check constraint of a new timestamp column; existing rows are checked without blocking writes."""
+    name = op.f(f"ck_{table}_{column}_is_finite")
+    op.create_check_constraint(name, table, f"isfinite({column})", postgresql_not_valid=True)
+    with op.get_context().autocommit_block():
+        op.execute(f'ALTER TABLE "{table}" VALIDATE CONSTRAINT "{name}"')
+
+
+@contextmanager
+def unfenced(*tables: str) -> Iterator[None]:
+    """Let the tables' owner see the rows of all workspaces, within this transaction, to fill a new column or table."""
+    for table in tables:
+        op.execute(f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY')
+    yield
+    for table in tables:
+        op.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')

@@ -79,21 +79,20 @@ class AttachedRequest(BaseModel):
 
 
 class ActRequest(ControlRequest):
-    """Make a simulated person act now."""
+    """Make a simulated person act now. `post` and `answer` are by the community, in the platform's own app."""
 
     act: Literal[
         "post", "comment", "mention", "message", "react", "unreact", "share", "view", "save", "quote", "follow",
         "unfollow", "delete_post", "delete_comment", "edit", "answer",
     ]  # fmt: skip
-    """`answer`: a person of the community answers in the platform's own app, below `id`, or `person`'s messages."""
     person: int | None = Field(default=None, ge=1, lt=PEOPLE_PER_COMMUNITY)
     """The person's number within the community's range; default 900000."""
     post: str | None = None
     """Default: the latest post."""
     parent: str | None = None
-    """The comment, mention or message replied to."""
+    """The post, comment, mention or message replied to. An `answer` without it is to `person`'s messages."""
     id: str | None = None
-    """The entry that is reacted to, answered, edited or deleted; default: the post."""
+    """The entry that is reacted to, edited or deleted; default: the post."""
     text: str | None = None
     attachments: tuple[AttachedRequest, ...] = ()
     """Of a comment, mention or message; without `text` these are all that it has."""
@@ -363,19 +362,22 @@ class Control:
         return "post_edited" if entry.kind == "post" else "comment_edited", Fields(id=str(entry.id), text=text)
 
     def _answer(self, c: Community, ask: ActRequest, person: int, text: str) -> Fields:
-        """The community's own reply."""
-        if ask.id is None:
+        """What the community answers by hand to a post, a comment, a mention or a message."""
+        if ask.parent is None:
             dialog = c.dialogs.get(person)
             if dialog is None:
                 raise ControlError(f"person {person} has sent no message")
             return Fields(via="message", person=person, parent=str(dialog.messages[-1]), text=text)
-        entry = c.wall[int(self._standing(c, ask.id, ""))]
-        if entry.kind == "post":
-            return Fields(via="comment", post=str(entry.id), text=text)
-        below = Fields(via=entry.kind, parent=str(entry.id), text=text)
-        if entry.post is not None:
-            below["post"] = str(entry.post)
-        return below
+        mail = c.mail.get(int(ask.parent)) if ask.parent.isdecimal() else None
+        if mail is not None:
+            return Fields(via="message", person=mail.peer or 0, parent=str(mail.id), text=text)
+        above = c.wall[int(self._standing(c, ask.parent, ""))]
+        if above.kind == "post":
+            return Fields(via="comment", post=str(above.id), text=text)
+        fields = Fields(via=above.kind, parent=str(above.id), text=text)
+        if above.post is not None:
+            fields["post"] = str(above.post)
+        return fields
 
     def _engagement(self, c: Community, ask: ActRequest, person: int) -> tuple[str, Fields]:
         target = self._standing(c, ask.id or ask.post, "" if ask.id else "post")

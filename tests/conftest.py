@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -25,6 +25,10 @@ from app.main import create_app
 from app.settings import Settings
 from tests import imports, parameters, slices
 from tests import servers as test_servers
+from tests.declared import DeclaredAnswers
+
+UNDECLARED: Final[list[str]] = []
+"""Answers of the test under way that the OpenAPI document does not declare."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -123,14 +127,18 @@ def resources(configuration: Settings, db: Database, clock: SetClock) -> Resourc
 def shared_app(configuration: Settings) -> FastAPI:
     """The application, created once: what differs between tests is in its resources."""
     jobs.collect()
-    return create_app(configuration)
+    made = create_app(configuration)
+    made.add_middleware(DeclaredAnswers, service=made, faults=UNDECLARED)
+    return made
 
 
 @pytest.fixture
-def app(shared_app: FastAPI, resources: Resources) -> FastAPI:
-    """The application, with this test's resources."""
+def app(shared_app: FastAPI, resources: Resources) -> Iterator[FastAPI]:
+    """The application, with this test's resources. Fails where an answer is not as the OpenAPI document declares."""
     shared_app.state.resources = resources
-    return shared_app
+    UNDECLARED.clear()
+    yield shared_app
+    assert UNDECLARED == []
 
 
 @pytest.fixture
@@ -152,7 +160,8 @@ class Agency:
 
     async def get(self, path: str, status: int = 200, **params: Any) -> Any:
         """GET; the response's JSON. Fails on another status."""
-        return self._checked(await self.http.get(path, params=params), status)
+        # An empty dictionary would remove the path's own query.
+        return self._checked(await self.http.get(path, params=params or None), status)
 
     async def post(self, path: str, body: Any = None, status: int = 201, **headers: str) -> Any:
         """POST; the response's JSON. Fails on another status."""
@@ -207,7 +216,7 @@ async def sign_up(app: FastAPI, resources: Resources) -> Agency:
     """A new agency, signed up over HTTP."""
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     client = httpx.AsyncClient(transport=transport, base_url="http://instep.test")
-    body = {"name": "Step & Co", "owner": {"name": "Anna", "email": f"anna-{uuid.uuid4().hex}@agency.example"}}
+    body = {"title": "Step & Co", "owner": {"name": "Anna", "email": f"anna-{uuid.uuid4().hex}@agency.example"}}
     answer = await client.post("/v1/workspaces", json=body)
     assert answer.status_code == 201, answer.text
     made = answer.json()

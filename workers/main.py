@@ -20,6 +20,7 @@ from app.kit import events, gc_freeze, jobs, scheduler, telemetry
 from app.kit.clock import SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
+from app.kit.deadlines import JOBS
 from app.kit.doorbell import FUNCTION, ArqDoorbell, deserialize, redis_settings, serialize
 from app.kit.http import client
 from app.kit.resources import Resources
@@ -39,7 +40,7 @@ async def startup(ctx: Context) -> None:
     config = settings()
     telemetry.configure_logs(level=config.log_level, style=config.log_format)
     clock = SystemClock()
-    db = Database(config.database_url, pool=config.database_pool, clock=clock)
+    db = Database(config.database_url, pool=config.database_pool, clock=clock, deadlines=JOBS)
     await db.require_unprivileged_role()
     await zones.warn(db)
     outbound = AsyncExitStack()

@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -16,6 +17,7 @@ from app.kit.actors import SIGN_UP
 from app.kit.db import workspace_of
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import uuid7
+from app.kit.lists import Listing, Row
 from app.kit.paging import Pager
 from app.kit.resources import Resources
 
@@ -36,7 +38,7 @@ async def resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(resources)]
 
 
-def actor_of(request: Request) -> RequestActor:
+def authenticated_actor(request: Request) -> RequestActor:
     """The actor that the request's `ProtectedRoute` has authenticated; a `KeyError` in a public operation."""
     authenticated: RequestActor = request.scope["actor"]
     return authenticated
@@ -44,7 +46,7 @@ def actor_of(request: Request) -> RequestActor:
 
 async def actor(request: Request) -> RequestActor:
     """The actor of the request's API key, who has the permission that the operation declares."""
-    return actor_of(request)
+    return authenticated_actor(request)
 
 
 CurrentActor = Annotated[RequestActor, Depends(actor)]
@@ -52,7 +54,7 @@ CurrentActor = Annotated[RequestActor, Depends(actor)]
 
 async def write_session(request: Request) -> AsyncIterator[AsyncSession]:
     """A transaction in the actor's workspace, in which the request's `Idempotency-Key` is claimed."""
-    current = actor_of(request)
+    current = authenticated_actor(request)
     async with resources_of(request).transaction(current.workspace_id, current) as session:
         await idempotency.begin(request, session)
         yield session
@@ -64,20 +66,64 @@ SessionDep = Annotated[AsyncSession, Depends(write_session, scope="function")]
 
 async def read_connection(request: Request) -> AsyncIterator[AsyncConnection]:
     """An autocommit connection for reads in the actor's workspace."""
-    async with resources_of(request).db.read_connection(actor_of(request).workspace_id) as connection:
+    async with resources_of(request).db.read_connection(authenticated_actor(request).workspace_id) as connection:
         yield connection
 
 
 ReadDep = Annotated[AsyncConnection, Depends(read_connection, scope="function")]
 
 
-async def pager(request: Request) -> Pager:
+def pager_of(request: Request) -> Pager:
     """Reads and writes the cursors of the requested list with the requested filters."""
     filters = {name: value for name, value in request.query_params.items() if name not in {"cursor", "limit"}}
-    return Pager.of(resources_of(request).keyring, actor_of(request).workspace_id, request.url.path, filters)
+    workspace_id = authenticated_actor(request).workspace_id
+    return Pager.of(resources_of(request).keyring, workspace_id, request.scope["path"], filters)
+
+
+async def pager(request: Request) -> Pager:
+    """Reads and writes the cursors of the requested list with the requested filters."""
+    return pager_of(request)
 
 
 PagerDep = Annotated[Pager, Depends(pager)]
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """A request for a list, in the actor's workspace. One dependency, as each costs as much as some ten rows."""
+
+    actor: RequestActor
+    resources: Resources
+    request: Request
+
+    async def page(
+        self, listing: Listing, *, sort: Any, limit: int, cursor: str | None, filters: Mapping[str, Any]
+    ) -> tuple[list[Row], str | None]:
+        """A page's rows and the cursor of the next one; the connection is free again before they are serialised."""
+        workspace_id = self.actor.workspace_id
+        async with self.resources.db.read_connection(workspace_id) as connection:
+            return await listing.page(
+                connection,
+                pager_of(self.request),
+                workspace_id=workspace_id,
+                sort=sort,
+                limit=limit,
+                cursor=cursor,
+                filters=filters,
+            )
+
+    async def one(self, listing: Listing, row_id: UUID) -> Row:
+        """The row with this id; `NotFound` where there is none in the actor's workspace."""
+        async with self.resources.db.read_connection(self.actor.workspace_id) as connection:
+            return await listing.one(connection, self.actor.workspace_id, row_id)
+
+
+async def list_request(request: Request) -> ListRequest:
+    """The request, of the actor of the request's API key."""
+    return ListRequest(authenticated_actor(request), resources_of(request), request)
+
+
+ListDep = Annotated[ListRequest, Depends(list_request)]
 
 
 async def sign_up_session(request: Request) -> AsyncIterator[AsyncSession]:

@@ -36,7 +36,7 @@ class Workspace(Base):
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
     """The primary key; named as the column that row-level security compares."""
-    name: Mapped[str]
+    title: Mapped[str]
     created_at: Mapped[datetime]
 
 
@@ -78,7 +78,7 @@ class ApiKey(Base):
     prefix: Mapped[str] = mapped_column(primary_key=True)
     workspace_id: Mapped[UUID]
     id: Mapped[UUID] = mapped_column(default=uuid7)
-    name: Mapped[str]
+    title: Mapped[str]
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
     scopes: Mapped[list[Any]]
     created_at: Mapped[datetime]

@@ -56,7 +56,7 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
     if resources.settings.sign_up == "closed":
         raise Forbidden("Sign-up is closed here; ask whoever runs this installation.", code="sign-up-closed")
     workspace, owner, key, text = await service.sign_up(
-        session, SIGN_UP, name=body.name, owner_name=body.owner.name, owner_email=body.owner.email
+        session, SIGN_UP, title=body.title, owner_name=body.owner.name, owner_email=body.owner.email
     )
     return WorkspaceMade(
         workspace=WorkspaceRead.model_validate(workspace),
@@ -67,7 +67,10 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
 
 @ROUTER.get("/me", operation_id="me.read", permission=Permission.WORKSPACE_READ)
 async def me(actor: CurrentActor, session: SessionDep) -> Me:
-    """What the credential of this request stands for."""
+    """What the credential of this request stands for.
+
+    For whoever holds a key and does not know what it is for: its workspace, its title and its scopes.
+    """
     workspace = await session.get_one(Workspace, actor.workspace_id)
     key = (
         await session.scalars(
@@ -81,7 +84,10 @@ async def me(actor: CurrentActor, session: SessionDep) -> Me:
 async def list_keys(
     actor: CurrentActor, connection: ReadDep, pager: PagerDep, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ApiKeyRead]:
-    """The workspace's API keys, newest first; revoked ones too."""
+    """The workspace's API keys, newest first; revoked ones too.
+
+    Their secrets are not stored and cannot be shown. A key is recognised by its `prefix`.
+    """
     after = pager.read(cursor, (datetime, UUID))
     query = _KEYS.after(select(ApiKey.__table__).where(ApiKey.workspace_id == actor.workspace_id), after, limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
@@ -96,8 +102,13 @@ async def list_keys(
     responses=problems(409),
 )
 async def create_key(body: ApiKeyCreate, actor: CurrentActor, session: SessionDep) -> ApiKeyMade:
-    """Make an API key; its text is shown only here."""
-    key, text = await service.create_key(session, actor, name=body.name, scopes=body.scopes, expires_at=body.expires_at)
+    """Make an API key; its text is shown only here.
+
+    Only a hash of it is stored. A key may do no more than its scopes say, in this workspace alone.
+    """
+    key, text = await service.create_key(
+        session, actor, title=body.title, scopes=body.scopes, expires_at=body.expires_at
+    )
     return _made(key, text)
 
 

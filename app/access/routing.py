@@ -11,8 +11,10 @@ from starlette.responses import Response
 
 from app.access.permissions import SCOPES, Permission
 from app.access.service import RequestActor, authenticator
+from app.kit import i18n
 from app.kit.errors import Forbidden, Unauthenticated
 from app.kit.routing import PERMISSION, Handler, Route, api_router
+from app.kit.web import verified
 
 _API_KEY: Final = "ApiKey"
 SECURITY_SCHEMES: Final = {
@@ -40,6 +42,7 @@ class ProtectedRoute(Route):
 
         async def authenticated(request: Request) -> Response:
             request.scope["actor"] = await self._authenticate(request)
+            i18n.ACCEPT_LANGUAGE.set(request.headers.get("accept-language", ""))
             return await handler(request)
 
         return authenticated
@@ -54,6 +57,7 @@ class ProtectedRoute(Route):
         if scheme.lower() != "bearer" or not credential:
             raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
         actor = await authenticator(request.app.state.resources).authenticate(credential)
+        verified(request.scope, str(actor))
         structlog.contextvars.bind_contextvars(actor=str(actor))
         if required not in actor.permissions:
             scope = SCOPES[required].value

@@ -39,13 +39,13 @@ class RequestActor(Actor):
 
 
 async def sign_up(
-    session: AsyncSession, actor: Actor, *, name: str, owner_name: str, owner_email: str
+    session: AsyncSession, actor: Actor, *, title: str, owner_name: str, owner_email: str
 ) -> tuple[Workspace, UserAccount, ApiKey, str]:
     """Create the session's workspace, its owner, and an API key with every scope; the text is that key in full.
 
     Raises `Conflict` (`email-taken`) where the address has signed up before.
     """
-    workspace = Workspace(workspace_id=workspace_of(session), name=name, created_at=now(session))
+    workspace = Workspace(workspace_id=workspace_of(session), title=title, created_at=now(session))
     session.add(workspace)
     owner_id = await session.scalar(
         insert(UserAccount)
@@ -62,7 +62,7 @@ async def sign_up(
         )
     )
     record(session, actor, "workspaces.create", user_id=owner_id)
-    key, secret = await create_key(session, actor, name="first key", scopes=list(ApiKeyScope), expires_at=None)
+    key, secret = await create_key(session, actor, title="first key", scopes=list(ApiKeyScope), expires_at=None)
     owner = await session.get_one(UserAccount, owner_id)
     return workspace, owner, key, secret
 
@@ -77,7 +77,7 @@ async def workspaces(session: AsyncSession) -> Sequence[UUID]:
 
 
 async def create_key(
-    session: AsyncSession, actor: Actor, *, name: str, scopes: Sequence[ApiKeyScope], expires_at: datetime | None
+    session: AsyncSession, actor: Actor, *, title: str, scopes: Sequence[ApiKeyScope], expires_at: datetime | None
 ) -> tuple[ApiKey, str]:
     """A new key of this workspace and its full text, which is not stored.
 
@@ -89,7 +89,7 @@ async def create_key(
     key = ApiKey(
         prefix=prefix,
         workspace_id=workspace_of(session),
-        name=name,
+        title=title,
         secret_hash=_hash(secret),
         scopes=sorted({scope.value for scope in scopes}),
         created_at=now(session),
@@ -150,14 +150,14 @@ class Authenticator:
         if matched is None:
             raise Unauthenticated("This is not an API key: they look like isk_…_…")
         prefix, secret = matched.groups()
-        stored = await self.keys.get(prefix, lambda: self._check_existence(prefix))
+        stored = await self.keys.get(prefix, lambda: self._look_up(prefix))
         if not hmac.compare_digest(stored.secret_hash, _hash(secret)) or (
             stored.expires_at is not None and stored.expires_at <= self._clock.now()
         ):
             raise Unauthenticated(_REFUSED)
         return stored.actor
 
-    async def _check_existence(self, prefix: str) -> StoredKey:
+    async def _look_up(self, prefix: str) -> StoredKey:
         """Raises `Unauthenticated` where there is none: unknown keys are not cached, or they could fill the cache."""
         async with self._db.read_connection(None) as connection:
             row = (await connection.execute(_BY_PREFIX, {"prefix": prefix})).one_or_none()

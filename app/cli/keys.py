@@ -11,17 +11,18 @@ from app.communities.service import reseal as reseal_tokens
 from app.kit.actors import Actor, ActorKind
 from app.kit.crypto import Keyring
 from app.kit.db import Database
+from app.kit.deadlines import JOBS
 from app.settings import Settings
 
 
-async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
+async def create(settings: Settings, workspace: UUID, title: str) -> str | None:
     """The full text of a new API key with every scope in `workspace`; None where there is no such workspace."""
-    database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "keys-create")
+    database, actor = Database(settings.database_url, pool=1, deadlines=JOBS), Actor(ActorKind.COMMAND, "keys-create")
     try:
         async with database.transaction(workspace, actor) as session:
-            if await session.scalar(select(Workspace.name).where(Workspace.workspace_id == workspace)) is None:
+            if await session.scalar(select(Workspace.title).where(Workspace.workspace_id == workspace)) is None:
                 return None
-            _, secret = await service.create_key(session, actor, name=name, scopes=list(ApiKeyScope), expires_at=None)
+            _, secret = await service.create_key(session, actor, title=title, scopes=list(ApiKeyScope), expires_at=None)
             return secret
     finally:
         await database.close()
@@ -29,7 +30,7 @@ async def create(settings: Settings, workspace: UUID, name: str) -> str | None:
 
 async def reseal(settings: Settings) -> ResealResult:
     """Encrypt the tokens of all workspaces with the current key, each workspace in its own transaction."""
-    database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "keys-reseal")
+    database, actor = Database(settings.database_url, pool=1, deadlines=JOBS), Actor(ActorKind.COMMAND, "keys-reseal")
     keyring = Keyring(settings.secret_keys)
     tokens, lost = 0, frozenset[UUID]()
     try:

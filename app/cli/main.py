@@ -102,6 +102,7 @@ def api(
     import uvicorn
 
     from app.kit import gc_freeze
+    from app.kit.server import LimitedProtocol
     from app.platforms import adapters
 
     with _errors_as_messages():
@@ -112,7 +113,8 @@ def api(
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=LimitedProtocol,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -233,7 +235,7 @@ def keys_secret() -> None:
 @keys.command("create")
 def keys_create(
     workspace: Annotated[UUID, typer.Argument(help="Id of the workspace the key is for.")],
-    name: Annotated[str, typer.Option(help="What the key is for, in your words.")],
+    title: Annotated[str, typer.Option(help="What the key is for, in your words.")],
     data: Data = environment.DATA,
 ) -> None:
     """Create an API key with every scope in one workspace, and print it. It is shown only once."""
@@ -241,7 +243,7 @@ def keys_create(
 
     with _errors_as_messages():
         environment.set_missing(environment.running_servers(data))
-        key = asyncio.run(create(environment.load_settings(), workspace, name))
+        key = asyncio.run(create(environment.load_settings(), workspace, title))
         if key is None:
             fail(f"there is no workspace {workspace}")
         if sys.stdout.isatty():

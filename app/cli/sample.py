@@ -121,12 +121,12 @@ async def _key_works(http: Client, api_url: str, key: str) -> bool:
 
 async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
     owner = {"name": "Anna", "email": f"anna@{sandbox_url.rpartition(':')[2]}.example"}
-    made = await _Api(http, api_url, "").call("POST", "/v1/workspaces", {"name": "Step & Co", "owner": owner})
+    made = await _Api(http, api_url, "").call("POST", "/v1/workspaces", {"title": "Step & Co", "owner": owner})
     api = _Api(http, api_url, made["api_key"]["key"])
     done("signed up the agency Step & Co")
     hours = {"week": {day: [{"opens": "08:00", "closes": "22:00"}] for day in WEEKDAYS}}
     project = await api.call(
-        "POST", "/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk", "working_hours": hours}
+        "POST", "/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk", "working_hours": hours}
     )
     await api.call(
         "PUT",
@@ -193,8 +193,8 @@ async def _wait_until_read(api: _Api, communities: Sequence[str]) -> None:
             done(f"read {posts} posts and what customers wrote")
             return
         for one in health:
-            if one["state"] in {"failed", "reauth_required"} or asyncio.get_running_loop().time() > deadline:
-                raise SampleError(f"a sample community is {one['state']}: {one['reason'] or 'still being read'}")
+            if one["status"] in {"failed", "reauth_required"} or asyncio.get_running_loop().time() > deadline:
+                raise SampleError(f"a sample community is {one['status']}: {one['reason'] or 'still being read'}")
         await asyncio.sleep(1)
 
 

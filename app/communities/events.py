@@ -141,3 +141,13 @@ class CommunityConnected(Event):
     community_id: UUID
     project_id: UUID
     platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommunityDisconnected(Event):
+    """A person disconnected a community."""
+
+    topic: ClassVar[str | None] = "community.disconnected"
+    community_id: UUID
+    project_id: UUID
+    platform: str

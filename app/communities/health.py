@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import tokens
 from app.communities.inbound import reconcile, unparsed
+from app.communities.inbound.models import Hook, SubscriptionStatus
 from app.communities.inbound.store import hook_of
-from app.communities.models import Community, CommunityToken, Hook, Publication, SubscriptionState
+from app.communities.models import Community, CommunityStatus, CommunityToken, Publication
 from app.communities.platform_client import app_credentials
 from app.communities.polling import rate_limits, unread_items
 from app.communities.polling.fair_share import IntervalMultipliers
-from app.communities.polling.parts import Part, PartState, due_times, problems
+from app.communities.polling.parts import Part, PartStatus, due_times, problems
 from app.communities.schemas import (
     Backfill,
     Health,
@@ -32,7 +33,7 @@ from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.jobs import Job
 from app.platforms import adapter as adapter_of
-from app.platforms.capabilities import Inspects, ListsComments, ListsOwnReplies, Streams
+from app.platforms.capabilities import Inspects, ListsComments, Streams
 from app.platforms.contract import Adapter, Token
 from app.settings import Settings
 
@@ -57,9 +58,9 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
     unparsed_count, last_unparsed_at = await unparsed.count(session, community_id)
     return Health(
         community_id=community.id,
-        state=community.state,
-        code=community.state_code,
-        reason=community.state_reason,
+        status=community.status,
+        code=community.status_code,
+        reason=community.status_reason,
         missing_scopes=sorted({*community.missing_scopes, *(scope for row in rows for scope in row.missing_scopes)}),
         tokens=[
             TokenRead(
@@ -86,7 +87,9 @@ async def health(session: AsyncSession, settings: Settings, keyring: Keyring, *,
         hook=await _hook(session, community),
         unparsed_events=UnparsedEvents(events=unparsed_count, last_at=last_unparsed_at),
         throttled_until=community.throttled_until,
-        next_poll_at=await _next_poll(session, community_id),
+        next_poll_at=None
+        if community.status == CommunityStatus.DISCONNECTED
+        else await _next_poll(session, community_id),
         backfill=_backfill(community, now(session)),
         publications=publication_count,
         rate_limits=[
@@ -121,11 +124,8 @@ def _parts(
         Part.COMMENTS: community.backfilled_at is not None,
         Part.CONVERSATIONS: community.conversations_seen_at is not None,
         Part.TOKENS: community.tokens_seen_at is not None,
-        Part.OWN_REPLIES: community.seen_at(Part.OWN_REPLIES) is not None,
         Part.REVISIONS: community.seen_at(Part.REVISIONS) is not None,
     }
-    if not issubclass(adapter_class, ListsOwnReplies):
-        del was_read[Part.OWN_REPLIES]
     if issubclass(adapter_class, Streams):
         del was_read[Part.REVISIONS]
     if not issubclass(adapter_class, ListsComments):
@@ -138,7 +138,7 @@ def _parts(
         one = by_part.get(name)
         health_of_part = PartHealth(
             part=name,
-            state=one.state if one is not None else PartState.OK if read else PartState.PENDING,
+            status=one.status if one is not None else PartStatus.OK if read else PartStatus.PENDING,
             code=one and one.code,
             reason=one and one.reason,
             failures=0 if one is None else one.failures,
@@ -148,7 +148,7 @@ def _parts(
             unread_items=unread.get(name, 0),
         )
         if name is Part.COUNTERS and community.metrics_poll_code is not None:  # of its metrics group
-            health_of_part.state, health_of_part.code = PartState.FAILING, community.metrics_poll_code
+            health_of_part.status, health_of_part.code = PartStatus.FAILING, community.metrics_poll_code
             health_of_part.reason = community.metrics_poll_reason
             health_of_part.failures = max(community.metrics_poll_failures, 1)
         healths.append(health_of_part)
@@ -156,7 +156,7 @@ def _parts(
 
 
 def _open_tokens(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]:
-    """The decrypted tokens, for their rate limits; one that no key opens is left out, and shows in the state."""
+    """The decrypted tokens, for their rate limits; one that no key opens is left out, and shows in its status."""
     texts: dict[Token, str] = {}
     for row in rows:
         try:
@@ -184,7 +184,7 @@ async def _hook(session: AsyncSession, community: Community) -> HookHealth | Non
         return None
     gap_count, last_gap_at = await reconcile.count(session, community.id)
     return HookHealth(
-        state=None if hook.state is None else SubscriptionState(hook.state),
+        status=None if hook.status is None else SubscriptionStatus(hook.status),
         reason=hook.reason,
         last_event_at=community.last_event_at,
         checked_at=hook.checked_at,
@@ -231,10 +231,13 @@ def _lag(community: Community, metrics_due_at: datetime | None, factor: float, a
     multipliers = IntervalMultipliers(community.content_interval_multiplier, community.metrics_interval_multiplier)
     due = due_times(community, factor, multipliers)
 
-    unsupported = {name for name, one in problems(community).items() if one.state is PartState.UNSUPPORTED}
+    unsupported = {name for name, one in problems(community).items() if one.status is PartStatus.UNSUPPORTED}
+
+    disconnected = community.disconnected_at is not None
 
     def late(part: Part, moment: datetime | None) -> float:
-        return 0.0 if moment is None or part in unsupported else max((at - moment).total_seconds(), 0.0)
+        on_time = moment is None or disconnected or part in unsupported
+        return 0.0 if on_time or moment is None else max((at - moment).total_seconds(), 0.0)
 
     return Lag(
         size=late(Part.SIZE, due[Part.SIZE]),

@@ -81,8 +81,8 @@ class Failed:
         return isinstance(self.error, AuthExpired | MissingPermission | Rejected | Gone | Unsupported | Unreadable)
 
     @property
-    def is_outage(self) -> bool:
-        """Whether the platform is unwell, and a later attempt may succeed."""
+    def platform_is_unwell(self) -> bool:
+        """Whether the platform cannot answer now, so that a later attempt may succeed."""
         return isinstance(self.error, Transient | Malformed)
 
 

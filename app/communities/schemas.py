@@ -1,13 +1,15 @@
 """Request and response bodies of communities."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Body
 from pydantic import AfterValidator, Field, SecretStr
 
-from app.communities.models import State, SubscriptionState
-from app.communities.polling.parts import Part, PartState
-from app.kit.schemas import Id, Input, Instant, Output, Text
+from app.communities.inbound.models import SubscriptionStatus
+from app.communities.models import CommunityStatus
+from app.communities.polling.parts import Part, PartStatus
+from app.kit.schemas import Id, Input, Instant, Output, Text, example
 from app.platforms.contract import Token
 
 
@@ -120,6 +122,8 @@ SecretName = Annotated[str, Field(pattern="^[a-z_]{1,40}$")]
 class HookPut(Input):
     """Secrets of a hook, by the platform's names for them."""
 
+    model_config = example({"secrets": {"secret": "a-long-secret-of-your-own", "confirmation": "a1b2c3d4"}})
+
     secrets: Annotated[
         dict[SecretName, TokenText],
         Field(
@@ -138,54 +142,122 @@ class HookRead(Output):
     url: str = Field(
         description="The address that the platform calls.", examples=["https://instep.example/hooks/vk/5c0e…"]
     )
-    platform: str = Field(examples=["vk"])
-    state: SubscriptionState | None = Field(
+    platform: str = Field(description="The `key` of the community's platform.", examples=["vk"])
+    status: SubscriptionStatus | None = Field(
         description="Its subscription at the platform: `waiting` for a worker or for the platform, `subscribed`, or "
         "`refused`. null: enter the `url` there yourself.",
         examples=["subscribed"],
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
-    created_at: Instant
+    created_at: Instant = Field(description="When it was opened.")
     last_event_at: Instant | None = Field(description="When the last event was received; null: none yet.")
 
 
 class Reconnect(Input):
-    """New tokens. Those not named stay as they are: a token is never overwritten with nothing."""
+    """New tokens. Those not named stay as they are: a token is never overwritten with nothing.
 
-    credentials: Tokens = Field(min_length=1)
+    A disconnected community of a platform that shows something without a token is brought back without any.
+    """
+
+    model_config = example({"credentials": {"community": "the-communitys-new-token"}})
+
+    credentials: Tokens = Field(default_factory=dict)
 
 
 Connection = Annotated[
-    State,
+    CommunityStatus,
     Field(
         description="`connecting`: not polled yet. `healthy`: all is read. `degraded`: some of it fails; it is "
         "tried again by itself, and `reason` of its health says what a person can do. `reauth_required`: the platform "
-        "refuses the tokens, reconnect. `paused`: by you, resume. `failed`: it could not be connected.",
+        "refuses the tokens, reconnect. `paused`: by you, resume. `failed`: it could not be connected. `disconnected`: "
+        "by you; what was read stays, and reconnecting brings it back.",
         examples=["healthy"],
     ),
 ]
 
 
-class CommunityRead(Output):
-    """A connected community."""
+class SeenAt(Output):
+    """When each kind of thing was last read to the end; null: never."""
 
-    id: Id
-    project_id: Id
-    platform: str = Field(examples=["vk"])
+    size: Instant | None = Field(description="The community's size.")
+    posts: Instant | None = Field(description="The list of posts.")
+    conversations: Instant | None = Field(
+        description="Comments, messages and mentions, as far as the platform lists them."
+    )
+
+
+class CommunityInclude(StrEnum):
+    """What a community may be listed with."""
+
+    HEALTH = "health"
+
+
+class UnreadPart(Output):
+    """A part of a community that cannot be read now."""
+
+    part: Part = Field(description="As in `GET /v1/communities/{id}/health`.", examples=["conversations"])
+    code: str = Field(description="Why, for programs.", examples=["missing-permission"])
+    reason: str = Field(
+        description="Why and what to do, for people.",
+        examples=["The token may not do all that is needed. Reconnect with the missing permissions."],
+    )
+    since: Instant = Field(description="Since when it has not been read.")
+
+
+class HookSummary(Output):
+    """The subscription of a community's hook."""
+
+    status: SubscriptionStatus | None = Field(
+        description="Its subscription at the platform; null: a person enters it there.", examples=["subscribed"]
+    )
+    reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
+
+
+class HealthSummary(Output):
+    """What a list shows of a community's health; all of it is at `GET /v1/communities/{id}/health`."""
+
+    code: str | None = Field(description="Why it is not healthy, for programs.", examples=["auth-expired"])
+    reason: str | None = Field(
+        description="Why it is not healthy and what to do, for people.",
+        examples=["The platform refuses the token. Reconnect the community with a new one."],
+    )
+    missing_scopes: list[str] = Field(
+        description="Permissions that its tokens should have and lack, in the platform's words.", examples=[["stats"]]
+    )
+    token_expires_at: Instant | None = Field(
+        description="When the first of its tokens expires; null: none does, or it is not known."
+    )
+    polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
+    seen_at: SeenAt = Field(description="When each kind of thing was last read to the end.")
+    throttled_until: Instant | None = Field(description="The platform refused calls until then; null: it did not.")
+    unread_parts: list[UnreadPart] = Field(description="The parts that cannot be read now; the others are read.")
+    hook: HookSummary | None = Field(description="null: it has none, and everything is read by polling.")
+    last_event_at: Instant | None = Field(description="When its hook last received an event; null: never.")
+    backfilled_at: Instant | None = Field(description="When the past was read to the end; null: it is being read.")
+
+
+class CommunityRead(Output):
+    """A connected community, or one that was."""
+
+    id: Id = Field(description="The community's id.")
+    project_id: Id = Field(description="The client's project.")
+    platform: str = Field(description="A `key` of `GET /v1/platforms`.", examples=["vk"])
     address: str = Field(description="In its one canonical spelling.", examples=["https://vk.com/coffee"])
     external_id: str | None = Field(
         description="Its id on the platform; null until the first poll.", examples=["225000001"]
     )
     title: str | None = Field(description="Its name there; null until the first poll.", examples=["Coffee house"])
     url: str | None = Field(description="Where people find it.", examples=["https://vk.com/coffee"])
-    state: Connection
-    created_at: Instant
+    status: Connection
+    created_at: Instant = Field(description="When it was connected for the first time.")
+    disconnected_at: Instant | None = Field(description="Since when it is disconnected; null: it is connected.")
+    health: HealthSummary | None = Field(None, description="With `include=health`; null without.")
 
 
 class TokenRead(Output):
     """A stored token; never its text."""
 
-    kind: Token
+    kind: Token = Field(description="Which kind of token it is.")
     expires_at: Instant | None = Field(
         description="When it expires; null: never, or it is not known. One that expires within seven days and is not "
         "renewed by itself is announced as the event `community.token-expiring`."
@@ -195,16 +267,6 @@ class TokenRead(Output):
         description="Permissions it should have and lacks, in the platform's words.", examples=[[]]
     )
     updated_at: Instant = Field(description="When it was last stored or renewed.")
-
-
-class SeenAt(Output):
-    """When each kind of thing was last read to the end; null: never."""
-
-    size: Instant | None
-    posts: Instant | None
-    conversations: Instant | None = Field(
-        description="Comments, messages and mentions, as far as the platform lists them."
-    )
 
 
 class RateLimitRemaining(Output):
@@ -238,9 +300,9 @@ class Backfill(Output):
 class Lag(Output):
     """How late each part is, in seconds; 0: not late."""
 
-    size: float = Field(examples=[0])
-    posts: float = Field(examples=[0])
-    conversations: float = Field(examples=[12.5])
+    size: float = Field(description="Of the community's size.", examples=[0])
+    posts: float = Field(description="Of the list of posts.", examples=[0])
+    conversations: float = Field(description="Of the list of messages.", examples=[12.5])
     counters: float = Field(description="Of the post whose counters have been due the longest.", examples=[140])
     interval_multiplier: float = Field(
         description="The factor by which intervals are longer than planned, because the communities that share a rate "
@@ -252,7 +314,7 @@ class Lag(Output):
 class HookHealth(Output):
     """The health of a community's hook: its subscription, what the platform says of it, and the gaps in its events."""
 
-    state: SubscriptionState | None = Field(
+    status: SubscriptionStatus | None = Field(
         description="Its subscription at the platform; null: a person enters it there.", examples=["subscribed"]
     )
     reason: str | None = Field(description="Why it is not subscribed, for people.", examples=[None])
@@ -292,12 +354,11 @@ class PartHealth(Output):
 
     part: Part = Field(
         description="`counters` and `comments` are those of its posts; `conversations` is what the platform lists for "
-        "the whole community; `tokens`: what the platform reports about them; `own_replies`: "
-        "answers given in the platform's own app, wherever they stand; `revisions`: recent posts and their comments, "
-        "read again for edits and deletions.",
+        "the whole community; `tokens`: what the platform reports about them; `revisions`: recent posts and their "
+        "comments, read again for edits and deletions.",
         examples=["conversations"],
     )
-    state: PartState = Field(
+    status: PartStatus = Field(
         description="`ok`: it is read. `pending`: it was not read so far. `waiting`: a rate limit is used up. "
         "`failing`: the last read failed, and `next_at` says when it is tried again. `unsupported`: this server does "
         "not have it; that changes nothing for the other parts.",
@@ -323,8 +384,8 @@ class PartHealth(Output):
 class Health(Output):
     """A community's health, and what to do about it."""
 
-    community_id: Id
-    state: Connection
+    community_id: Id = Field(description="The community's id.")
+    status: Connection
     code: str | None = Field(
         description="Why it is not healthy, for programs: `auth-expired`, `missing-permission`, `gone`, `rejected`, "
         "`transient`, `malformed`, `rate-limited`; `internal-error`: a fault of Instep, not of the platform.",
@@ -337,23 +398,23 @@ class Health(Output):
     )
     tokens: list[TokenRead] = Field(description="Its stored tokens; never their text.")
     parts: list[PartHealth] = Field(
-        description="Each part by itself: what the agency can use, and what not. `state` follows from them."
+        description="Each part by itself: what the agency can use, and what not. `status` follows from them."
     )
     polled_at: Instant | None = Field(description="When everything due was last read without a failure.")
-    seen_at: SeenAt
+    seen_at: SeenAt = Field(description="Up to when each kind of thing is known.")
     last_event_at: Instant | None = Field(
         description="When the open hook last received an event about it; null: never, or there is no hook."
     )
     hook: HookHealth | None = Field(description="null: it has none, and everything is read by polling.")
-    unparsed_events: UnparsedEvents
+    unparsed_events: UnparsedEvents = Field(description="Events that were received and could not be parsed.")
     throttled_until: Instant | None = Field(
         description="The platform refused calls for this community until then; null: it did not.",
         examples=[None],
     )
     next_poll_at: Instant | None = Field(description="When it is polled next; null: not by itself.")
-    backfill: Backfill
+    backfill: Backfill = Field(description="How far the first reading of the past has come.")
     rate_limits: list[RateLimitRemaining] = Field(
         description="What is left of each rate limit that polling it takes from."
     )
-    lag: Lag
+    lag: Lag = Field(description="How late its polls are.")
     publications: int = Field(description="Posts stored so far.", examples=[412])

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.communities import publications
-from app.communities.models import Community, CommunityToken, Hook, State
+from app.communities.inbound.models import Hook
+from app.communities.models import Community, CommunityStatus, CommunityToken
 from app.communities.polling import batches, parts, unread_items
 from app.communities.polling.parts import Part
 from app.communities.tokens import replace_grant
@@ -93,7 +94,7 @@ async def connect(
         "platform": platform,
         "address": parsed.canonical,
         "base_url": base_url,
-        "state": State.CONNECTING.value,
+        "status": CommunityStatus.CONNECTING.value,
         "missing_scopes": [],
         "part_problems": {},
         "reread_at": {},
@@ -106,6 +107,19 @@ async def connect(
         insert(Community).values(values).on_conflict_do_nothing().returning(Community)
     )
     if added is None:
+        existing = await session.scalar(
+            select(Community).where(
+                in_workspace(Community, workspace_of(session)),
+                Community.platform == platform,
+                Community.address == parsed.canonical,
+            )
+        )
+        if existing is not None and existing.status == CommunityStatus.DISCONNECTED:
+            raise Conflict(
+                f"This community was connected before: POST /v1/communities/{existing.id}/reconnect brings it back, "
+                "with its history.",
+                code="community-disconnected",
+            )
         raise Conflict("This community is connected already.", code="already-connected")
     await store_tokens(session, keyring, added.id, tokens)
     await poll_now(session, added.id)
@@ -164,14 +178,16 @@ async def reseal(session: AsyncSession, actor: Actor, keyring: Keyring) -> Resea
 
 
 async def poll_now(session: AsyncSession, community_id: UUID) -> None:
-    """Schedule a poll of a community as soon as a worker is free.
-
-    A worker locks the job's row first and the community's second; code that needs both locks them in this
-    order, to avoid deadlocks.
-    """
+    """Schedule a poll of a community as soon as a worker is free."""
     await jobs.enqueue(
         session, POLL, workspace_id=workspace_of(session), key=str(community_id), community_id=community_id
     )
+
+
+def require_connected(community: Community) -> None:
+    """Raise `Conflict` where a community is disconnected."""
+    if community.status == CommunityStatus.DISCONNECTED:
+        raise Conflict("It is disconnected: reconnect it first.", code="community-disconnected")
 
 
 async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
@@ -182,10 +198,11 @@ async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Co
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
-    if community.state == State.PAUSED:
+    require_connected(community)
+    if community.status == CommunityStatus.PAUSED:
         raise Conflict("It is paused: resume it first.", code="community-paused")
-    if community.state == State.FAILED:
-        community.state, community.failures = State.CONNECTING.value, 0
+    if community.status == CommunityStatus.FAILED:
+        community.status, community.failures = CommunityStatus.CONNECTING.value, 0
     community.request(now(session), *parts.to_request(community, Part.SIZE, Part.POSTS, Part.CONVERSATIONS))
     await unread_items.retry_now(session, community_id)
     await publications.request_metrics(session, community_id)
@@ -197,7 +214,11 @@ async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Co
 async def reconnect(
     session: AsyncSession, actor: Actor, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
 ) -> Community:
-    """Store new tokens in place of the grant before, and have the community polled with them."""
+    """Store new tokens in place of the grant before, and have the community polled with them.
+
+    A disconnected community is connected again. Raises `Invalid` (`credentials-needed`) without any token, unless
+    that brings back one whose platform shows something without.
+    """
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
@@ -207,14 +228,16 @@ async def reconnect(
         raise Invalid(
             f"{adapter_class.spec.title} takes no token of kind {', '.join(sorted(unused))}.", code="unexpected-token"
         )
+    if not tokens and not (community.status == CommunityStatus.DISCONNECTED and adapter_class.spec.public):
+        raise Invalid("Send the credentials to reconnect with.", code="credentials-needed")
     await replace_grant(session, keyring, community_id, adapter_class, tokens)
-    community.state = State.CONNECTING.value
-    community.state_code = community.state_reason = None
+    community.status, community.disconnected_at = CommunityStatus.CONNECTING.value, None
+    community.status_code = community.status_reason = None
     community.missing_scopes = []
     community.part_problems = {}
     await unread_items.retry_now(session, community_id)
     community.failures = community.refusals = 0
-    _clear_metrics_poll_failure(community)
+    clear_metrics_poll_failure(community)
     community.throttled_until = None
     # Otherwise nothing might be due, and invalid tokens would go unnoticed.
     community.request(now(session), "size", "tokens")
@@ -225,14 +248,15 @@ async def reconnect(
 async def pause(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
     """Stop polling a community until it is resumed; doing so twice changes nothing."""
     community = await fetch(session, Community, community_id, for_update=True)
-    community.state = State.PAUSED.value
-    community.state_code = community.state_reason = None
-    _clear_metrics_poll_failure(community)
+    require_connected(community)
+    community.status = CommunityStatus.PAUSED.value
+    community.status_code = community.status_reason = None
+    clear_metrics_poll_failure(community)
     audit.record(session, actor, "communities.pause", community_id=community_id)
     return community
 
 
-def _clear_metrics_poll_failure(community: Community) -> None:
+def clear_metrics_poll_failure(community: Community) -> None:
     """Forget the last failure: whether the counters can be read is unknown until the next metrics poll."""
     community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
 
@@ -242,7 +266,8 @@ async def resume(session: AsyncSession, actor: Actor, *, community_id: UUID) -> 
     await fetch(session, Community, community_id)
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
-    if community.state == State.PAUSED:
-        community.state = State.CONNECTING.value
+    require_connected(community)
+    if community.status == CommunityStatus.PAUSED:
+        community.status = CommunityStatus.CONNECTING.value
     audit.record(session, actor, "communities.resume", community_id=community_id)
     return community

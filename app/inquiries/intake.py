@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.communities.events import CommunityRef
 from app.inquiries import claimed_dates, reply_copies
 from app.inquiries.locking import lock_threads
-from app.inquiries.merging import join_own_threads, place_own_replies, rename_threads, threads_of
+from app.inquiries.merging import adopt_answers, join_own_threads, rename_threads
 from app.inquiries.models import EarlyDeletion, Message, MessageDirection
 from app.inquiries.recount import ThreadOrigin, recount
 from app.kit.bulk import bulk_insert, column_arrays
@@ -52,7 +52,6 @@ async def store(
     await lock_threads(session, community.community_id)
     seen = await claimed_dates.bound(session, community, await _mark_own_messages(session, community, seen))
     seen = await join_own_threads(session, community, seen)
-    seen = await place_own_replies(session, community, seen)
     renamed = await rename_threads(session, community, [message for message, _ in seen])
     restored = await _restored(session, community, {message.external_id for message, _ in seen if message.restored})
     deleted_early = await _deleted_early(session, community, {message.external_id for message, _ in seen})
@@ -60,6 +59,7 @@ async def store(
     threads = renamed | restored | set((await session.scalars(_UPSERT, column_arrays(rows, _SEEN))).all())
     if not threads:
         return
+    threads |= await adopt_answers(session, community, {message.external_id for message, _ in seen})
     await reply_copies.match(session, community.community_id, threads)
     await recount(
         session,
@@ -167,7 +167,7 @@ async def _mark_own_messages(
     if not any(is_unmarked_own(message) for message, _ in seen):
         return seen
     answered = {m.in_reply_to for m, _ in seen if is_unmarked_own(m) and m.in_reply_to is not None}
-    threads = await threads_of(session, community, answered)
+    threads = await _threads(session, community, answered)
     marked = []
     # In order of time: a reply may reply to one of our own messages, which must be moved first.
     for message, publication_id in sorted(seen, key=lambda pair: pair[0].sent_at):
@@ -179,6 +179,17 @@ async def _mark_own_messages(
         threads[own.external_id] = own.thread_id
         marked.append((own, publication_id))
     return marked
+
+
+async def _threads(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> dict[str, str]:
+    rows = await session.execute(
+        select(Message.external_id, Message.thread_id).where(
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
+            Message.external_id == any_(literal(sorted(external_ids), ARRAY(Text))),
+        )
+    )
+    return {row.external_id: row.thread_id for row in rows}
 
 
 async def _deleted_early(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> set[str]:

@@ -5,13 +5,14 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from app.access.service import workspaces
 from app.communities import platform_calls
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
-from app.inquiries import sending
+from app.inquiries import counts, sending
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
-from app.kit.jobs import Reschedule, Run, Snooze, job
+from app.kit.jobs import Reschedule, Run, Snooze, enqueue, job
 from app.platforms.capabilities import FindsReplies, Replies
 from app.platforms.contract import (
     AuthExpired,
@@ -129,7 +130,7 @@ async def _looked_up(run: Run, adapter: FindsReplies, client: PlatformClient, in
 def _failure_detail(failure: Failed, *, maybe_sent: bool) -> str:
     """For people, with what to do next; a reply that may have been sent must not be sent again."""
     error = failure.error
-    if failure.is_outage:
+    if failure.platform_is_unwell:
         return f"The platform stayed unwell: {error.message}.{'' if maybe_sent else ' Send it anew later.'}"
     if isinstance(error, AuthExpired):
         advice = "." if maybe_sent else ", then send the answer anew."
@@ -161,8 +162,10 @@ async def _handle_failure(run: Run, intent: Intent, failure: Failed) -> None:
     """Nothing was sent by this attempt. Raises its error to try again, always where an earlier one may have sent it."""
     maybe_sent = intent.repeat_safe_until is not None
     detail = _failure_detail(failure, maybe_sent=maybe_sent)
-    if run.attempt < ATTEMPTS and (failure.is_outage or maybe_sent):
-        await _requeue(run, intent, "The platform is unwell; it is tried again." if failure.is_outage else detail)
+    if run.attempt < ATTEMPTS and (failure.platform_is_unwell or maybe_sent):
+        await _requeue(
+            run, intent, "The platform is unwell; it is tried again." if failure.platform_is_unwell else detail
+        )
         raise failure.error
     await _fail(run, intent, detail)
 
@@ -175,4 +178,20 @@ async def _requeue(run: Run, intent: Intent, why: str) -> None:
 async def _fail(run: Run, intent: Intent, why: str) -> None:
     async with run.step() as session:
         await sending.failed(session, intent=intent, why=why)
+        await run.finish(session)
+
+
+@job("inquiries.compact-counts", every=timedelta(hours=1))
+async def compact_counts(run: Run) -> None:
+    """Enqueue the compacting of every workspace's counts."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(session, "inquiries.compact-counts-of-workspace", workspace_id=workspace_id, key="hourly")
+
+
+@job("inquiries.compact-counts-of-workspace")
+async def compact_counts_of_workspace(run: Run) -> None:
+    """Replace the changes in the numbers of inquiries by their sums."""
+    async with run.step() as session:
+        await counts.compact(session)
         await run.finish(session)

@@ -5,25 +5,29 @@ Some platforms give no id of a conversation, so that an adapter makes one of the
 stored thread takes the reported id; where there are inquiries of both, they become one.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, any_, delete, literal, select, update
+from sqlalchemy import ARRAY, Text, any_, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
+from app.inquiries.counts import CountChanges
 from app.inquiries.events import InquiryMerged
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ResponseWait
 from app.kit.db import in_workspace, now
 from app.kit.events import publish
-from app.platforms.contract import RemoteMessage
+from app.platforms.contract import RemoteMessage, thread_of_answers
 
 
 async def join_own_threads(
     session: AsyncSession, community: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]
 ) -> Sequence[tuple[RemoteMessage, UUID | None]]:
-    """The same messages; one that `guesses_thread` is in the thread of what it answers, if by the same customer."""
+    """The same messages; one that `guesses_thread` is in the thread of what it answers.
+
+    That is so where what it answers is known and by the same customer, or the message is the community's own.
+    """
     answered = {message.in_reply_to for message, _ in seen if message.guesses_thread}
     if not answered:
         return seen
@@ -34,49 +38,76 @@ async def join_own_threads(
             Message.external_id == any_(literal(sorted(i for i in answered if i is not None), ARRAY(Text))),
         )
     )
-    stored = {row.external_id: (row.thread_id, row.author_id, row.author_name) for row in rows}
-    in_batch = {m.external_id: (m.thread_id, m.author.external_id, m.author.name) for m, _ in seen}
-    roots = {**in_batch, **stored}
-
-    def joined(message: RemoteMessage) -> RemoteMessage:
-        if not message.guesses_thread or message.in_reply_to not in roots:
-            return message
-        thread_id, author_id, name = roots[message.in_reply_to]
-        is_same = author_id == message.author.external_id or (name != "" and name == message.author.name)
-        return replace(message, thread_id=thread_id) if is_same else message
-
-    return [(joined(message), publication_id) for message, publication_id in seen]
-
-
-async def place_own_replies(
-    session: AsyncSession, community: CommunityRef, seen: Sequence[tuple[RemoteMessage, UUID | None]]
-) -> Sequence[tuple[RemoteMessage, UUID | None]]:
-    """The same messages; those `in_parents_thread` are in the thread of what they answer, or left out."""
-    to_place = [pair for pair in seen if pair[0].in_parents_thread]
-    if not to_place:
-        return seen
-    placed = [pair for pair in seen if not pair[0].in_parents_thread]
-    threads = await threads_of(session, community, {one.in_reply_to for one, _ in to_place if one.in_reply_to})
-    threads |= {one.external_id: one.thread_id for one, _ in placed}
-    # In order of time: a reply may answer one before it.
-    for message, publication_id in sorted(to_place, key=lambda pair: pair[0].sent_at):
-        thread_id = threads.get(message.in_reply_to or "")
-        if thread_id is not None:
-            threads[message.external_id] = thread_id
-            placed.append((replace(message, thread_id=thread_id), publication_id))
-    return placed
+    roots = {row.external_id: (row.thread_id, row.author_id, row.author_name) for row in rows}
+    threads: dict[str, str] = {}
+    in_batch = {message.external_id: message for message, _ in seen}
+    # In order of time: what a message answers may itself have been moved to the thread of what it answers.
+    for message in sorted(in_batch.values(), key=lambda one: one.sent_at):
+        threads[message.external_id] = thread_id = _joined_thread(message, roots)
+        roots.setdefault(message.external_id, (thread_id, message.author.external_id, message.author.name))
+    return [
+        (replace(one, thread_id=threads[one.external_id]) if one.guesses_thread else one, publication_id)
+        for one, publication_id in seen
+    ]
 
 
-async def threads_of(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> dict[str, str]:
-    """The thread of each of these messages that is stored."""
-    rows = await session.execute(
-        select(Message.external_id, Message.thread_id).where(
+def _joined_thread(message: RemoteMessage, roots: Mapping[str, tuple[str, str | None, str]]) -> str:
+    """The thread of a message, by the threads and authors of what is answered, by its id."""
+    answered = roots.get(message.in_reply_to or "") if message.guesses_thread else None
+    if answered is None:
+        return message.thread_id
+    thread_id, author_id, name = answered
+    is_same = author_id == message.author.external_id or (name != "" and name == message.author.name)
+    return thread_id if is_same or message.author.is_community else message.thread_id
+
+
+async def adopt_answers(session: AsyncSession, community: CommunityRef, external_ids: Collection[str]) -> set[str]:
+    """Move the community's answers that were seen before these messages to the messages' threads.
+
+    Returns those threads, to be recounted. Under `lock_threads`.
+    """
+    early = await session.execute(
+        select(Message.thread_id)
+        .where(
             in_workspace(Message, community.workspace_id),
             Message.community_id == community.community_id,
-            Message.external_id == any_(literal(sorted(external_ids), ARRAY(Text))),
+            Message.thread_id == any_(literal(sorted(map(thread_of_answers, external_ids)), ARRAY(Text))),
         )
+        .distinct()
     )
-    return {row.external_id: row.thread_id for row in rows}
+    waiting = set(early.scalars())
+    if not waiting:
+        return set()
+    answered = [external_id for external_id in sorted(external_ids) if thread_of_answers(external_id) in waiting]
+    rows = await session.execute(
+        select(Message.external_id, Message.thread_id)
+        .where(
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
+            Message.external_id == any_(literal(answered, ARRAY(Text))),
+        )
+        .order_by(Message.sent_at, Message.external_id)
+    )
+    adopted: dict[str, str] = {}
+    for row in rows:
+        # An answer to an answer, whose own thread has just been moved.
+        thread_id = adopted.get(row.thread_id, row.thread_id)
+        if thread_id != thread_of_answers(row.external_id):
+            adopted[thread_of_answers(row.external_id)] = thread_id
+    pairs = literal(list(adopted), ARRAY(Text)), literal(list(adopted.values()), ARRAY(Text))
+    moved = func.unnest(*pairs).table_valued("early_id", "thread_id").render_derived("moved")
+    # Only the community has written in these threads: there are no inquiries of them.
+    await session.execute(
+        update(Message)
+        .where(
+            in_workspace(Message, community.workspace_id),
+            Message.community_id == community.community_id,
+            Message.thread_id == moved.c.early_id,
+        )
+        .values(thread_id=moved.c.thread_id)
+        .execution_options(synchronize_session=False)
+    )
+    return set(adopted.values())
 
 
 async def rename_threads(session: AsyncSession, community: CommunityRef, seen: Iterable[RemoteMessage]) -> set[str]:
@@ -116,15 +147,19 @@ async def _rename(session: AsyncSession, community: CommunityRef, thread_id: str
             )
         ).all()
     )
+    counted = CountChanges(community.workspace_id)
     for later in inquiries[1:]:
+        counted.move(later, None)
         if later.kind_by == "person" and inquiries[0].kind_by != "person":
+            counted.move(inquiries[0], None)
             inquiries[0].kind, inquiries[0].kind_by = later.kind, later.kind_by
+            counted.move(None, inquiries[0])
         await _join(session, community, later.id, inquiries[0].id)
-        at = now(session)
+        first = inquiries[0]
         await publish(
-            session,
-            InquiryMerged(inquiries[0].id, inquiries[0].project_id, community.community_id, at, later.id),
+            session, InquiryMerged(first.id, first.project_id, community.community_id, now(session), later.id)
         )
+    await counted.store(session)
     await session.execute(
         update(Message)
         .where(

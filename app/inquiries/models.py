@@ -74,6 +74,15 @@ class Inquiry(Owned, Base):
             "publication_id",
             postgresql_where=text("publication_id IS NOT NULL"),
         ),
+        # Few wait at a time, so these three stay small however many inquiries there are.
+        *(
+            Index(
+                f"ix_inquiry_waiting{suffix}",
+                *("workspace_id", *columns, "waiting_since", "id"),
+                postgresql_where=text("waiting_since IS NOT NULL"),
+            )
+            for suffix, columns in (("", ()), ("_in_project", ("project_id",)), ("_in_community", ("community_id",)))
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -94,9 +103,14 @@ class Inquiry(Owned, Base):
     customer_id: Mapped[str]
     customer_name: Mapped[str]
     preview: Mapped[str]
+    """In English, where the message has no text: a search finds it so."""
+    preview_attachments: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    """What is attached to that message, if it has no text."""
     opened_at: Mapped[datetime]
     """When the customer first wrote."""
     last_message_at: Mapped[datetime]
+    waiting_since: Mapped[datetime | None]
+    """When the customer's first message without an answer was written, or the inquiry was reopened; null: no wait."""
     first_answered_at: Mapped[datetime | None]
     handled_at: Mapped[datetime | None]
     """When a person of the agency first answered it, or resolved it with a reason."""
@@ -104,6 +118,23 @@ class Inquiry(Owned, Base):
     resolution: Mapped[str | None]
     resolved_automatically: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(default=1)
+
+
+class InquiryCount(Owned, Base):
+    """A change in the number of a community's inquiries of one status and kind; the sum of all is that number.
+
+    Rows are only added, so that no transaction waits for another one that counts the same; a job replaces them by
+    their sums (`counts`).
+    """
+
+    __tablename__ = "inquiry_count"
+    __table_args__ = (belongs_to("community", "community_id"),)
+
+    community_id: Mapped[UUID]
+    project_id: Mapped[UUID]
+    status: Mapped[str]
+    kind: Mapped[str]
+    change: Mapped[int]
 
 
 class Message(Owned, Base):

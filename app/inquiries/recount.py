@@ -21,6 +21,7 @@ from app.inquiries.conversation import (
     Wait,
     conversation_state,
 )
+from app.inquiries.counts import CountChanges
 from app.inquiries.events import InquiryAnswered, InquiryReceived, InquiryReopened, InquiryResolved
 from app.inquiries.kinds import kind_of
 from app.inquiries.models import (
@@ -40,9 +41,6 @@ from app.kit.ids import uuid7
 from app.projects.hours import working_seconds
 from app.projects.service import WorkCalendar, calendar
 
-PREVIEW: Final = 200
-"""Characters of the customer's newest message that a list shows."""
-
 _INQUIRY: Final = Base.metadata.tables[Inquiry.__tablename__]
 _RESPONSE_WAIT: Final = Base.metadata.tables[ResponseWait.__tablename__]
 
@@ -50,7 +48,8 @@ _RESPONSE_WAIT: Final = Base.metadata.tables[ResponseWait.__tablename__]
 _THREAD: Final = ("workspace_id", "community_id", "thread_id")
 _COMPUTED: Final = (
     *("channel", "publication_id", "post_id", "kind", "kind_by", "status", "customer_id", "customer_name", "preview"),
-    *("opened_at", "last_message_at", "first_answered_at", "handled_at"),
+    "preview_attachments",
+    *("opened_at", "last_message_at", "waiting_since", "first_answered_at", "handled_at"),
     *("resolved_at", "resolution", "resolved_automatically", "version"),
 )
 _COLUMNS: Final = (*_THREAD, "id", "project_id", *_COMPUTED)
@@ -108,6 +107,7 @@ async def recount(
     by_thread = await _load(session, community_id, threads)
     conversations: dict[UUID, ConversationState] = {}
     changed: list[dict[str, Any]] = []
+    counted = CountChanges(workspace_of(session))
     events: list[Event] = []
     for thread_id, thread in by_thread.items():
         if not any(message.direction == MessageDirection.CUSTOMER.value for message in thread.messages):
@@ -121,9 +121,11 @@ async def recount(
         if thread.stored is None or any(getattr(thread.stored, name) != value for name, value in values.items()):
             values["version"] += 1
             changed.append(values)
+            counted.move(thread.stored, values)
             events += _events(thread.stored, values, conversation)
     if changed:
         await session.execute(_UPSERT_INQUIRIES, column_arrays(changed, _COLUMNS))
+        await counted.store(session)
     await _link(session, community_id, threads)
     await _save_waits(session, project_id, community_id, conversations)
     await publish(session, *events)
@@ -233,9 +235,11 @@ def _inquiry_values(
         "status": conversation.status.value,
         "customer_id": customer_messages[0].author_id or "",
         "customer_name": names[-1] if names else "",
-        "preview": preview(visible[-1].text, visible[-1].attachments)[:PREVIEW] if visible else "",
+        "preview": preview(visible[-1].text, visible[-1].attachments) if visible else "",
+        "preview_attachments": visible[-1].attachments if visible and not visible[-1].text else [],
         "opened_at": customer_messages[0].sent_at,
         "last_message_at": thread.messages[-1].sent_at,
+        "waiting_since": next((wait.started_at for wait in conversation.waits if wait.ended_at is None), None),
         "first_answered_at": conversation.first_answered_at,
         "handled_at": conversation.handled_at,
         "resolved_at": conversation.resolution.at if conversation.resolution is not None else None,

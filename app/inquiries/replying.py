@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from app.platforms.capabilities import Replies
 from app.platforms.contract import Adapter, MessageKind, Spec
+
+DISCONNECTED: Final = "The community is disconnected. Reconnect it, or answer on the platform itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,16 @@ def reply_terms(
     answered: Any | None,
     at: datetime,
     *,
+    connected: bool = True,
     automatic: bool = False,
 ) -> ReplyTerms:
-    """The terms of a reply that is sent at `at`.
+    """The terms of a reply that is sent at `at`; `connected`: its community is not disconnected.
 
     `answered` is the row of the customer's latest message that is not deleted, or None where there is none. A script's
     reply may have less time than a person's.
     """
+    if not connected:
+        return ReplyTerms(Refusal("community-disconnected", DISCONNECTED))
     if adapter_class is None or not issubclass(adapter_class, Replies):
         title = adapter_class.spec.title if adapter_class is not None else platform
         detail = f"Instep cannot answer on {title}: answer there; what you write is found by the next poll."

@@ -1,138 +1,185 @@
 """The inbox: inquiries, their threads, replies and status changes."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Query, status
-from sqlalchemy import Row, Select, or_, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
 
-from app import platforms
-from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
-from app.communities.models import Community
-from app.inquiries import service
+from app.inquiries import counts, reads, service
+from app.inquiries.conversation import EndedBy
 from app.inquiries.models import (
     Inquiry,
     InquiryEvent,
     InquiryKind,
     InquiryStatus,
     Message,
-    MessageDirection,
     ResponseWait,
 )
-from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import (
     Classify,
     InquiryBulk,
-    InquiryBulkProblem,
     InquiryBulkResult,
     InquiryBulkResults,
+    InquiryCounts,
     InquiryDetail,
     InquiryEventRead,
     InquiryRead,
+    InquirySort,
     MessageRead,
     Reopen,
     ReplyCreate,
-    ReplyRefusal,
     Resolve,
-    Search,
     WaitRead,
 )
 from app.kit.actors import Actor
+from app.kit.bulk_results import Atomic, BulkProblem
 from app.kit.db import in_workspace
 from app.kit.errors import AppError, NotFound
+from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems
+from app.kit.schemas import Search
 
 ROUTER = Router("/v1/inquiries", tag="inquiries")
 
 THREAD: Final = 200
 """Messages that come with an inquiry; the rest of a long thread is paged."""
 
-_BY_LAST_MESSAGE: Final = Keyset((Inquiry.last_message_at, Inquiry.id))
 _THREAD: Final = Keyset((Message.sent_at, Message.id), descending=False)
 _THREAD_END: Final = Keyset((Message.sent_at, Message.id))
 _EVENTS: Final = Keyset((InquiryEvent.at, InquiryEvent.sequence))
 
 
-@ROUTER.get("", operation_id="inquiries.list", permission=Permission.INQUIRIES_READ)
+Status = Annotated[InquiryStatus | None, Query(description="Only inquiries with this status.")]
+Kind = Annotated[InquiryKind | None, Query(description="Only those of this kind.")]
+OfProject = Annotated[UUID | None, Query(description="Only those of this project.")]
+OfCommunity = Annotated[UUID | None, Query(description="Only those of this community.")]
+
+
+@ROUTER.get("", operation_id="inquiries.list", permission=Permission.INQUIRIES_READ, response_model=Page[InquiryRead])
 async def list_inquiries(
-    actor: CurrentActor,
-    connection: ReadDep,
-    pager: PagerDep,
-    status: Annotated[InquiryStatus | None, Query()] = None,
-    kind: Annotated[InquiryKind | None, Query()] = None,
-    project_id: Annotated[UUID | None, Query()] = None,
-    community_id: Annotated[UUID | None, Query()] = None,
+    lists: ListDep,
+    status: Status = None,
+    kind: Kind = None,
+    project_id: OfProject = None,
+    community_id: OfCommunity = None,
     q: Annotated[Search, Query(description="Part of the customer's name or of their latest message.")] = None,
+    sort: Annotated[
+        InquirySort,
+        Query(
+            description="`last_message_at`: the one with the latest message first. `waiting_since`: the customer who "
+            "has waited longest first; only inquiries in which one waits."
+        ),
+    ] = InquirySort.LAST_MESSAGE,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[InquiryRead]:
-    """Inquiries of all platforms, the one with the latest message first."""
-    query = select(Inquiry.__table__).where(in_workspace(Inquiry, actor.workspace_id))
-    filters = {Inquiry.status: status, Inquiry.kind: kind}
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value.value)
-    if project_id is not None:
-        query = query.where(Inquiry.project_id == project_id)
-    if community_id is not None:
-        query = query.where(Inquiry.community_id == community_id)
-    if q is not None:
-        query = query.where(or_(Inquiry.preview.ilike(q), Inquiry.customer_name.ilike(q)))
-    result = await connection.execute(_BY_LAST_MESSAGE.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(result.all(), limit, ("last_message_at", "id"))
-    return Page(data=[InquiryRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+) -> Response:
+    """Inquiries of all platforms, with what an inbox shows of them.
+
+    Each has its community's name and platform, the beginning of its last message, since when the customer waits, and
+    whether and until when an answer can be sent: a screen is one call.
+    """
+    filters = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id, "q": q}
+    rows, next_cursor = await lists.page(reads.INQUIRIES, sort=sort, limit=limit, cursor=cursor, filters=filters)
+    at = lists.resources.clock.now()
+    return json_page([reads.inquiry_read(row, at) for row in rows], next_cursor)
+
+
+@ROUTER.get(
+    "/counts", operation_id="inquiries.counts", permission=Permission.INQUIRIES_READ, response_model=InquiryCounts
+)
+async def count(
+    actor: CurrentActor,
+    connection: ReadDep,
+    status: Status = None,
+    kind: Kind = None,
+    project_id: OfProject = None,
+    community_id: OfCommunity = None,
+) -> Response:
+    """How many inquiries there are, by status, kind and community.
+
+    The numbers are exact, and kept up to date with each change: asking for them takes the same time for a hundred
+    inquiries as for a million. An id of another workspace, as any filter that nothing matches, gives zeros.
+    """
+    return json_response(
+        await counts.counts(
+            connection,
+            actor.workspace_id,
+            status=status,
+            kind=kind,
+            project_id=project_id,
+            community_id=community_id,
+        )
+    )
 
 
 @ROUTER.post("/bulk", operation_id="inquiries.bulk", permission=Permission.INQUIRIES_WRITE, responses=problems(409))
-async def bulk(body: InquiryBulk, actor: CurrentActor, session: SessionDep) -> InquiryBulkResults:
-    """Classify, resolve or reopen up to 500 inquiries.
+async def bulk(
+    body: InquiryBulk, actor: CurrentActor, session: SessionDep, resources: ResourcesDep, atomic: Atomic = False
+) -> InquiryBulkResults:
+    """Classify, resolve or reopen up to 500 inquiries; each has its own result.
 
-    Each has its own result. With `atomic`, none is changed if one cannot be.
+    Each inquiry may be named once. Without `atomic`, those that can be changed are changed, and the others say
+    why not.
     """
     actions = {item.id: item for item in body.items}
-    outcomes = await service.change(session, actor, actions, atomic=body.atomic)
-    return InquiryBulkResults(data=[_result(inquiry_id, outcome) for inquiry_id, outcome in outcomes.items()])
-
-
-def _result(inquiry_id: UUID, outcome: Inquiry | AppError) -> InquiryBulkResult:
-    if isinstance(outcome, AppError):
-        problem = InquiryBulkProblem(code=outcome.code, detail=outcome.detail)
-        return InquiryBulkResult(id=inquiry_id, done=False, inquiry=None, problem=problem)
-    return InquiryBulkResult(id=inquiry_id, done=True, inquiry=InquiryRead.model_validate(outcome), problem=None)
+    outcomes = await service.change(session, actor, actions, atomic=atomic)
+    made = [inquiry_id for inquiry_id, outcome in outcomes.items() if not isinstance(outcome, AppError)]
+    inquiries = await reads.changed(session, made, resources.clock.now())
+    data = [
+        InquiryBulkResult(
+            index=index,
+            inquiry=None if isinstance(outcome, AppError) else InquiryRead.model_validate(inquiries[inquiry_id]),
+            problem=BulkProblem.of(outcome) if isinstance(outcome, AppError) else None,
+        )
+        for index, (inquiry_id, outcome) in enumerate(outcomes.items())
+    ]
+    return InquiryBulkResults(succeeded=len(made), failed=len(data) - len(made), data=data)
 
 
 @ROUTER.get(
     "/{inquiry_id}", operation_id="inquiries.read", permission=Permission.INQUIRIES_READ, responses=problems(404)
 )
 async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> InquiryDetail:
-    """An inquiry with its thread and the times the customer waited."""
-    inquiry = await _row(connection, actor.workspace_id, inquiry_id)
+    """An inquiry with its thread and the times the customer waited.
+
+    The latest 200 messages come with it; `/messages` pages through a longer thread. `reply_refusal` says
+    whether an answer can be sent now.
+    """
+    inquiry = await reads.INQUIRIES.one(connection, actor.workspace_id, inquiry_id)
     latest = _THREAD_END.after(_messages(actor.workspace_id, inquiry_id), None, THREAD)
     messages = list((await connection.execute(latest)).all())[:THREAD]
-    waits = await connection.execute(
-        select(ResponseWait.__table__)
-        .where(in_workspace(ResponseWait, actor.workspace_id), ResponseWait.inquiry_id == inquiry_id)
-        .order_by(ResponseWait.started_at)
-    )
-    of_community = in_workspace(Community, actor.workspace_id), Community.id == inquiry.community_id
-    platform = (await connection.execute(select(Community.platform).where(*of_community))).scalar_one()
-    answered = next(
-        (row for row in messages if row.direction == MessageDirection.CUSTOMER.value and row.deleted_at is None), None
-    )
-    terms = reply_terms(platforms.adapters().get(platform), platform, inquiry.channel, answered, resources.clock.now())
+    waits = (
+        await connection.execute(
+            select(ResponseWait.__table__)
+            .where(in_workspace(ResponseWait, actor.workspace_id), ResponseWait.inquiry_id == inquiry_id)
+            .order_by(ResponseWait.started_at)
+        )
+    ).all()
+    first = next((wait for wait in waits if wait.opening and wait.ended_by == EndedBy.ANSWER.value), None)
     return InquiryDetail(
-        **InquiryRead.model_validate(inquiry).model_dump(),
-        reply_until=terms.until,
-        reply_refusal=None if terms.refusal is None else ReplyRefusal(**asdict(terms.refusal)),
+        **InquiryRead.model_validate(reads.inquiry_read(inquiry, resources.clock.now())).model_dump(),
+        first_response_seconds=None if first is None else _seconds(first),
+        first_response_working_seconds=None if first is None else first.working_seconds,
         messages=[MessageRead.model_validate(row) for row in reversed(messages)],
-        waits=[WaitRead.model_validate(row) for row in waits],
+        waits=[WaitRead(**_fields(wait), seconds=_seconds(wait)) for wait in waits],
     )
+
+
+def _fields(wait: Row[Any]) -> dict[str, Any]:
+    return {name: getattr(wait, name) for name in WaitRead.model_fields if name != "seconds"}
+
+
+def _seconds(wait: Row[Any]) -> int | None:
+    """The duration of a wait by the clock; None while it lasts."""
+    return None if wait.ended_at is None else round((wait.ended_at - wait.started_at).total_seconds())
 
 
 @ROUTER.get(
@@ -149,7 +196,10 @@ async def messages(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[MessageRead]:
-    """The thread, oldest first."""
+    """The thread, oldest first.
+
+    Messages of both sides, those not sent yet and those deleted since among them.
+    """
     await _row(connection, actor.workspace_id, inquiry_id)
     after = pager.read(cursor, (datetime, UUID))
     result = await connection.execute(_THREAD.after(_messages(actor.workspace_id, inquiry_id), after, limit))
@@ -180,9 +230,14 @@ async def reply(inquiry_id: UUID, body: ReplyCreate, actor: CurrentActor, sessio
     permission=Permission.INQUIRIES_WRITE,
     responses=problems(404, 409),
 )
-async def classify(inquiry_id: UUID, body: Classify, actor: CurrentActor, session: SessionDep) -> InquiryRead:
-    """Say what the customer wants; no rule overwrites it."""
-    return await _changed(session, inquiry_id, body, actor)
+async def classify(
+    inquiry_id: UUID, body: Classify, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
+) -> InquiryRead:
+    """Say what the customer wants; no rule overwrites it.
+
+    KPIs of questions, problems and thanks follow it at once.
+    """
+    return await _changed(session, inquiry_id, body, actor, resources.clock.now())
 
 
 @ROUTER.post(
@@ -191,9 +246,15 @@ async def classify(inquiry_id: UUID, body: Classify, actor: CurrentActor, sessio
     permission=Permission.INQUIRIES_WRITE,
     responses=problems(404, 409),
 )
-async def resolve(inquiry_id: UUID, body: Resolve, actor: CurrentActor, session: SessionDep) -> InquiryRead:
-    """Close an inquiry with a reason. What the customer writes afterwards opens it again."""
-    return await _changed(session, inquiry_id, body, actor)
+async def resolve(
+    inquiry_id: UUID, body: Resolve, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
+) -> InquiryRead:
+    """Close an inquiry with a reason. What the customer writes afterwards opens it again.
+
+    What the customer writes afterwards opens it again. With `automatic` it does not count as handled; 409
+    `already-resolved` where it is.
+    """
+    return await _changed(session, inquiry_id, body, actor, resources.clock.now())
 
 
 @ROUTER.post(
@@ -202,9 +263,14 @@ async def resolve(inquiry_id: UUID, body: Resolve, actor: CurrentActor, session:
     permission=Permission.INQUIRIES_WRITE,
     responses=problems(404, 409),
 )
-async def reopen(inquiry_id: UUID, body: Reopen, actor: CurrentActor, session: SessionDep) -> InquiryRead:
-    """Take an inquiry up again: the customer waits from now on."""
-    return await _changed(session, inquiry_id, body, actor)
+async def reopen(
+    inquiry_id: UUID, body: Reopen, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
+) -> InquiryRead:
+    """Take an inquiry up again: the customer waits from now on.
+
+    The customer waits from now on: a new response time begins. 409 `already-open` where it is open.
+    """
+    return await _changed(session, inquiry_id, body, actor, resources.clock.now())
 
 
 @ROUTER.get(
@@ -221,7 +287,10 @@ async def events(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[InquiryEventRead]:
-    """What happened to an inquiry and who did it, newest first."""
+    """What happened to an inquiry and who did it, newest first.
+
+    Messages themselves are not events: `/messages` has them.
+    """
     await _row(connection, actor.workspace_id, inquiry_id)
     query = select(InquiryEvent.__table__).where(
         in_workspace(InquiryEvent, actor.workspace_id), InquiryEvent.inquiry_id == inquiry_id
@@ -237,10 +306,10 @@ async def events(
 
 
 async def _changed(
-    session: SessionDep, inquiry_id: UUID, action: Classify | Resolve | Reopen, actor: Actor
+    session: SessionDep, inquiry_id: UUID, action: Classify | Resolve | Reopen, actor: Actor, at: datetime
 ) -> InquiryRead:
-    inquiry = await service.change_one(session, actor, inquiry_id=inquiry_id, action=action)
-    return InquiryRead.model_validate(inquiry)
+    await service.change_one(session, actor, inquiry_id=inquiry_id, action=action)
+    return InquiryRead.model_validate((await reads.changed(session, [inquiry_id], at))[inquiry_id])
 
 
 async def _row(connection: AsyncConnection, workspace_id: UUID, inquiry_id: UUID) -> Any:

@@ -32,7 +32,7 @@ from app.inquiries.events import ReplyFailed, ReplyNeedsReview
 from app.inquiries.locking import lock_threads
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ReplyDelivery
 from app.inquiries.recount import recount
-from app.inquiries.replying import is_late
+from app.inquiries.replying import DISCONNECTED, is_late
 from app.inquiries.service import RECONCILE, SEND_DEADLINE, record
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
@@ -94,9 +94,10 @@ async def record_intent(session: AsyncSession, *, message_id: UUID) -> Intent | 
             await _failed(session, message, inquiry, _TOO_OLD)
             return None
         message.delivery, message.intended_at = ReplyDelivery.SENDING.value, now(session)
-    to = await _reply_to(session, message, inquiry)
+    to, why = await _reply_to(session, message, inquiry), "The message it answers is not known any more."
+    if (await fetch(session, Community, message.community_id)).disconnected_at is not None:
+        to, why = None, DISCONNECTED
     if to is None:
-        why = "The message it answers is not known any more."
         if repeat_safe_until is None:
             await _failed(session, message, inquiry, why)
         else:
@@ -111,6 +112,8 @@ async def unresolved(session: AsyncSession, *, message_id: UUID) -> Intent | Non
     message, inquiry = await _locked(session, message_id)
     may_be_sent = message.delivery in {ReplyDelivery.OUTCOME_UNKNOWN.value, ReplyDelivery.SENDING.value}
     if not may_be_sent or message.intended_at is None:
+        return None
+    if (await fetch(session, Community, message.community_id)).disconnected_at is not None:
         return None
     to = await _reply_to(session, message, inquiry)
     if to is None:

@@ -13,11 +13,13 @@ from app import platforms
 from app.access import audit
 from app.communities.models import Community
 from app.inquiries.conversation import Transition
+from app.inquiries.counts import CountChanges
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
 from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import Action, Classify, Resolve
 from app.kit.actors import Actor
+from app.kit.bulk_results import refusal
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
@@ -51,7 +53,15 @@ async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: 
         .order_by(Message.sent_at.desc(), Message.id.desc())
         .limit(1)
     )
-    terms = reply_terms(adapter_class, community.platform, inquiry.channel, answered, now(session), automatic=automatic)
+    terms = reply_terms(
+        adapter_class,
+        community.platform,
+        inquiry.channel,
+        answered,
+        now(session),
+        connected=community.disconnected_at is None,
+        automatic=automatic,
+    )
     if terms.refusal is not None:
         raise Conflict(terms.refusal.detail, code=terms.refusal.code)
     assert adapter_class is not None, "else it is refused"
@@ -97,7 +107,7 @@ async def change(
 ) -> dict[UUID, Inquiry | AppError]:
     """Classify, resolve or reopen inquiries; returns each changed inquiry, or why it was not changed, by id.
 
-    `atomic`: where one cannot be changed, none is, and `Conflict` lists all that cannot.
+    `atomic`: where one cannot be changed, none is, and `Invalid` (`bulk-refused`) lists all that cannot.
     """
     rows = await session.scalars(
         select(Inquiry)
@@ -113,11 +123,16 @@ async def change(
         if error is not None:
             refusals[inquiry_id] = error
     if atomic and refusals:
-        raise _all_refused(list(actions), refusals)
+        index_by_id = {inquiry_id: index for index, inquiry_id in enumerate(actions)}
+        raise refusal({index_by_id[inquiry_id]: error for inquiry_id, error in refusals.items()}, len(actions))
     changed = [by_id[inquiry_id] for inquiry_id in actions if inquiry_id not in refusals]
+    counted = CountChanges(workspace_of(session))
     for inquiry in changed:
+        counted.move(inquiry, None)
         _apply(session, actor, inquiry, actions[inquiry.id])
+        counted.move(None, inquiry)
     await session.flush()
+    await counted.store(session)
     await _recount(session, changed)
     changed_by_id = {inquiry.id: inquiry for inquiry in changed}
     return {inquiry_id: refusals.get(inquiry_id) or changed_by_id[inquiry_id] for inquiry_id in actions}
@@ -141,17 +156,6 @@ def _refusal(inquiry: Inquiry, action: Action) -> AppError | None:
             return Conflict("It is resolved already.", code="already-resolved")
         return None
     return Conflict("It is open.", code="already-open") if inquiry.status == InquiryStatus.OPEN.value else None
-
-
-def _all_refused(requested: Sequence[UUID], refusals: Mapping[UUID, AppError]) -> AppError:
-    return Conflict(
-        f"{len(refusals)} of {len(requested)} changes cannot be made, so none was.",
-        code="bulk-refused",
-        errors=[
-            {"in": "body", "field": f"items.{requested.index(inquiry_id)}", "code": error.code, "detail": error.detail}
-            for inquiry_id, error in refusals.items()
-        ],
-    )
 
 
 def _apply(session: AsyncSession, actor: Actor, inquiry: Inquiry, action: Action) -> None:

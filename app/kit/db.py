@@ -44,7 +44,8 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
-from app.kit.errors import CommitOutcomeUnknown, Invalid, NotFound, is_unanswered
+from app.kit.deadlines import REQUESTS, Deadlines
+from app.kit.errors import CommitOutcomeUnknown, NotFound, invalid_field, is_unanswered
 from app.kit.ids import uuid7
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -118,12 +119,15 @@ class _WorkspaceConnection(asyncpg.Connection):
 class Database:
     """One PostgreSQL database, connected to as the runtime role."""
 
-    def __init__(self, url: str, *, pool: int = 10, clock: Clock | None = None) -> None:
+    def __init__(
+        self, url: str, *, pool: int = 10, clock: Clock | None = None, deadlines: Deadlines = REQUESTS
+    ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self._write = _engine(url, pool)
-        self._read = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        reads: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+        self._write = _engine(url, pool, deadlines)
+        self._read = _engine(url, pool, deadlines, **reads)
         # A pool of its own where no workspace is ever set: looking up an API key needs no round trip to unset one.
-        self._check_existence = _engine(url, pool, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+        self._look_up = _engine(url, pool, deadlines, **reads)
 
     @asynccontextmanager
     async def transaction(self, workspace_id: uuid.UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[AsyncSession]:
@@ -161,7 +165,7 @@ class Database:
         before any other statement.
         """
         if workspace_id is None:
-            async with self._check_existence.connect() as connection:
+            async with self._look_up.connect() as connection:
                 yield connection
             return
         async with self._read.connect() as connection:
@@ -197,7 +201,7 @@ class Database:
         """Close all connections."""
         await self._write.dispose()
         await self._read.dispose()
-        await self._check_existence.dispose()
+        await self._look_up.dispose()
 
     async def require_unprivileged_role(self) -> None:
         """Raise `PrivilegedRoleError` where the current role bypasses row-level security."""
@@ -246,22 +250,29 @@ def _committing() -> Iterator[None]:
 _SET_WORKSPACE = text("SELECT set_config('app.workspace_id', :id, false)")
 
 
-def _engine(url: str, pool: int, **options: Any) -> AsyncEngine:
+def _engine(url: str, pool: int, deadlines: Deadlines, **options: Any) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=pool,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=deadlines.pool,
         json_serializer=_dumps,
         hide_parameters=True,  # they hold customers' texts and tokens, which must not get into errors and logs
         connect_args={
             "connection_class": _WorkspaceConnection,
-            "timeout": 5,
-            "server_settings": {"timezone": "UTC", "application_name": "instep", "jit": "off"},
+            "timeout": deadlines.connect,
+            "command_timeout": deadlines.silence,
+            "server_settings": {
+                "timezone": "UTC",
+                "application_name": "instep",
+                "jit": "off",
+                **deadlines.server_settings(),
+            },
         },
         **options,
     )
     event.listen(engine.sync_engine, "handle_error", _without_rows)
+    event.listen(engine.sync_engine, "handle_error", _give_up_silent_server)
     return engine
 
 
@@ -270,6 +281,16 @@ def _without_rows(context: ExceptionContext) -> None:
     cause = context.original_exception.__cause__
     if isinstance(cause, asyncpg.PostgresError):
         cause.detail = None
+
+
+def _give_up_silent_server(context: ExceptionContext) -> None:
+    """Close a connection whose server did not answer in time: its state is unknown, and closing it may hang too."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
+        if context.connection is not None:
+            connection = context.connection.connection.driver_connection
+            assert isinstance(connection, asyncpg.Connection)
+            connection.terminate()
 
 
 def _dumps(value: Any) -> str:
@@ -285,9 +306,7 @@ def now(session: AsyncSession) -> datetime:
 def in_the_future(session: AsyncSession, field: str, at: datetime | None) -> None:
     """Raise `Invalid` (`not-in-the-future`) where `at`, the value of the body's `field`, has passed."""
     if at is not None and at <= now(session):
-        detail = "This instant has passed: give a later one."
-        problem = {"in": "body", "field": field, "code": "not-in-the-future", "detail": detail}
-        raise Invalid(f"{field}: {detail}", code="not-in-the-future", errors=[problem])
+        raise invalid_field(field, "not-in-the-future", "This instant has passed: give a later one.")
 
 
 def workspace_of(session: AsyncSession) -> uuid.UUID:

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from app.kit.pages import content_security_policy
+
 FILES: Final = "/docs/files"
 
 
@@ -17,7 +19,7 @@ def install(app: FastAPI) -> None:
 
     async def page(request: Request) -> Response:
         root = request.scope.get("root_path", "").rstrip("/")
-        return get_swagger_ui_html(
+        response = get_swagger_ui_html(
             openapi_url=f"{root}{app.openapi_url}",
             title=f"{app.title} — API",
             swagger_js_url=f"{root}{FILES}/swagger-ui-bundle.js",
@@ -30,6 +32,14 @@ def install(app: FastAPI) -> None:
                 "defaultModelsExpandDepth": 0,
             },
         )
+        response.headers["Content-Security-Policy"] = content_security_policy(
+            bytes(response.body).decode(),
+            connect_src="'self'",
+            img_src="'self' data:",
+            script_src="'self'",
+            style_src="'self' 'unsafe-inline'",  # Swagger UI sets styles of elements
+        )
+        return response
 
     async def home(request: Request) -> Response:
         return RedirectResponse(f"{request.scope.get('root_path', '').rstrip('/')}/docs")

@@ -4,12 +4,14 @@ Services raise `AppError`s; nothing else decides a status. `code` is stable and 
 programs compare it, people read `detail`.
 
     AppError
+    ├── BadRequest          400   the request's head contradicts itself
     ├── Unauthenticated     401   no credential, or an invalid one
     ├── Forbidden           403   a valid credential without the permission
     ├── NotFound            404   also for rows of another workspace
     ├── Conflict            409   the current state does not allow it
     ├── PreconditionFailed  412   changed since it was read
     ├── TooLarge            413   the body is over its documented size
+    ├── UnsupportedMedia    415   the body is not JSON
     ├── Invalid             422   the input does not validate
     ├── TooMany             429   over the rate limit
     └── Unavailable         503   the database or a server we need is unreachable
@@ -20,15 +22,19 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
+import asyncpg
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
 from app.kit.route_index import RouteIndex
+from app.kit.validation import field_errors
 
 PROBLEM = "application/problem+json"
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
@@ -54,6 +60,12 @@ class AppError(Exception):
         self.code = code or type(self).code
         self.errors = list(errors)
         self.headers = dict(headers or {})
+
+
+class BadRequest(AppError):
+    status = 400
+    title = "Bad request"
+    code = "bad-request"
 
 
 class Unauthenticated(AppError):
@@ -98,10 +110,25 @@ class TooLarge(AppError):
     code = "body-too-large"
 
 
+class UnsupportedMedia(AppError):
+    status = 415
+    title = "Unsupported media type"
+    code = "unsupported-media-type"
+
+    def __init__(self, detail: str = "Send the body as application/json.", **more: Any) -> None:
+        super().__init__(detail, **more)
+
+
 class Invalid(AppError):
     status = 422
     title = "Invalid input"
     code = "invalid-input"
+
+
+def invalid_field(field: str, code: str, detail: str) -> Invalid:
+    """The `Invalid` of one field of the body."""
+    error = {"in": "body", "field": field, "code": code, "detail": detail}
+    return Invalid(f"{field}: {detail}", code=code, errors=[error])
 
 
 class TooMany(AppError):
@@ -164,7 +191,7 @@ def render(request: Request, error: AppError) -> Response:
         title=error.title,
         code=error.code,
         detail=error.detail,
-        instance=request.url.path,
+        instance=request.scope["path"],
         request_id=request.scope.get("request_id"),
         errors=error.errors,
         headers=error.headers,
@@ -176,6 +203,7 @@ _HTTP_CODES: Mapping[int, tuple[str, str, str]] = {
     404: ("not-found", "Not found", "There is no such thing here."),
     405: ("method-not-allowed", "Method not allowed", "This path does not answer that method; see the Allow header."),
     413: ("body-too-large", "Body too large", "The body is larger than this service takes."),
+    408: ("request-timeout", "Request timeout", "The request did not arrive in time."),
     415: ("unsupported-media-type", "Unsupported media type", "Send the body as application/json."),
 }
 
@@ -200,6 +228,8 @@ _SQLSTATES: Final[Mapping[str, DatabaseFailure]] = {
     "57": DatabaseFailure.UNAVAILABLE,  # operator intervention: query cancelled
     "53": DatabaseFailure.UNAVAILABLE,  # insufficient resources: too many connections, disk full
     "58": DatabaseFailure.UNAVAILABLE,  # system error
+    "25006": DatabaseFailure.UNAVAILABLE,  # read-only: a standby, or a server that is being switched over
+    "25P": DatabaseFailure.CONNECTION_LOST,  # the transaction was idle, or open, for too long: disconnected
 }
 """By the SQLSTATE or its beginning; of two that match, the first counts."""
 
@@ -208,6 +238,10 @@ def database_failure(error: BaseException) -> DatabaseFailure | None:
     """What an error of the database, or of connecting to it, means; None for a fault of the statement."""
     if isinstance(error, OSError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return DatabaseFailure.CONNECTION_LOST
+    if isinstance(error, PoolTimeoutError):
+        return DatabaseFailure.UNAVAILABLE
+    if isinstance(error, asyncpg.InterfaceError) and "closed" in str(error):
+        return DatabaseFailure.CONNECTION_LOST  # while a connection was being opened: SQLAlchemy wraps all others
     state = _sqlstate(error)
     return next(
         (failure for begin, failure in _SQLSTATES.items() if state is not None and state.startswith(begin)), None
@@ -217,6 +251,11 @@ def database_failure(error: BaseException) -> DatabaseFailure | None:
 def _sqlstate(error: BaseException) -> str | None:
     state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
     return state if isinstance(state, str) else None
+
+
+def lost_race(error: BaseException) -> bool:
+    """Whether PostgreSQL has rolled a transaction back so that another one could go on: it can be repeated at once."""
+    return _sqlstate(error) in {"40001", "40P01"}
 
 
 def is_outage(error: BaseException) -> bool:
@@ -239,27 +278,6 @@ def is_unanswered(error: DBAPIError | OSError | TimeoutError) -> bool:
     An error without an SQLSTATE is of the driver, not of PostgreSQL.
     """
     return database_failure(error) is DatabaseFailure.CONNECTION_LOST or _sqlstate(error) is None
-
-
-_DETAILS = {
-    "extra_forbidden": "This field is not known here.",
-    "missing": "This field is required.",
-    "string_pattern_mismatch": "This text is not written as it must be; blank ones and NUL characters are refused.",
-    "json_invalid": "The body is not valid JSON.",
-}
-
-
-def _field_errors(error: RequestValidationError) -> list[dict[str, Any]]:
-    """The problem's `errors`, without the input values, which may hold secrets."""
-    return [
-        {
-            "in": str(item["loc"][0]) if item["loc"] else "body",
-            "field": ".".join(str(part) for part in item["loc"][1:] if part != "") or None,
-            "code": item["type"].replace("_", "-").replace(".", "-"),
-            "detail": _DETAILS.get(item["type"], item["msg"]),
-        }
-        for item in error.errors()
-    ]
 
 
 READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -294,8 +312,9 @@ def install(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        field_errors = _field_errors(error)
-        return render(request, Invalid(_summary(field_errors), errors=field_errors))
+        every = error.errors()
+        errors = field_errors(every)
+        return render(request, Invalid(_summary(errors, len(every)), errors=errors))
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -305,10 +324,13 @@ def install(app: FastAPI) -> None:
             title=title,
             code=code,
             detail=detail,
-            instance=request.url.path,
+            instance=request.scope["path"],
             request_id=request.scope.get("request_id"),
             headers={"Allow": _allowed(request)} if error.status_code == 405 else error.headers,
         )
+
+    async def disconnected(request: Request, error: Exception) -> Response:
+        return render(request, BadRequest("The connection ended before the body did."))  # nobody reads it
 
     async def database_error(request: Request, error: Exception) -> Response:
         failure = database_failure(error)
@@ -324,8 +346,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(DBAPIError, database_error)
-    # Connecting fails with OSErrors: connection refused, no such socket, timeout.
+    app.add_exception_handler(PoolTimeoutError, database_error)
+    # Connecting fails with OSErrors (connection refused, no such socket, timeout) and with errors of the driver
+    # that SQLAlchemy does not wrap.
     app.add_exception_handler(OSError, database_error)
+    app.add_exception_handler(asyncpg.PostgresError, database_error)
+    app.add_exception_handler(asyncpg.InterfaceError, database_error)
+    app.add_exception_handler(ClientDisconnect, disconnected)
 
 
 def _allowed(request: Request) -> str:
@@ -339,8 +366,8 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods))
 
 
-def _summary(field_errors: Sequence[Mapping[str, Any]]) -> str:
-    first = field_errors[0]
+def _summary(errors: Sequence[Mapping[str, Any]], count: int) -> str:
+    first = errors[0]
     where = first["field"] or first["in"]
-    more = f" ({len(field_errors) - 1} more)" if len(field_errors) > 1 else ""
+    more = f" ({count - 1} more)" if count > 1 else ""
     return f"{where}: {first['detail']}{more}"

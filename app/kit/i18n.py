@@ -1,31 +1,55 @@
 """Translations of texts that people outside the agency read.
 
 The English text is in the code and is the key of its translations in `locales/*.po`. API responses stay
-English: programs compare their `code`.
+English: programs compare their `code`. Only what they show of people's messages is in the reader's language.
 """
 
-from functools import cache
+from contextvars import ContextVar
+from functools import cache, lru_cache
 from importlib import resources
 from io import BytesIO
 from typing import Final
 
 from babel import Locale, negotiate_locale
+from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
 ENGLISH: Final = "en"
 LANGUAGES: Final = (ENGLISH, "ru")
 
 
+PLURAL_FORMS: Final = ("zero", "one", "two", "few", "many", "other")
+"""Of the CLDR, in the order in which catalogues list those of their language."""
+ACCEPT_LANGUAGE: Final[ContextVar[str]] = ContextVar("accept_language", default="")
+"""The `Accept-Language` header of the request that is being answered."""
+
+
 @cache
 def _catalogue(language: str) -> dict[str, str]:
     if language == ENGLISH:
         return {}
-    text = resources.files("app.kit.locales").joinpath(f"{language}.po").read_bytes()
     return {
         message.id: message.string
-        for message in read_po(BytesIO(text), locale=Locale.parse(language))
+        for message in _messages(language)
         if isinstance(message.id, str) and isinstance(message.string, str) and message.id
     }
+
+
+@cache
+def _plurals(language: str) -> dict[str, tuple[str, ...]]:
+    if language == ENGLISH:
+        return {}
+    return {
+        message.id[0]: tuple(message.string)
+        for message in _messages(language)
+        if isinstance(message.id, tuple | list) and isinstance(message.string, tuple | list)
+    }
+
+
+@cache
+def _messages(language: str) -> Catalog:
+    text = resources.files("app.kit.locales").joinpath(f"{language}.po").read_bytes()
+    return read_po(BytesIO(text), locale=Locale.parse(language))
 
 
 def translate(text: str, language: str) -> str:
@@ -33,6 +57,22 @@ def translate(text: str, language: str) -> str:
     return _catalogue(language).get(text) or text
 
 
+def translate_count(text: str, count: int, language: str) -> str:
+    """The text in the plural form for this number, which replaces its `{count}`; in English where there is none."""
+    forms = _plurals(language).get(text)
+    if forms is None:
+        return text.format(count=count)
+    rule = Locale.parse(language).plural_form
+    names: list[str] = [name for name in PLURAL_FORMS if name in rule.tags or name == "other"]
+    return forms[min(names.index(rule(count)), len(forms) - 1)].format(count=count)
+
+
+def reader_language() -> str:
+    """The language of whoever receives the response to the current request; English outside of one."""
+    return language_of(ACCEPT_LANGUAGE.get())
+
+
+@lru_cache(maxsize=1000)
 def language_of(accept_language: str) -> str:
     """The language of `LANGUAGES` that fits an `Accept-Language` header best; English where none does."""
     weighted: list[tuple[float, str]] = []

@@ -100,7 +100,7 @@ async def _claim(request: Request) -> KeyClaim | None:
     key = key_of(request)
     if key is None:
         return None
-    request_line = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    request_line = f"{request.method} {request.scope['path']}?".encode() + request.scope["query_string"] + b"\n"
     return KeyClaim(key, hashlib.sha256(request_line + await request.body()).digest())
 
 

@@ -13,7 +13,7 @@ more, and the last step can finish the job in the same commit.
 import asyncio
 import functools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,23 +22,28 @@ from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter
-from sqlalchemy import (
-    Row,
-    case,
-    delete,
-    func,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, delete, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import telemetry
 from app.kit.actors import Actor, ActorKind
 from app.kit.db import after_commit, now, workspace_of
+from app.kit.errors import lost_race
 from app.kit.ids import uuid7
-from app.kit.job_rows import CLAIM, INSERT_JOB, LEASE, LOCK_CLAIMED, REQUEUE, Job, WorkerHeartbeat, due
+from app.kit.job_rows import (
+    CLAIM,
+    ENQUEUE,
+    ENQUEUE_FOR_NONE,
+    FINISH,
+    INSERT_JOB,
+    LEASE,
+    LOCK_CLAIMED,
+    REQUEUE,
+    Job,
+    WorkerHeartbeat,
+    due,
+)
 from app.kit.registry import rooms
 from app.kit.resources import Resources
 
@@ -161,35 +166,23 @@ async def enqueue(
 ) -> None:
     """Add a job that is due at `at` (default: now), in this transaction.
 
-    With a `key`, at most one job of this workspace, kind and key waits: enqueuing it again makes it due at the
-    earlier of the two instants; enqueuing it while it runs makes it run once more afterwards.
+    With a `key`, one job of this workspace, kind and key waits: enqueuing it again makes it due at the earlier of
+    the two instants; enqueuing it while it runs makes it run once more afterwards. No row lock is waited for, so
+    that a transaction may enqueue at any point.
     """
     run_at = at or now(session)
-    inserted = insert(Job).values(
-        id=uuid7(),
-        workspace_id=workspace_id,
-        kind=kind,
-        key=key or str(uuid7()),
-        args={name: str(value) if isinstance(value, UUID) else value for name, value in args.items()},
-        run_at=run_at,
-        state="waiting",
-        attempts=0,
-        fence=0,
-        request_id=structlog.contextvars.get_contextvars().get("request_id"),
-        created_at=now(session),
-    )
-    earlier = func.least(Job.run_at, inserted.excluded.run_at)
     stored = await session.execute(
-        inserted.on_conflict_do_update(
-            index_elements=[Job.workspace_id, Job.kind, Job.key],
-            index_where=text("state <> 'dead'"),
-            set_={
-                "run_at": case((Job.state == "waiting", earlier), else_=Job.run_at),
-                "rerun_at": case(
-                    (Job.state == "running", func.least(Job.rerun_at, inserted.excluded.run_at)), else_=Job.rerun_at
-                ),
-            },
-        ).returning(Job.id, Job.fence)
+        ENQUEUE_FOR_NONE if workspace_id is None else ENQUEUE,
+        {
+            "job_id": uuid7(),
+            "workspace_id": workspace_id,
+            "kind": kind,
+            "key": key or str(uuid7()),
+            "args": {name: str(value) if isinstance(value, UUID) else value for name, value in args.items()},
+            "run_at": run_at,
+            "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+            "created_at": now(session),
+        },
     )
     row = stored.one()
     if run_at <= now(session):
@@ -268,16 +261,19 @@ class Run:
 
 
 async def _delete_finished(session: AsyncSession, job_id: UUID) -> None:
-    """Delete a finished job, or requeue it where it was enqueued again while it ran."""
-    deleted = await session.execute(delete(Job).where(Job.id == job_id, Job.rerun_at.is_(None)))
-    if not deleted.rowcount:  # type: ignore[attr-defined]  # a DELETE's result has it, its static type has not
-        await _requeue(session, job_id, at=None, attempts=0)
+    """Delete a finished job; where it was enqueued again while it ran, the new one may run now."""
+    _ring_for_due(session, (await session.execute(FINISH, {"job_id": job_id})).all())
 
 
-async def _requeue(session: AsyncSession, job_id: UUID, *, at: datetime | None, attempts: int) -> None:
-    row = (await session.execute(REQUEUE, {"job_id": job_id, "next_run_at": at, "attempts_so_far": attempts})).one()
-    if row.run_at <= now(session):
-        ring_after_commit(session, job_id, row.fence)
+async def _requeue(session: AsyncSession, job_id: UUID, *, at: datetime, attempts: int) -> None:
+    requeued = {"job_id": job_id, "next_run_at": at, "attempts_so_far": attempts}
+    _ring_for_due(session, (await session.execute(REQUEUE, requeued)).all())
+
+
+def _ring_for_due(session: AsyncSession, rows: Sequence[Row[Any]]) -> None:
+    for row in rows:
+        if row.run_at <= now(session):
+            ring_after_commit(session, row.id, row.fence)
 
 
 async def perform(resources: Resources, job_id: UUID) -> bool:
@@ -306,7 +302,10 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
 async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | None:
     at = resources.clock.now()
     async with resources.db.read_connection(None) as connection:  # in autocommit: one statement, one round trip
-        claimed = await connection.execute(CLAIM, {"job_id": job_id, "at": at, "until": at + LEASE})
+        try:
+            claimed = await connection.execute(CLAIM, {"job_id": job_id, "at": at, "until": at + LEASE})
+        except IntegrityError:
+            return None  # another worker was claiming a job of the same key
         row = claimed.one_or_none()
     if row is None:
         return None
@@ -330,6 +329,11 @@ async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
     try:
         async with asyncio.timeout(kind.timeout.total_seconds()):
             reschedule = await kind.handler(run, **args)
+        if not run.finished:
+            if reschedule is None and kind.every is not None:
+                reschedule = Reschedule(run.now + kind.every)
+            async with run.step() as session:
+                await run.finish(session, reschedule)
     except asyncio.CancelledError:
         # The worker is shutting down: requeue the job, without counting the attempt.
         await asyncio.shield(_release(run, at=run.now, attempts=run.attempt - 1))
@@ -342,13 +346,11 @@ async def _attempt(run: Run, kind: Kind, args: dict[str, Any]) -> str:
         await _release(run, at=snooze.at, attempts=run.attempt - 1)
         return "snoozed"
     except Exception as error:
+        if lost_race(error):
+            log.warning("job.lost_race", error=type(error).__name__)
+            await _release(run, at=run.now, attempts=run.attempt - 1)
+            return "lost_race"
         return await _failed(run, kind, args, error)
-    if not run.finished:
-        if reschedule is None and kind.every is not None:
-            reschedule = Reschedule(run.now + kind.every)
-        with suppress(LeaseLost):
-            async with run.step() as session:
-                await run.finish(session, reschedule)
     return "done"
 
 

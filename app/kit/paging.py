@@ -31,11 +31,19 @@ Cursor = Annotated[
 ]
 
 
+NEXT_CURSOR = "Give it as `cursor` for the next page; null on the last one."
+
+
 class Page(BaseModel, Generic[T]):
     """A page of a list."""
 
-    data: list[T]
-    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")
+    data: list[T] = Field(description="The rows of this page.")
+    next_cursor: str | None = Field(description=NEXT_CURSOR)
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """`PostPage` for a page of `PostRead`: a name that clients can have as a class."""
+        return f"{params[0].__name__.removesuffix('Read')}Page"
 
 
 @dataclass(frozen=True, slots=True)

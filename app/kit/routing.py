@@ -14,11 +14,13 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.kit import idempotency
-from app.kit.errors import PROBLEM
+from app.kit.errors import PROBLEM, UnsupportedMedia
+from app.kit.query_parameters import QueryParameters
 
 
 class FieldProblem(BaseModel):
@@ -26,21 +28,21 @@ class FieldProblem(BaseModel):
 
     in_: str = Field(alias="in", description="`body`, `query`, `path` or `header`.")
     field: str | None = Field(description="Where, dotted; null for the whole of it.")
-    code: str
-    detail: str
+    code: str = Field(description="Stable, for programs.")
+    detail: str = Field(description="For people: what is wrong with it.")
 
 
 class Problem(BaseModel):
     """What went wrong (RFC 9457)."""
 
     type: str = Field(description="`urn:instep:problem:` and the code.")
-    title: str
-    status: int
+    title: str = Field(description="The kind of error, for people.")
+    status: int = Field(description="The HTTP status.")
     detail: str = Field(description="For people: what happened and what to do.")
-    instance: str | None
+    instance: str | None = Field(description="The path that was requested.")
     code: str = Field(description="Stable, for programs.", examples=["not-found"])
     request_id: str | None = Field(description="Name it when you ask for help.")
-    errors: list[FieldProblem]
+    errors: list[FieldProblem] = Field(description="What is wrong with which field; may be empty.")
 
 
 _DESCRIPTIONS = {
@@ -51,8 +53,10 @@ _DESCRIPTIONS = {
     409: "The present state does not allow it, or the same Idempotency-Key is still being worked on.",
     412: "It was changed meanwhile: read it again.",
     413: "The body is too large.",
+    415: "The body is not JSON: its `Content-Type` says something else.",
     422: "The input is not understood; `errors` says where.",
     429: "Too many requests; see `Retry-After`.",
+    500: "A fault of ours; it is logged under the `request_id`.",
     503: "Something we need is out of reach; see `Retry-After`.",
 }
 
@@ -66,15 +70,31 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 PROBLEM_REF = "#/components/schemas/Problem"
+TAGGED: Final = {"headers": {"ETag": {"$ref": "#/components/headers/ETag"}}}
+"""In OpenAPI's `responses`: an answer with an `ETag`, of an operation that neither reads nor takes `If-Match`."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 _ID = re.compile(r"{(\w*_id)}")
+_TEXT = re.compile(r"{(\w+)}")
+_JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
+
+
+class _StorableText(StringConvertor):
+    """A segment of a path without NUL, which PostgreSQL cannot store: nothing has such a name."""
+
+    regex = r"[^/\x00]+"
+
+
+register_url_convertor("text", _StorableText())
 
 
 class Route(APIRoute):
-    """One operation, with the conventions applied."""
+    """One operation, with the conventions applied.
+
+    Query parameters that it does not declare are refused, and bodies that are not JSON.
+    """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         # The first line of the docstring is the summary, what follows the description.
@@ -83,21 +103,39 @@ class Route(APIRoute):
         options["description"] = options.get("description") or rest.strip() or first
         self.permission: str | None = (options.get("openapi_extra") or {}).get(PERMISSION)
         # A path with a malformed id is not found (404), and `/posts/{post_id}` does not match `/posts/bulk`.
-        super().__init__(_ID.sub(r"{\1:uuid}", path), endpoint, **options)
+        super().__init__(_TEXT.sub(r"{\1:text}", _ID.sub(r"{\1:uuid}", path)), endpoint, **options)
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
         if "POST" in (self.methods or ()) and not self.path.startswith(idempotency.EXEMPT_PREFIX):
-            return idempotency.once(handler)
-        if "GET" in (self.methods or ()):
-            return _with_etag(handler)
-        return handler
+            handler = idempotency.once(handler)
+        elif "GET" in (self.methods or ()):
+            handler = _with_etag(handler)
+        return _strict(handler, QueryParameters.of(self.dependant), takes_body=self.body_field is not None)
+
+
+def _strict(handler: Handler, parameters: QueryParameters, *, takes_body: bool) -> Handler:
+    """Refuse what the operation does not declare, before anything else is done with the request."""
+
+    async def answer(request: Request) -> Response:
+        parameters.check(request)
+        if takes_body and not _JSON.fullmatch(request.headers.get("content-type", "")) and _has_body(request):
+            raise UnsupportedMedia
+        return await handler(request)
+
+    return answer
+
+
+def _has_body(request: Request) -> bool:
+    """Whether the request's head announces a body."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 class RawRoute(Route):
     """An operation without FastAPI's dependencies and parameter validation, for paths with very many requests.
 
-    It is called with the path's parameters as the router converted them, `request` and `resources`.
+    It takes any query and any body: links are passed on with parameters of others (`utm_source`), platforms send
+    theirs. It is called with the path's parameters as the router converted them, `request` and `resources`.
     """
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

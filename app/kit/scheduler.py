@@ -83,7 +83,7 @@ async def health(resources: Resources) -> Health:
                 select(
                     select(func.max(WorkerHeartbeat.at)).scalar_subquery().label("heartbeat_at"),
                     select(func.min(Job.run_at))
-                    .where(Job.state == "waiting", Job.run_at <= at)
+                    .where(Job.state == "waiting", due(at))
                     .scalar_subquery()
                     .label("oldest_due_at"),
                     select(func.count()).select_from(Job).where(Job.state == "dead").scalar_subquery().label("dead"),

@@ -1,7 +1,7 @@
 """Field types and base classes of request and response bodies: strict and bounded."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -58,7 +58,7 @@ def _day(value: Any, handler: ValidatorFunctionWrapHandler) -> date:
 
 
 def _rfc3339(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 _NO_NUL = r"^[^\x00]*$"
@@ -72,6 +72,17 @@ ShortText = Annotated[
 """A name or a title."""
 Text = Annotated[str, Field(strict=True, max_length=20_000, pattern=_NO_NUL)]
 """Text without NUL, which PostgreSQL cannot store; it may be empty. Of bodies, paths and queries."""
+
+
+def _pattern(value: str | None) -> str | None:
+    if value is None:
+        return None
+    escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+Search = Annotated[Text | None, Field(min_length=2, max_length=100), AfterValidator(_pattern)]
+"""What a text contains, in upper or lower case; ready for `ilike`."""
 Body = Annotated[
     str,
     Field(strict=True, min_length=1, max_length=20_000, pattern=_NOT_BLANK),
@@ -95,6 +106,14 @@ Day = Annotated[
 ]
 """A local day; in a request, within the bounds of `app.kit.instants`."""
 Id = Annotated[UUID, BeforeValidator(_ID, json_schema_input_type=UUID)]
+
+
+EXAMPLE_ID: Final = "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a"
+
+
+def example(body: Mapping[str, Any]) -> ConfigDict:
+    """The `model_config` of a request body with this example, which a test sends with the ids of real things."""
+    return ConfigDict(json_schema_extra={"examples": [dict(body)]})
 
 
 class Input(BaseModel):

@@ -12,7 +12,8 @@ from uuid import UUID
 import structlog
 
 from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
-from app.kpis.contract import DAY, Community, Kpi, LoadRequest, Missing, Project, Reason, Value, ValueStatus
+from app.kpis.contract import DAY, Kpi, LoadRequest, Project
+from app.kpis.values import Community, Missing, Reason, Value, ValueStatus
 from app.kpis.windows import Days, Granularity
 
 log = structlog.get_logger()
@@ -101,7 +102,7 @@ def row(kpis: Iterable[Kpi], query: KpiQuery) -> dict[str, Any]:
     window = query.described()
     return {
         "project_id": query.project.id,
-        "name": query.project.name,
+        "title": query.project.title,
         "window": {name: window[name] for name in ("from", "to", "timezone")},
         "kpis": [_of_row(kpi, query) for kpi in kpis],
     }
@@ -113,7 +114,7 @@ def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     return {
         "key": kpi.key,
         **stated(value),
-        "previous": {"value": earlier["value"], "change": earlier["change"]},
+        "previous": {name: earlier[name] for name in ("value", "status", "reason", "change")},
     }
 
 
@@ -168,6 +169,8 @@ def _share(community: Community, value: Value) -> dict[str, Any]:
 def freshness(kpi: Kpi, datasets: Datasets) -> dict[str, Any]:
     """The instant up to which all inputs are known, and the community that was polled longest ago."""
     inputs = [data for source in kpi.needs for data in datasets[source].parts.values()]
+    # A disconnected community is not polled any more: it would be the stalest for ever.
+    inputs = [data for data in inputs if data.span.end is None] or inputs
     if not inputs:
         return {"as_of": None, "stalest": None}
     stalest = min(inputs, key=lambda data: _instant(data.span.as_of))
@@ -183,12 +186,16 @@ def coverage(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
     """Data coverage in community-days: how many are expected, how many are known, and the gaps."""
     days = Days(query.days.first, min(query.days.last, query.project.today))
     of = communities(kpi, query.datasets)
-    length = max((days.last - days.first).days + 1, 0)
-    gaps = _joined([*value.missing, *query.gaps(kpi, of)])
+    ended = [_after_end(one, days) for one in of if one.disconnected is not None and one.disconnected < days.last]
+    gaps = _joined([*ended, *value.missing, *query.gaps(kpi, of)])
     unknown_days = {
-        (gap.community.id, day) for gap in gaps for day in _each(max(gap.first, days.first), min(gap.last, days.last))
+        (gap.community.id, day)
+        for gap in gaps
+        if gap.reason != Reason.DISCONNECTED
+        for day in _each(max(gap.first, days.first), min(gap.last, days.last))
     }
-    expected = length * len(of)
+    length = max((days.last - days.first).days + 1, 0)
+    expected = length * len(of) - sum((gap.last - gap.first).days + 1 for gap in ended)
     return {
         "expected": expected,
         "seen": expected - len(unknown_days),
@@ -196,6 +203,12 @@ def coverage(kpi: Kpi, query: KpiQuery, value: Value) -> dict[str, Any]:
             {"from": gap.first, "to": gap.last, "community_id": gap.community.id, "reason": gap.reason} for gap in gaps
         ],
     }
+
+
+def _after_end(community: Community, days: Days) -> Missing:
+    """The days after a community was disconnected."""
+    assert community.disconnected is not None, "only called for disconnected communities"
+    return Missing(community, Reason.DISCONNECTED, max(community.disconnected + DAY, days.first), days.last)
 
 
 def _joined(gaps: Iterable[Missing]) -> list[Missing]:

@@ -7,7 +7,8 @@ known; the others are reported as missing.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.kpis.contract import Community, Dataset, Kpi, Measure, Missing, Reason, Source, Value, Window
+from app.kpis.contract import Dataset, Kpi, Measure, Source, Window
+from app.kpis.values import Community, Missing, Reason, Value
 
 Datasets = Mapping[Source[Any], Dataset[Any]]
 """The loaded data of a project, by source."""
@@ -173,6 +174,8 @@ def _value(kpi: Kpi, amounts: Sequence[Any], *, is_known: bool, missing: list[Mi
     if not is_known:
         return Value(None, missing[0].reason if missing else reason, missing)
     value = kpi.value(*amounts)
+    # What is disconnected is not expected: the value of the others is whole without it.
+    missing = [one for one in missing if one.reason != Reason.DISCONNECTED]
     return value._replace(missing=missing) if missing else value
 
 

@@ -19,9 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.errors import Conflict
 from app.kit.paging import Pager
+from app.kit.statement import one_snapshot
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import Kpi, Section, ValueStatus
-from app.kpis.statement import one_snapshot
+from app.kpis.contract import Kpi, Section
+from app.kpis.values import ValueStatus
 
 
 class Position(NamedTuple):

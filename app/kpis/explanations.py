@@ -7,7 +7,8 @@ from typing import Any
 
 from app.kpis import answers
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import AddsUp, Community, CommunityData, Excluded, Kpi, Source, Term, Value
+from app.kpis.contract import CommunityData, Kpi, Source
+from app.kpis.values import AddsUp, Community, Excluded, Term, Value
 
 _FIGURE = "{:.6g}"
 

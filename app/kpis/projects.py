@@ -16,14 +16,15 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.communities.inbound.models import InboundGap
 from app.communities.models import Community as CommunityRow
-from app.communities.models import InboundGap
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, is_outage
+from app.kit.statement import Statement
 from app.kpis.arithmetic import Datasets
-from app.kpis.contract import DAY, Community, CommunityData, Dataset, Kpi, LoadRequest, Project, Reason, Source, Span
+from app.kpis.contract import DAY, CommunityData, Dataset, Kpi, LoadRequest, Project, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
-from app.kpis.statement import Statement
+from app.kpis.values import Community, Reason
 from app.projects.models import Project as ProjectRow
 
 log = structlog.get_logger()
@@ -41,10 +42,11 @@ _COMMUNITIES: Final = (
                     CommunityRow.title,
                     CommunityRow.created_at,
                     CommunityRow.backfill_since,
-                    CommunityRow.state,
+                    CommunityRow.status,
                     CommunityRow.size_seen_at,
                     CommunityRow.posts_seen_at,
                     CommunityRow.conversations_seen_at,
+                    CommunityRow.disconnected_at,
                     exists().where(
                         InboundGap.workspace_id == CommunityRow.workspace_id,
                         InboundGap.community_id == CommunityRow.id,
@@ -67,7 +69,7 @@ def _statement(sources: tuple[Source[Any], ...]) -> Statement:
     return Statement(
         select(
             ProjectRow.id,
-            ProjectRow.name,
+            ProjectRow.title,
             ProjectRow.timezone,
             ProjectRow.created_at,
             cast(_COMMUNITIES, Text),
@@ -200,11 +202,11 @@ _PROJECT_COLUMNS: Final = 5
 
 
 def _project(row: Sequence[Any], now: datetime) -> Project:
-    project_id, name, timezone, created_at, communities = row[:_PROJECT_COLUMNS]
+    project_id, title, timezone, created_at, communities = row[:_PROJECT_COLUMNS]
     zone = _zone(timezone)
     return Project(
         id=project_id,
-        name=name,
+        title=title,
         zone=zone,
         today=now.astimezone(zone).date(),
         now=now,
@@ -225,7 +227,8 @@ _CREATED_AT: Final = 3
 
 
 def _community(columns: Sequence[Any], zone: ZoneInfo, now: datetime) -> Community:
-    community_id, platform, title, created_at, backfill_since, state, *polled_at, has_inbound_gaps = columns
+    community_id, platform, title, created_at, backfill_since, status, *polled_at, end, has_inbound_gaps = columns
+    ended = None if end is None else datetime.fromisoformat(end)
     connected = datetime.fromisoformat(created_at).astimezone(zone).date()
     size, posts, conversations = (min(datetime.fromisoformat(at), now) if at is not None else None for at in polled_at)
     return Community(
@@ -234,9 +237,10 @@ def _community(columns: Sequence[Any], zone: ZoneInfo, now: datetime) -> Communi
         title=title,
         connected=connected,
         backfill=min(datetime.fromisoformat(backfill_since).astimezone(zone).date(), connected),
-        state=state,
+        status=status,
         size_seen_at=size,
         posts_seen_at=posts,
         conversations_seen_at=conversations,
+        disconnected=None if ended is None or ended > now else ended.astimezone(zone).date(),
         has_inbound_gaps=has_inbound_gaps,
     )

@@ -7,32 +7,31 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
-from app.access.current import CurrentActor, PagerDep, actor_of, resources_of
+from app.access.current import CurrentActor, PagerDep, authenticated_actor, resources_of
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit.days import FirstDay, LastDay
 from app.kit.db import Database, in_workspace
 from app.kit.errors import Invalid, NotFound
 from app.kit.paging import Cursor, Keyset, Limit
 from app.kit.routing import problems
-from app.kit.schemas import Day, Instant, Text
+from app.kit.schemas import Instant, Text
 from app.kpis import all_kpis, answers, evidence, explanations, projects
 from app.kpis.answers import KpiQuery
-from app.kpis.contract import GoalType, Kpi, LoadRequest
+from app.kpis.contract import Kpi, LoadRequest
 from app.kpis.schemas import EvidencePage, KpiAnswer, KpiAnswers, KpiCatalogue, KpiExplanation, Portfolio
+from app.kpis.values import GoalType
 from app.kpis.windows import Days, Granularity, days_to_load, requested_days
 from app.projects.models import Project as ProjectRow
 
 ROUTER = Router("/v1", tag="kpis")
 
-From = Annotated[
-    Day | None, Query(alias="from", description="First day, in the project's zone; 30 days up to `to` without it.")
-]
-To = Annotated[Day | None, Query(description="Last day, included; today without it.")]
+Key = Annotated[Text, Path(description="A `key` of `GET /v1/kpis`.", examples=["first_response_time"])]
 GranularityParam = Annotated[
     Granularity, Query(description="The length of the parts of the series. Weeks begin on Monday.")
 ]
@@ -43,7 +42,7 @@ AsOf = Annotated[
 CompareParam = Annotated[Literal["previous", "none"], Query(description="`none` omits the previous window.")]
 
 
-def _kpi(key: Text) -> Kpi:
+def _kpi(key: str) -> Kpi:
     """The KPI of the path; `NotFound` where there is none."""
     kpi = all_kpis().get(key)
     if kpi is None:
@@ -124,7 +123,7 @@ class KpiLoader:
 
 async def _kpi_loader(request: Request) -> KpiLoader:
     resources = resources_of(request)
-    return KpiLoader(actor_of(request).workspace_id, resources.db, resources.clock.now())
+    return KpiLoader(authenticated_actor(request).workspace_id, resources.db, resources.clock.now())
 
 
 KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]
@@ -132,7 +131,11 @@ KpiLoaderDep = Annotated[KpiLoader, Depends(_kpi_loader)]
 
 @ROUTER.get("/kpis", operation_id="kpis.list", permission=Permission.KPIS_READ, response_model=KpiCatalogue)
 async def catalogue(_: CurrentActor) -> Response:
-    """All KPIs, with formula, source and caveats."""
+    """All KPIs, with formula, source and caveats.
+
+    Each with its formula, its source, its caveats, and the kinds of row that its evidence consists of. The list
+    changes only with the version of the service.
+    """
     return _json({"data": [explanations.documented(kpi) for kpi in all_kpis().values()], "next_cursor": None})
 
 
@@ -146,13 +149,16 @@ async def catalogue(_: CurrentActor) -> Response:
 async def of_project(
     project_id: UUID,
     loader: KpiLoaderDep,
-    first: From = None,
-    to: To = None,
+    first: FirstDay = None,
+    to: LastDay = None,
     granularity: GranularityParam = Granularity.DAY,
     goal_type: Annotated[GoalType | None, Query(description="Only KPIs of goals of this type.")] = None,
     compare: CompareParam = "previous",
 ) -> Response:
-    """All KPIs of a project, or those of one type of goal."""
+    """All KPIs of a project, or those of one type of goal.
+
+    Each as `GET /v1/projects/{project_id}/kpis/{key}` gives it. Days are the project's local days.
+    """
     kpis = [kpi for kpi in all_kpis().values() if goal_type in (None, kpi.goal)]
     query = await loader.load_query(project_id, kpis, first, to, granularity, compare=compare == "previous")
     content = {
@@ -173,14 +179,18 @@ async def of_project(
 )
 async def of_key(
     project_id: UUID,
-    key: Text,
+    key: Key,
     loader: KpiLoaderDep,
-    first: From = None,
-    to: To = None,
+    first: FirstDay = None,
+    to: LastDay = None,
     granularity: GranularityParam = Granularity.DAY,
     compare: CompareParam = "previous",
 ) -> Response:
-    """One KPI: value, previous window, series, communities, freshness and coverage."""
+    """One KPI: value, previous window, series, communities, freshness and coverage.
+
+    An unknown value is null with a reason, never 0. `links` lead to the explanation and the evidence of this
+    very answer.
+    """
     kpi = _kpi(key)
     query = await loader.load_query(project_id, [kpi], first, to, granularity, compare=compare == "previous")
     return _answer(answers.answer(kpi, query), query)
@@ -194,9 +204,12 @@ async def of_key(
     responses=problems(404),
 )
 async def explain(
-    project_id: UUID, key: Text, loader: KpiLoaderDep, first: From = None, to: To = None, as_of: AsOf = None
+    project_id: UUID, key: Key, loader: KpiLoaderDep, first: FirstDay = None, to: LastDay = None, as_of: AsOf = None
 ) -> Response:
-    """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments."""
+    """How a value is computed: formula in words, in symbols and with its amounts; inputs; adjustments.
+
+    With the `as_of` of an answer, as its link has it, it explains that answer, whatever was read since.
+    """
     kpi = _kpi(key)
     return _json(explanations.explain(kpi, await loader.as_of(as_of).load_query(project_id, [kpi], first, to)))
 
@@ -210,11 +223,11 @@ async def explain(
 )
 async def rows(
     project_id: UUID,
-    key: Text,
+    key: Key,
     loader: KpiLoaderDep,
     pager: PagerDep,
-    first: From = None,
-    to: To = None,
+    first: FirstDay = None,
+    to: LastDay = None,
     as_of: AsOf = None,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -253,12 +266,15 @@ async def portfolio(
         Text | None,
         Query(max_length=2000, description="Keys, comma separated; all KPIs without it.", examples=["clicks,reach"]),
     ] = None,
-    first: From = None,
-    to: To = None,
+    first: FirstDay = None,
+    to: LastDay = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """All projects of the workspace that are not archived, a row each, oldest first."""
+    """All projects of the workspace that are not archived, a row each, oldest first.
+
+    For an overview: values without series and breakdown. Each row has the days of its own project's zone.
+    """
     kpis = _of_keys(keys)
     statement: Any = select(ProjectRow.created_at, ProjectRow.id).where(
         in_workspace(ProjectRow, loader.workspace_id), ProjectRow.archived_at.is_(None)
@@ -267,7 +283,7 @@ async def portfolio(
     async with loader.connection() as connection:
         rows, next_cursor = pager.page((await connection.execute(statement)).all(), limit, ("created_at", "id"))
         if not rows:
-            return _json({"data": [], "next_cursor": None})
+            return _json({"kpis": [answers.described(kpi) for kpi in kpis], "data": [], "next_cursor": None})
         days = days_to_load(first, to, Granularity.MONTH, loader.now)
         ids = tuple(row.id for row in rows)
         request = LoadRequest(loader.workspace_id, ids, days.first, days.last, loader.now)
@@ -276,7 +292,7 @@ async def portfolio(
     for project, datasets in loaded.items():
         window = requested_days(first, to, Granularity.MONTH, project.today)
         data.append(answers.row(kpis, KpiQuery(project, window, Granularity.MONTH, True, request, datasets)))
-    return _json({"data": data, "next_cursor": next_cursor})
+    return _json({"kpis": [answers.described(kpi) for kpi in kpis], "data": data, "next_cursor": next_cursor})
 
 
 def _of_keys(keys: str | None) -> list[Kpi]:

@@ -1,11 +1,11 @@
 """Response schemas of the KPI endpoints."""
 
-from typing import Any
-
 from pydantic import ConfigDict, Field
 
+from app.kit.days import DayRangeRead
+from app.kit.paging import NEXT_CURSOR
 from app.kit.schemas import Day, Id, Instant, Output
-from app.kpis.contract import AddsUp, Direction, GoalType, Unit, ValueStatus
+from app.kpis.values import AddsUp, Direction, GoalType, Unit, ValueStatus
 from app.kpis.windows import Granularity
 
 Amount = int | float
@@ -16,25 +16,25 @@ _EXAMPLE_ID = "01999999-0000-7000-8000-000000000001"
 class KpiRead(Output):
     """A KPI, without its documentation."""
 
-    key: str = Field(examples=["first_response_time"])
-    title: str = Field(examples=["First response time"])
-    unit: Unit
-    goal_type: GoalType
+    key: str = Field(description="The KPI's key.", examples=["first_response_time"])
+    title: str = Field(description="Its name, for people.", examples=["First response time"])
+    unit: Unit = Field(description="What its values are in.")
+    goal_type: GoalType = Field(description="The kind of goal that it serves.")
     version: int = Field(description="Goes up when the formula changes.")
-    direction: Direction
+    direction: Direction = Field(description="Whether more is better.")
 
 
 class Formula(Output):
     """How a KPI is computed."""
 
-    text: str
-    symbols: str = Field(examples=["E / S"])
+    text: str = Field(description="The formula in words.")
+    symbols: str = Field(description="The formula in symbols.", examples=["E / S"])
 
 
 class EvidenceKind(Output):
     """One kind of evidence row."""
 
-    kind: str = Field(examples=["wait"])
+    kind: str = Field(description="The `kind` of such rows.", examples=["wait"])
     description: str = Field(description="What a row is, and its fields.")
 
 
@@ -46,38 +46,38 @@ class KpiDocumented(KpiRead):
         "last part's value is that of the whole; `ratio`: neither."
     )
     additive: bool = Field(description="Whether `adds_up` is `flow`.")
-    formula: Formula
-    source: str
+    formula: Formula = Field(description="How it is computed.")
+    source: str = Field(description="Where its inputs come from.")
     recount: str = Field(description="How to recompute the value from the evidence by hand.")
-    caveats: list[str]
-    evidence: list[EvidenceKind]
+    caveats: list[str] = Field(description="What to keep in mind when reading it.")
+    evidence: list[EvidenceKind] = Field(description="The kinds of row that its evidence consists of.")
 
 
 class KpiCatalogue(Output):
     """All KPIs."""
 
-    data: list[KpiDocumented]
-    next_cursor: None = None
+    data: list[KpiDocumented] = Field(description="One entry for each KPI.")
+    next_cursor: str | None = Field(None, description="Always null: the list is whole.")
 
 
 class WindowRead(Output):
     """The requested days, both ends included, in the project's time zone."""
 
     model_config = ConfigDict(populate_by_name=True)
-    from_: Day = Field(alias="from")
-    to: Day
-    timezone: str = Field(examples=["Europe/Minsk"])
-    granularity: Granularity
+    from_: Day = Field(description="The first day.", alias="from")
+    to: Day = Field(description="The last day, included.")
+    timezone: str = Field(description="The project's time zone, in which these are days.", examples=["Europe/Minsk"])
+    granularity: Granularity = Field(description="The length of the parts of the series.")
 
 
 class PreviousValue(Output):
     """The value of the previous window: as many days, directly before."""
 
     model_config = ConfigDict(populate_by_name=True)
-    from_: Day = Field(alias="from")
-    to: Day
-    value: Amount | None
-    status: ValueStatus
+    from_: Day = Field(description="The first day.", alias="from")
+    to: Day = Field(description="The last day, included.")
+    value: Amount | None = Field(description="The value; null: unknown.")
+    status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
     change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
 
@@ -86,9 +86,9 @@ class SeriesPoint(Output):
     """A day, week or month of the series, by its first day; the edges are cut to the window."""
 
     model_config = ConfigDict(populate_by_name=True)
-    from_: Day = Field(alias="from")
-    value: Amount | None
-    status: ValueStatus
+    from_: Day = Field(description="The first day of this part.", alias="from")
+    value: Amount | None = Field(description="The value of this part; null: unknown.")
+    status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
 
 
@@ -96,16 +96,16 @@ class CommunityValue(Output):
     """One community's value."""
 
     community_id: Id | None = Field(description="Null: what belongs to no single community.")
-    platform: str | None
-    value: Amount | None
-    status: ValueStatus
+    platform: str | None = Field(description="The `key` of its platform; null: of no single community.")
+    value: Amount | None = Field(description="Its value, in the KPI's unit; null: unknown.")
+    status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
 
 
 class StalestInput(Output):
     """The community that was polled longest ago."""
 
-    community_id: Id | None
+    community_id: Id | None = Field(description="The community's id; null: what belongs to no single one.")
     as_of: Instant | None = Field(description="Null: not polled yet.")
 
 
@@ -113,40 +113,40 @@ class Freshness(Output):
     """The instant up to which all inputs are known."""
 
     as_of: Instant | None = Field(description="The stalest input's; null where one was not polled yet.")
-    stalest: StalestInput | None
+    stalest: StalestInput | None = Field(description="The input that is known least far; null where there is no input.")
 
 
 class CoverageGap(Output):
     """Days of which a community's input is unknown or incomplete."""
 
     model_config = ConfigDict(populate_by_name=True)
-    from_: Day = Field(alias="from")
-    to: Day
-    community_id: Id | None
-    reason: str = Field(examples=["unsupported"])
+    from_: Day = Field(description="The first day.", alias="from")
+    to: Day = Field(description="The last day, included.")
+    community_id: Id | None = Field(description="The community; null: what belongs to no single one.")
+    reason: str = Field(description="Why, in kebab-case.", examples=["unsupported"])
 
 
 class Coverage(Output):
     """How many days of input data are expected and known, added up over the communities."""
 
-    expected: int
-    seen: int
-    gaps: list[CoverageGap]
+    expected: int = Field(description="Days of which data is needed.")
+    seen: int = Field(description="Those of them of which it is known.")
+    gaps: list[CoverageGap] = Field(description="Which days are not known, and why.")
 
 
 class ExcludedRead(Output):
     """An amount deliberately left out of the value."""
 
-    amount: Amount
-    reason: str = Field(examples=["bot"])
-    finding_id: Id | None
+    amount: Amount = Field(description="How much was left out, in the KPI's unit.")
+    reason: str = Field(description="Why, in kebab-case.", examples=["bot"])
+    finding_id: Id | None = Field(description="The finding that it follows from; null: none.")
 
 
 class KpiLinks(Output):
     """Links to the explanation and the evidence."""
 
-    explain: str
-    evidence: str
+    explain: str = Field(description="Path and query of the explanation of this very answer.")
+    evidence: str = Field(description="Path and query of its evidence.")
 
 
 class KpiAnswer(KpiRead):
@@ -208,26 +208,26 @@ class KpiAnswer(KpiRead):
             }
         }
     )
-    window: WindowRead
-    value: Amount | None
-    status: ValueStatus
+    window: WindowRead = Field(description="The days of the value.")
+    value: Amount | None = Field(description="The value; null: unknown.")
+    status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
-    previous: PreviousValue | None
-    series: list[SeriesPoint]
-    breakdown: list[CommunityValue]
-    freshness: Freshness
-    coverage: Coverage
-    excluded: list[ExcludedRead]
-    links: KpiLinks
+    previous: PreviousValue | None = Field(description="The window before; null where none was asked for.")
+    series: list[SeriesPoint] = Field(description="The parts of the window, in order.")
+    breakdown: list[CommunityValue] = Field(description="The communities' own values.")
+    freshness: Freshness = Field(description="How recent the inputs are.")
+    coverage: Coverage = Field(description="How much of the inputs is known.")
+    excluded: list[ExcludedRead] = Field(description="What was left out on purpose.")
+    links: KpiLinks = Field(description="Where the value is explained.")
 
 
 class KpiAnswers(Output):
     """All KPIs of a project."""
 
-    project_id: Id
-    window: WindowRead
-    data: list[KpiAnswer]
-    next_cursor: None = None
+    project_id: Id = Field(description="The project's id.")
+    window: WindowRead = Field(description="The days of all values.")
+    data: list[KpiAnswer] = Field(description="One answer for each KPI.")
+    next_cursor: str | None = Field(None, description="Always null: the list is whole.")
 
 
 class WorkedFormula(Formula):
@@ -241,79 +241,79 @@ class WorkedFormula(Formula):
 class InputRead(Output):
     """An amount that went into the value."""
 
-    symbol: str
-    title: str
-    amount: Amount | None
-    community_id: Id | None
+    symbol: str = Field(description="Its symbol in the formula.")
+    title: str = Field(description="What it is.")
+    amount: Amount | None = Field(description="How much; null: unknown.")
+    community_id: Id | None = Field(description="The community it is of; null for a total.")
     scope: str = Field(description="`total`, or `community` for one community's part.", examples=["total"])
 
 
 class Adjustment(Output):
     """An amount left out of the value, or part of it by convention."""
 
-    amount: Amount
+    amount: Amount = Field(description="How much, in the KPI's unit.")
     effect: str = Field(description="`left-out` or `included`.", examples=["left-out"])
-    reason: str
-    finding_id: Id | None
+    reason: str = Field(description="Why, in kebab-case.")
+    finding_id: Id | None = Field(description="The finding that it follows from; null: none.")
 
 
 class SourceCommunity(Output):
     """The span of a source's data of one community."""
 
     model_config = ConfigDict(populate_by_name=True)
-    community_id: Id | None
-    platform: str | None
+    community_id: Id | None = Field(description="The community's id; null: what belongs to no single one.")
+    platform: str | None = Field(description="The `key` of its platform.")
     from_: Day | None = Field(alias="from", description="Days before are not known; null: no day is.")
-    as_of: Instant | None
+    as_of: Instant | None = Field(description="Up to when its data is known; null: it was never read.")
 
 
 class SourceRead(Output):
     """A source of inputs."""
 
-    key: str
-    title: str
-    communities: list[SourceCommunity]
+    key: str = Field(description="The source's key.")
+    title: str = Field(description="What it is, for people.")
+    communities: list[SourceCommunity] = Field(description="How far it is known of each community.")
 
 
 class EvidenceLink(Output):
     """Link to the evidence rows."""
 
-    evidence: str
+    evidence: str = Field(description="Path and query of the evidence of this very answer.")
 
 
 class KpiExplanation(KpiRead):
     """A value explained."""
 
-    window: WindowRead
-    value: Amount | None
-    status: ValueStatus
+    window: WindowRead = Field(description="The days of the value.")
+    value: Amount | None = Field(description="The value; null: unknown.")
+    status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
-    formula: WorkedFormula
-    inputs: list[InputRead]
-    adjustments: list[Adjustment]
-    sources: list[SourceRead]
-    source: str
-    caveats: list[str]
-    recount: str
-    freshness: Freshness
-    coverage: Coverage
-    excluded: list[ExcludedRead]
-    links: EvidenceLink
+    formula: WorkedFormula = Field(description="How it was computed.")
+    inputs: list[InputRead] = Field(description="The amounts that went into it.")
+    adjustments: list[Adjustment] = Field(description="What was left out of it, or included by convention.")
+    sources: list[SourceRead] = Field(description="Where the inputs come from, and how far they are known.")
+    source: str = Field(description="Where the inputs come from, in words.")
+    caveats: list[str] = Field(description="What to keep in mind when reading it.")
+    recount: str = Field(description="How to recompute the value from the evidence by hand.")
+    freshness: Freshness = Field(description="How recent the inputs are.")
+    coverage: Coverage = Field(description="How much of the inputs is known.")
+    excluded: list[ExcludedRead] = Field(description="What was left out on purpose.")
+    links: EvidenceLink = Field(description="Where the rows are.")
 
 
 class EvidenceRow(Output):
     """A row behind a value; its other fields are those of its kind (see the catalogue)."""
 
     model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": True})
-    kind: str = Field(examples=["wait"])
-    community_id: Id | None
+    kind: str = Field(description="What the row is; `GET /v1/kpis` describes each kind.", examples=["wait"])
+    community_id: Id | None = Field(description="The community it belongs to; null: to no single one.")
 
 
 class EvidenceTotal(Output):
     """The totals of one kind of row, over all pages."""
 
-    kind: str = Field(examples=["gain"])
-    rows: int
+    kind: str = Field(description="The `kind` of the rows.", examples=["gain"])
+    rows: int = Field(description="How many rows there are.")
     field: str | None = Field(description="The field that is added up; null: none is.", examples=["difference"])
     sum: int | None = Field(description="The sum of that field over all rows.")
 
@@ -321,46 +321,46 @@ class EvidenceTotal(Output):
 class EvidencePage(Output):
     """Rows behind a value."""
 
-    key: str
-    window: WindowRead
+    key: str = Field(description="The KPI's key.")
+    window: WindowRead = Field(description="The days of the value.")
     as_of: Instant = Field(description="Rows that came later are on no page.")
     expected: list[EvidenceTotal] = Field(description="The same on every page; else there is none, but a 409.")
     recount: str = Field(description="How to recompute the value from all pages by hand.")
-    data: list[EvidenceRow]
-    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")
+    data: list[EvidenceRow] = Field(description="The rows of this page.")
+    next_cursor: str | None = Field(description=NEXT_CURSOR)
 
 
 class PortfolioPrevious(Output):
     """The value of the previous window: as many days, directly before."""
 
-    value: Amount | None
-    change: float | None
+    value: Amount | None = Field(description="The value; null: unknown.")
+    status: ValueStatus = Field(description="Whether the value is known.", examples=["ok"])
+    reason: str | None = Field(description=_REASON)
+    change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
 
 
 class PortfolioValue(Output):
     """One KPI of one project."""
 
-    key: str
-    value: Amount | None
-    status: ValueStatus
+    key: str = Field(description="The KPI's key.")
+    value: Amount | None = Field(description="The value, in the KPI's unit; null: unknown.")
+    status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
-    previous: PortfolioPrevious
+    previous: PortfolioPrevious = Field(description="The window before.")
 
 
 class PortfolioRow(Output):
     """One project."""
 
-    project_id: Id
-    name: str
-    window: dict[str, Any] = Field(
-        description="`from`, `to` and `timezone`: days of this project's zone.",
-        examples=[{"from": "2026-10-01", "to": "2026-10-30", "timezone": "Europe/Minsk"}],
-    )
-    kpis: list[PortfolioValue]
+    project_id: Id = Field(description="The project's id.")
+    title: str = Field(description="The project's name, for people.")
+    window: DayRangeRead = Field(description="The days, of this project's time zone.")
+    kpis: list[PortfolioValue] = Field(description="One value for each KPI that was asked for.")
 
 
 class Portfolio(Output):
     """A page of the workspace's projects, oldest first."""
 
-    data: list[PortfolioRow]
+    kpis: list[KpiRead] = Field(description="What the keys of the rows mean: titles and units, in the rows' order.")
+    data: list[PortfolioRow] = Field(description="One row for each project.")
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null on the last one.")

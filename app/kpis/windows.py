@@ -5,15 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from app.kit.errors import Invalid
+from app.kit import days
 from app.kpis.contract import DAY
 
-DEFAULT_DAYS: Final = 30
-LONGEST: Final = 3660
-"""The maximum length of a window in days: ten years."""
 LONGEST_DAILY: Final = 731
-EARLIEST: Final = date(2000, 1, 1)
-LATEST: Final = date(2100, 1, 1)
+"""The maximum length of a window that is given by day, in days."""
 
 
 class Granularity(StrEnum):
@@ -53,30 +49,12 @@ def _end(day: date, granularity: Granularity) -> date:
 
 
 def requested_days(first: date | None, last: date | None, granularity: Granularity, today: date) -> Days:
-    """The requested window; by default the last 30 days, today included.
-
-    Raises `Invalid` for one that ends before it begins, is too long, or lies outside 2000 to 2100.
-    """
-    last = last or max(today, first or today)
-    first = first or last - (DEFAULT_DAYS - 1) * DAY
-    if first > last:
-        raise _refused("from", "The window ends before it begins.")
-    if first < EARLIEST or last > LATEST:
-        raise _refused("from" if first < EARLIEST else "to", f"Days lie between {EARLIEST} and {LATEST}.")
-    length = (last - first).days + 1
-    if length > LONGEST:
-        raise _refused("from", f"A window has at most {LONGEST} days.")
+    """The requested window (`app.kit.days`). Raises `Invalid` also for one that is too long to be given by day."""
+    window = Days(*days.requested_days(first, last, today))
+    length = (window.last - window.first).days + 1
     if granularity is Granularity.DAY and length > LONGEST_DAILY:
-        raise _refused("granularity", f"More than {LONGEST_DAILY} days are given by week or month.")
-    return Days(first, last)
-
-
-def _refused(field: str, detail: str) -> Invalid:
-    return Invalid(
-        detail,
-        code="invalid-window",
-        errors=[{"in": "query", "field": field, "code": "invalid-window", "detail": detail}],
-    )
+        raise days.refused("granularity", f"More than {LONGEST_DAILY} days are given by week or month.")
+    return window
 
 
 def days_to_load(first: date | None, last: date | None, granularity: Granularity, now: datetime) -> Days:
@@ -86,4 +64,4 @@ def days_to_load(first: date | None, last: date | None, granularity: Granularity
     """
     today = now.astimezone(UTC).date()
     windows = [requested_days(first, last, granularity, day) for day in (today - DAY, today, today + DAY)]
-    return Days(min(days.before.first for days in windows), max(days.last for days in windows))
+    return Days(min(window.before.first for window in windows), max(window.last for window in windows))

@@ -21,6 +21,7 @@ class Link(Owned, Base):
         Index(None, "workspace_id", "created_at", "id"),
         Index(None, "workspace_id", "project_id", "created_at", "id"),
         Index(None, "workspace_id", "post_id", postgresql_where=text("post_id IS NOT NULL")),
+        Index(None, "workspace_id", "slug"),
     )
 
     project_id: Mapped[UUID]
@@ -29,10 +30,27 @@ class Link(Owned, Base):
     post_id: Mapped[UUID | None]
     slug: Mapped[str]
     target: Mapped[str]
-    """As it was given."""
+    """The present one, as it was given."""
+    target_version: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Of `LinkTarget`."""
     title: Mapped[str | None]
     created_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]
+
+
+class LinkTarget(Base):
+    """A target that a link has or had."""
+
+    __tablename__ = "link_target"
+    __table_args__ = (belongs_to("link", "link_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    link_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    target: Mapped[str]
+    since: Mapped[datetime]
+    actor: Mapped[str | None]
+    """Who set it; null for those set before it was recorded."""
 
 
 class LinkRoute(Base):
@@ -48,6 +66,7 @@ class LinkRoute(Base):
     link_id: Mapped[UUID]
     target: Mapped[str]
     """In ASCII, for the `Location` header."""
+    target_version: Mapped[int] = mapped_column(default=1, server_default="1")
     archived: Mapped[bool] = mapped_column(default=False)
 
 
@@ -89,6 +108,8 @@ class Click(Owned, Base):
     """The same person followed the same link again within `recording.REPEAT_WINDOW`; not counted."""
     referrer: Mapped[str | None]
     """The host of the Referer."""
+    target_version: Mapped[int] = mapped_column(default=1, server_default="1")
+    """The target it was redirected to."""
 
 
 class ClickDay(Base):

@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.kit.errors import PROBLEM, problem
 from app.kit.i18n import language_of, translate
+from app.kit.pages import content_security_policy
 from app.kit.routing import PROBLEM_REF
 
 HEADERS: Final = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex"}
@@ -50,6 +51,11 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         },
     }
     for status, (title, _, _) in _TEXTS.items()
+} | {
+    "default": {
+        "description": "Any other answer is an error; none of a success but the redirect.",
+        "content": {PROBLEM: {"schema": {"$ref": PROBLEM_REF}}},
+    }
 }
 """For the OpenAPI document."""
 
@@ -63,13 +69,18 @@ def dead_link_response(request: Request, status: int) -> Response:
             title=title,
             code=code,
             detail=text,
-            instance=request.url.path,
+            instance=request.scope["path"],
             request_id=request.scope.get("request_id"),
             headers=HEADERS,
         )
     language = language_of(request.headers.get("accept-language", ""))
     page = _PAGE.format(language=language, title=translate(title, language), text=translate(text, language))
-    headers = {**HEADERS, "Content-Language": language, "Vary": "Accept, Accept-Language"}
+    headers = {
+        **HEADERS,
+        "Content-Language": language,
+        "Vary": "Accept, Accept-Language",
+        "Content-Security-Policy": content_security_policy(page),
+    }
     return HTMLResponse(page, status_code=status, headers=headers)
 
 

@@ -52,6 +52,7 @@ class Visit:
     visitor: bytes
     bot: str | None
     referrer: str | None
+    target_version: int = 1
 
 
 class ClickRecorder:
@@ -137,6 +138,7 @@ async def store(db: Database, workspace_id: UUID, visits: Sequence[Visit]) -> No
         "bot": [visit.bot for visit in visits],
         "is_repeat": _repeats(visits),
         "referrer": [visit.referrer for visit in visits],
+        "target_version": [visit.target_version for visit in visits],
     }
     async with db.transaction(workspace_id, VISITOR) as session:
         await session.execute(_STORE, {"workspace_id": workspace_id, **values})
@@ -149,8 +151,9 @@ WITH visit AS (
     SELECT incoming.*, link.project_id, link.community_id
     FROM unnest(
         CAST(:id AS uuid[]), CAST(:link_id AS uuid[]), CAST(:at AS timestamptz[]), CAST(:day AS date[]),
-        CAST(:visitor AS bytea[]), CAST(:bot AS text[]), CAST(:is_repeat AS boolean[]), CAST(:referrer AS text[])
-    ) AS incoming (id, link_id, at, day, visitor, bot, is_repeat, referrer)
+        CAST(:visitor AS bytea[]), CAST(:bot AS text[]), CAST(:is_repeat AS boolean[]), CAST(:referrer AS text[]),
+        CAST(:target_version AS bigint[])
+    ) AS incoming (id, link_id, at, day, visitor, bot, is_repeat, referrer, target_version)
     JOIN link ON link.workspace_id = :workspace_id AND link.id = incoming.link_id
 ), counted AS (
     INSERT INTO visitor AS stored (workspace_id, link_id, visitor, counted_at, click_id)
@@ -162,8 +165,8 @@ WITH visit AS (
     RETURNING click_id
 ), inserted AS (
     INSERT INTO click
-        (workspace_id, id, link_id, project_id, community_id, at, day, visitor, bot, referrer, repeat)
-    SELECT :workspace_id, id, link_id, project_id, community_id, at, day, visitor, bot, referrer,
+        (workspace_id, id, link_id, project_id, community_id, at, day, visitor, bot, referrer, target_version, repeat)
+    SELECT :workspace_id, id, link_id, project_id, community_id, at, day, visitor, bot, referrer, target_version,
            bot IS NULL AND id NOT IN (SELECT click_id FROM counted)
     FROM visit
     RETURNING link_id, project_id, community_id, day, bot, repeat

@@ -1,7 +1,8 @@
 """Resolves a slug to its target, fast, and also while the database is unavailable.
 
 Each process caches routes. A cached route is used for `ROUTE_TTL` without asking; so long a link
-archived in another process still redirects. While PostgreSQL does not answer, a route confirmed
+archived in another process still redirects, and one whose target was changed leads to the old one.
+While PostgreSQL does not answer, a route confirmed
 within `STALE_ROUTE_TTL` is used: a client's printed link must not break with our database.
 """
 
@@ -14,10 +15,9 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.cache import Cache, OnePer
-from app.kit.errors import NotFound, Unavailable
+from app.kit.errors import NotFound, Unavailable, is_outage
 from app.kit.resources import Resources
 from app.links.models import Link, LinkRoute
 from app.links.recording import WAIT_TIMEOUT, ClickRecorder
@@ -37,6 +37,7 @@ class Route:
     workspace_id: UUID
     link_id: UUID
     location: str
+    target_version: int
     archived: bool
     timezone: ZoneInfo
     """The project's."""
@@ -67,18 +68,24 @@ class Redirects:
     async def _load(self, slug: str) -> Route:
         try:
             async with asyncio.timeout(WAIT_TIMEOUT.total_seconds()):
-                return await self._check_existence(slug)
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+                return await self._look_up(slug)
+        except Exception as error:
+            if not is_outage(error):
+                raise
             log.warning("links.database_unavailable", error=type(error).__name__)
             raise Unavailable("The database is out of reach.", code="database-away") from None
 
-    async def _check_existence(self, slug: str) -> Route:
+    async def _look_up(self, slug: str) -> Route:
         async with self._db.read_connection(None) as connection:
             row = (
                 await connection.execute(
-                    select(LinkRoute.workspace_id, LinkRoute.link_id, LinkRoute.target, LinkRoute.archived).where(
-                        LinkRoute.slug == slug
-                    )
+                    select(
+                        LinkRoute.workspace_id,
+                        LinkRoute.link_id,
+                        LinkRoute.target,
+                        LinkRoute.target_version,
+                        LinkRoute.archived,
+                    ).where(LinkRoute.slug == slug)
                 )
             ).one_or_none()
         if row is None:
@@ -91,7 +98,7 @@ class Redirects:
             )
         if timezone is None:
             raise NotFound
-        return Route(row.workspace_id, row.link_id, row.target, row.archived, ZoneInfo(timezone))
+        return Route(*row, ZoneInfo(timezone))
 
 
 redirects: Final = OnePer(Redirects)

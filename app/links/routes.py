@@ -1,27 +1,30 @@
 """Tracked links, their clicks, and the public redirect."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fastapi import Query, Request, status
-from sqlalchemy import func, select
+from fastapi import Path, Query, Request, status
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import RedirectResponse, Response
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, ResourcesDep, SessionDep
+from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit import days
+from app.kit.days import FirstDay, LastDay
 from app.kit.db import in_workspace
-from app.kit.errors import Invalid, NotFound
+from app.kit.errors import NotFound
+from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import RawRoute, problems, public_router
-from app.kit.schemas import Day, Id
-from app.links import audience, pages, service
-from app.links.models import Click, ClickDay, Link
+from app.kit.schemas import Id, Search, Text
+from app.links import audience, pages, reads, service
+from app.links.models import ClickDay, Link, LinkTarget
 from app.links.recording import Visit
 from app.links.redirects import Route, redirects
 from app.links.schemas import (
@@ -29,9 +32,10 @@ from app.links.schemas import (
     ClickDayRead,
     ClickDays,
     ClickPage,
-    ClickRead,
     LinkCreate,
+    LinkInclude,
     LinkRead,
+    LinkTargetRead,
     LinkUpdate,
 )
 from app.projects.models import Project
@@ -39,16 +43,18 @@ from app.projects.models import Project
 ROUTER = Router("/v1", tag="links")
 PUBLIC = public_router("", tag="links", route_class=RawRoute)
 
-_LINKS: Final = Keyset((Link.created_at, Link.id))
-_CLICKS: Final = Keyset((Click.at, Click.id))
+SlugParam = Annotated[str, Path(description="The last part of the short address.", examples=["autumn-sale"])]
+
+_TARGETS: Final = Keyset((LinkTarget.version,))
 _SLUG: Final = re.compile(r"[A-Za-z0-9_-]{3,64}")
 _HOST: Final = re.compile(r"[a-z0-9._:-]{1,253}")
-_MAX_SPAN: Final = timedelta(days=366)
+_MAX_DAYS: Final = 366
 
 
-def _link_read(link: Any, resources: ResourcesDep) -> LinkRead:
-    fields = {name: getattr(link, name) for name in LinkRead.model_fields if name != "url"}
-    return LinkRead(**fields, url=f"{resources.settings.public_url.rstrip('/')}/r/{link.slug}")
+Include = Annotated[
+    list[LinkInclude] | None,
+    Query(description="`clicks`: with the link's clicks since it was made, by people and bots."),
+]
 
 
 @ROUTER.post(
@@ -64,44 +70,58 @@ async def create(body: LinkCreate, actor: CurrentActor, session: SessionDep, res
     It leads to exactly the target given; a query string on the short address is not passed on.
     """
     link = await service.create(session, actor, public_url=resources.settings.public_url, **body.model_dump())
-    return _link_read(link, resources)
+    return LinkRead.model_validate(await reads.changed(session, link, resources.settings))
 
 
-@ROUTER.get("/links", operation_id="links.list", permission=Permission.LINKS_READ)
+@ROUTER.get("/links", operation_id="links.list", permission=Permission.LINKS_READ, response_model=Page[LinkRead])
 async def list_links(
-    actor: CurrentActor,
-    connection: ReadDep,
-    resources: ResourcesDep,
-    pager: PagerDep,
-    project_id: Id | None = None,
-    community_id: Id | None = None,
-    post_id: Id | None = None,
+    lists: ListDep,
+    project_id: Annotated[Id | None, Query(description="Only links of this project.")] = None,
+    community_id: Annotated[Id | None, Query(description="Only those of this community.")] = None,
+    post_id: Annotated[Id | None, Query(description="Only those of this post.")] = None,
+    slug: Annotated[
+        Text | None, Query(max_length=64, description="The one with this slug, in upper and lower case as it is.")
+    ] = None,
+    q: Annotated[Search, Query(description="Part of the title or of the target.")] = None,
     archived: Annotated[bool | None, Query(description="Only archived ones, or none of them; both when left out.")] = (
         None
     ),
+    include: Include = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[LinkRead]:
-    """The tracked links, newest first."""
-    query = select(Link.__table__).where(in_workspace(Link, actor.workspace_id))
-    for column, value in ((Link.project_id, project_id), (Link.community_id, community_id), (Link.post_id, post_id)):
-        if value is not None:
-            query = query.where(column == value)
-    if archived is not None:
-        query = query.where(Link.archived_at.is_not(None) if archived else Link.archived_at.is_(None))
-    query = _LINKS.after(query, pager.read(cursor, (datetime, UUID)), limit)
-    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("created_at", "id"))
-    return Page(data=[_link_read(row, resources) for row in rows], next_cursor=next_cursor)
+) -> Response:
+    """The tracked links, newest first.
+
+    Filters can be combined. Archived links are among them, unless `archived` says otherwise.
+    """
+    filters = {
+        "project_id": project_id,
+        "community_id": community_id,
+        "post_id": post_id,
+        "slug": slug,
+        "q": q,
+        "archived": archived,
+    }
+    rows, next_cursor = await lists.page(
+        reads.LINKS[bool(include)], sort=reads.LinkSort.CREATED, limit=limit, cursor=cursor, filters=filters
+    )
+    return json_page([reads.link_read(row, lists.resources.settings) for row in rows], next_cursor)
 
 
-@ROUTER.get("/links/{link_id}", operation_id="links.read", permission=Permission.LINKS_READ, responses=problems(404))
-async def read(link_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep) -> LinkRead:
-    """One tracked link."""
-    query = select(Link.__table__).where(in_workspace(Link, actor.workspace_id), Link.id == link_id)
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return _link_read(row, resources)
+@ROUTER.get(
+    "/links/{link_id}",
+    operation_id="links.read",
+    permission=Permission.LINKS_READ,
+    responses=problems(404),
+    response_model=LinkRead,
+)
+async def read(link_id: UUID, lists: ListDep, include: Include = None) -> Response:
+    """One tracked link.
+
+    What it leads to, and where it is posted. `/clicks` has what was counted.
+    """
+    row = await lists.one(reads.LINKS[bool(include)], link_id)
+    return json_response(reads.link_read(row, lists.resources.settings))
 
 
 @ROUTER.patch(
@@ -110,10 +130,43 @@ async def read(link_id: UUID, actor: CurrentActor, connection: ReadDep, resource
 async def update(
     link_id: UUID, body: LinkUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> LinkRead:
-    """Change a link's title, archive it, or open it again. Archiving takes up to 10 s to reach all processes."""
-    link = await service.change(session, actor, link_id=link_id, changes=body.changes())
+    """Change where a link leads, or its title; archive it, or open it again.
+
+    A new target, and archiving, take up to 10 s to reach all processes. While the database is out of reach, redirects
+    go on by what was known, for up to an hour. Earlier targets are kept (`GET /v1/links/{id}/targets`).
+    """
+    link = await service.change(
+        session, actor, public_url=resources.settings.public_url, link_id=link_id, changes=body.changes()
+    )
     redirects(resources).routes.forget_after_commit(session, link.slug)
-    return _link_read(link, resources)
+    return LinkRead.model_validate(await reads.changed(session, link, resources.settings))
+
+
+@ROUTER.get(
+    "/links/{link_id}/targets",
+    operation_id="links.targets",
+    permission=Permission.LINKS_READ,
+    responses=problems(404),
+)
+async def list_targets(
+    link_id: UUID,
+    actor: CurrentActor,
+    connection: ReadDep,
+    pager: PagerDep,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[LinkTargetRead]:
+    """Where a link leads and has led, newest first: since when, and who set it.
+
+    Clicks have the version of the target that they led to.
+    """
+    await _zone(connection, actor.workspace_id, link_id)
+    query = select(LinkTarget.__table__).where(
+        LinkTarget.workspace_id == actor.workspace_id, LinkTarget.link_id == link_id
+    )
+    query = _TARGETS.after(query, pager.read(cursor, (int,)), limit)
+    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("version",))
+    return Page(data=[LinkTargetRead.model_validate(row) for row in rows], next_cursor=next_cursor)
 
 
 async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) -> str:
@@ -129,7 +182,11 @@ async def _zone(connection: AsyncConnection, workspace_id: UUID, link_id: UUID) 
 
 
 @ROUTER.get(
-    "/links/{link_id}/clicks", operation_id="links.clicks", permission=Permission.LINKS_READ, responses=problems(404)
+    "/links/{link_id}/clicks",
+    operation_id="links.clicks",
+    permission=Permission.LINKS_READ,
+    responses=problems(404),
+    response_model=ClickPage,
 )
 async def clicks(
     link_id: UUID,
@@ -139,30 +196,24 @@ async def clicks(
     people: Annotated[bool | None, Query(description="Only people's clicks that count, or only the others.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> ClickPage:
-    """A link's clicks one by one, newest first, and its totals."""
+) -> Response:
+    """A link's clicks one by one, newest first, and its totals.
+
+    No address and no name is stored: `visitor` tells apart the visitors of this workspace and nothing else.
+    """
     zone = await _zone(connection, actor.workspace_id, link_id)
-    columns = (Click.id, Click.at, Click.day, Click.bot, Click.repeat, Click.referrer)
-    query = select(*columns, func.encode(Click.visitor, "hex").label("visitor")).where(
-        in_workspace(Click, actor.workspace_id), Click.link_id == link_id
+    rows, next_cursor = await reads.CLICKS.page(
+        connection,
+        pager,
+        workspace_id=actor.workspace_id,
+        sort="at",
+        limit=limit,
+        cursor=cursor,
+        filters={"link_id": link_id, "people": people},
     )
-    if people is not None:
-        counts = Click.bot.is_(None) & Click.repeat.is_(False)
-        query = query.where(counts if people else ~counts)
-    query = _CLICKS.after(query, pager.read(cursor, (datetime, UUID)), limit)
-    rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("at", "id"))
-    sums = (func.coalesce(func.sum(column), 0) for column in (ClickDay.people, ClickDay.bots, ClickDay.repeats))
-    totals = (
-        await connection.execute(
-            select(*sums).where(ClickDay.workspace_id == actor.workspace_id, ClickDay.link_id == link_id)
-        )
-    ).one()
-    return ClickPage(
-        data=[ClickRead.model_validate(row) for row in rows],
-        next_cursor=next_cursor,
-        timezone=zone,
-        totals=ClickCounts(people=int(totals[0]), bots=int(totals[1]), repeats=int(totals[2])),
-    )
+    link = await reads.LINKS[True].one(connection, actor.workspace_id, link_id)
+    totals = {name: link[name] for name in ClickCounts.model_fields}
+    return json_page([dict(row) for row in rows], next_cursor, timezone=zone, totals=totals)
 
 
 @ROUTER.get(
@@ -176,17 +227,16 @@ async def click_days(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: Annotated[
-        Day | None, Query(alias="from", description="The first day, in the project's zone; 29 days before the last.")
-    ] = None,
-    last: Annotated[Day | None, Query(alias="to", description="The last day, at most a year later; today.")] = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> ClickDays:
-    """A link's clicks day by day, people and bots apart."""
+    """A link's clicks day by day, people and bots apart.
+
+    Days are those of the project's zone; a day without clicks is a row of zeros.
+    """
     zone = await _zone(connection, actor.workspace_id, link_id)
-    last = last or resources.clock.now().astimezone(ZoneInfo(zone)).date()
-    first = first or date.fromordinal(max(1, last.toordinal() - 29))
-    if last < first or last - first > _MAX_SPAN:
-        raise Invalid("`to` must not be before `from`, nor more than 366 days later.", code="invalid-window")
+    today = resources.clock.now().astimezone(ZoneInfo(zone)).date()
+    first, last = days.requested_days(first, last, today, longest=_MAX_DAYS)
     rows = await connection.execute(
         select(ClickDay.day, ClickDay.people, ClickDay.bots, ClickDay.repeats).where(
             ClickDay.workspace_id == actor.workspace_id, ClickDay.link_id == link_id, ClickDay.day.between(first, last)
@@ -194,7 +244,9 @@ async def click_days(
     )
     stored = {row.day: row for row in rows}
     return ClickDays(
-        link_id=link_id, timezone=zone, data=[_click_day(day, stored.get(day)) for day in _days(first, last)]
+        link_id=link_id,
+        window=days.DayRangeRead(first=first, last=last, timezone=zone),
+        data=[_click_day(day, stored.get(day)) for day in _days(first, last)],
     )
 
 
@@ -235,6 +287,7 @@ def _visit(request: Request, route: Route, resources: ResourcesDep) -> Visit:
         visitor=resources.keyring.sign("visitor", identity),
         bot=audience.bot(request.method, request.headers),
         referrer=_referrer(request.headers.get("referer", "")),
+        target_version=route.target_version,
     )
 
 
@@ -254,7 +307,7 @@ def _referrer(header: str) -> str | None:
     response_class=RedirectResponse,
     responses=pages.RESPONSES,
 )
-async def follow(slug: str, request: Request, resources: ResourcesDep) -> Response:
+async def follow(slug: SlugParam, request: Request, resources: ResourcesDep) -> Response:
     """Follow a tracked link: counted, then on to its target.
 
     The target is used as it is: a query string on the short address is not passed on. The response
@@ -270,6 +323,9 @@ async def follow(slug: str, request: Request, resources: ResourcesDep) -> Respon
     response_class=RedirectResponse,
     responses=pages.RESPONSES,
 )
-async def follow_head(slug: str, request: Request, resources: ResourcesDep) -> Response:
-    """The redirect without its body; counted as a bot's visit."""
+async def follow_head(slug: SlugParam, request: Request, resources: ResourcesDep) -> Response:
+    """The redirect without its body; counted as a bot's visit.
+
+    Programs that look at a link without following it send this; people's clicks are not touched.
+    """
     return await _follow(slug, request, resources)

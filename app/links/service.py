@@ -16,7 +16,7 @@ from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid
 from app.links import targets
-from app.links.models import Link, LinkRoute
+from app.links.models import Link, LinkRoute, LinkTarget
 from app.projects.models import Project
 
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -52,6 +52,7 @@ async def create(
         post_id=post_id,
         slug=slug or _new_slug(),
         target=target,
+        target_version=1,
         title=title,
         created_at=now(session),
         archived_at=None,
@@ -65,6 +66,7 @@ async def create(
         raise Invalid("There is no such post here.", code="unknown-post") from None
     for _ in range(_ATTEMPTS):
         if await _reserve_slug(session, link):
+            _add_target(session, actor, link)
             await session.flush()
             audit.record(session, actor, "links.create", link_id=link.id)
             return link
@@ -72,6 +74,20 @@ async def create(
             break
         link.slug = _new_slug()
     raise Conflict("This slug is taken.", code="slug-taken")
+
+
+def _add_target(session: AsyncSession, actor: Actor, link: Link) -> None:
+    """Add the link's present target to its history."""
+    session.add(
+        LinkTarget(
+            workspace_id=link.workspace_id,
+            link_id=link.id,
+            version=link.target_version,
+            target=link.target,
+            since=now(session),
+            actor=str(actor),
+        )
+    )
 
 
 def _new_slug() -> str:
@@ -87,6 +103,7 @@ async def _reserve_slug(session: AsyncSession, link: Link) -> bool:
             workspace_id=link.workspace_id,
             link_id=link.id,
             target=targets.location(link.target),
+            target_version=1,
             archived=False,
         )
         .on_conflict_do_nothing()
@@ -95,18 +112,29 @@ async def _reserve_slug(session: AsyncSession, link: Link) -> bool:
     return taken is not None
 
 
-async def change(session: AsyncSession, actor: Actor, *, link_id: UUID, changes: dict[str, Any]) -> Link:
-    """Apply a merge patch: `title`, `archived`."""
+async def change(
+    session: AsyncSession, actor: Actor, *, public_url: str, link_id: UUID, changes: dict[str, Any]
+) -> Link:
+    """Apply a merge patch: `target`, `title`, `archived`. A new target begins a new version; the old ones are kept."""
     link = await fetch(session, Link, link_id, for_update=True)
     if "title" in changes:
         link.title = changes["title"]
+    if "target" in changes and changes["target"] != link.target:
+        if targets.is_loop(changes["target"], public_url):
+            raise Invalid("A tracked link must not lead to a tracked link.", code="redirect-loop")
+        link.target, link.target_version = changes["target"], link.target_version + 1
+        _add_target(session, actor, link)
     if "archived" in changes and changes["archived"] != (link.archived_at is not None):
         link.archived_at = now(session) if changes["archived"] else None
-        await session.execute(
-            update(LinkRoute)
-            .where(LinkRoute.workspace_id == link.workspace_id, LinkRoute.slug == link.slug)
-            .values(archived=changes["archived"])
+    await session.execute(
+        update(LinkRoute)
+        .where(LinkRoute.workspace_id == link.workspace_id, LinkRoute.slug == link.slug)
+        .values(
+            target=targets.location(link.target),
+            target_version=link.target_version,
+            archived=link.archived_at is not None,
         )
+    )
     await session.flush()
     audit.record(session, actor, "links.update", link_id=link.id)
     return link

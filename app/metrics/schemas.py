@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from app.kit.days import DayRangeRead
 from app.kit.paging import Page
 from app.kit.schemas import Day, Id, Instant, Output
 from app.platforms.contract import Metric, MetricStatus
@@ -10,27 +11,27 @@ from app.platforms.contract import Metric, MetricStatus
 class SizeDayRead(Output):
     """A community's size over one day on which it was read."""
 
-    day: Day
+    day: Day = Field(description="The day, in the project's time zone.")
     first: int = Field(description="The first size that was read.", examples=[1204])
-    first_at: Instant
-    last: int = Field(examples=[1210])
-    last_at: Instant
-    lowest: int = Field(examples=[1203])
-    highest: int = Field(examples=[1211])
+    first_at: Instant = Field(description="When `first` was read.")
+    last: int = Field(description="The last size that was read.", examples=[1210])
+    last_at: Instant = Field(description="When `last` was read.")
+    lowest: int = Field(description="The lowest size that was read.", examples=[1203])
+    highest: int = Field(description="The highest size that was read.", examples=[1211])
     snapshots: int = Field(description="How often it was read.", examples=[24])
 
 
 class SizeHistory(Page[SizeDayRead]):
     """A community's sizes, by day, the earliest first. A day on which it was not read is absent."""
 
-    community_id: Id
-    timezone: str = Field(description="The project's, in which these are days.", examples=["Europe/Minsk"])
+    community_id: Id = Field(description="The community's id.")
+    window: DayRangeRead = Field(description="The days that were asked for.")
 
 
 class CommunityMetric(Output):
     """The status of one counter of a community's posts."""
 
-    metric: Metric
+    metric: Metric = Field(description="The counter.")
     status: MetricStatus = Field(
         description="Of the community: what a person can fix comes first, then `ok` where any post has it."
     )
@@ -43,5 +44,5 @@ class CommunityMetric(Output):
 class CommunityMetrics(Output):
     """The status of the counters of a community's posts."""
 
-    community_id: Id
-    data: list[CommunityMetric]
+    community_id: Id = Field(description="The community's id.")
+    data: list[CommunityMetric] = Field(description="One row for each counter.")

@@ -26,22 +26,6 @@ LATEST_POSTS: Final = 200
 """How many posts, those polled last, are searched for the time a counter was last read."""
 
 
-async def last_captured(
-    connection: AsyncConnection, workspace_id: UUID, publication_id: UUID | None
-) -> dict[Metric, datetime]:
-    """When each counter of a publication was last read; one that never was is absent."""
-    if publication_id is None:
-        return {}
-    row = (
-        await connection.execute(
-            select(
-                *(func.max(PostSnapshot.at).filter(_counter(PostSnapshot, metric).is_not(None)) for metric in Metric)
-            ).where(PostSnapshot.workspace_id == workspace_id, PostSnapshot.publication_id == publication_id)
-        )
-    ).one()
-    return {metric: at for metric, at in zip(Metric, row, strict=True) if at is not None}
-
-
 def _counter(table: type[PostSnapshot] | type[PostLast], metric: Metric) -> ColumnElement[Any]:
     column: ColumnElement[Any] = getattr(table, metric.value)
     return column

@@ -1,20 +1,24 @@
 """Liveness, readiness and Prometheus metrics."""
 
+import asyncio
 from datetime import timedelta
 from typing import Final, Literal
 
+import structlog
 from fastapi import Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.access.current import ResourcesDep
 from app.kit import scheduler, telemetry
-from app.kit.errors import Unavailable
+from app.kit.errors import Unavailable, is_outage
+from app.kit.resources import Resources
 from app.kit.routing import problems, public_router
 from app.kit.schemas import Instant
 
 PUBLIC = public_router("", tag="operations")
+
+log = structlog.get_logger()
 
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=30)
 """Without a heartbeat for this long, no worker is taken to be alive."""
@@ -22,34 +26,44 @@ LATE: Final = timedelta(minutes=2)
 """Where a due job has waited for this long, the workers do not keep up."""
 
 
+DATABASE_TIMEOUT: Final = timedelta(seconds=1.5)
+"""Whoever probes `/ready` gives up after a few seconds, and would learn nothing."""
+
+_LEFT_BEHIND: Final[set[asyncio.Future[scheduler.Health]]] = set()
+
+
 class Live(BaseModel):
     """The process answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field("ok", description="Always `ok`.")
 
 
 class Ready(BaseModel):
     """The service can do its work."""
 
-    status: Literal["ok"] = "ok"
-    worker_seen_at: Instant | None
+    status: Literal["ok"] = Field("ok", description="Always `ok`: otherwise the answer is a 503.")
+    worker_seen_at: Instant | None = Field(description="When a worker last showed that it is alive.")
     oldest_due_job_at: Instant | None = Field(description="Since when the oldest due job has been waiting.")
     dead_jobs: int = Field(description="Jobs that were given up and wait for a person.")
 
 
 @PUBLIC.get("/live", operation_id="operations.live")
 async def live() -> Live:
-    """Whether this process answers at all."""
+    """Whether this process answers at all.
+
+    It reads nothing and waits for nothing: for whatever restarts a process that hangs.
+    """
     return Live()
 
 
 @PUBLIC.get("/ready", operation_id="operations.ready", responses=problems(503))
 async def ready(resources: ResourcesDep) -> Ready:
-    """Whether the service can do its work: the database answers, a worker lives, and jobs are not late."""
-    try:
-        health = await scheduler.health(resources)
-    except (SQLAlchemyError, OSError):
-        raise Unavailable("The database does not answer.", code="database-away") from None
+    """Whether the service can do its work.
+
+    For load balancers and monitors: the database answers, a worker lives, and jobs are not late. Else it is
+    503, and its `code` says what is missing: `database-away`, `no-worker` or `jobs-late`.
+    """
+    health = await _health(resources)
     at = resources.clock.now()
     if health.heartbeat_at is None or at - health.heartbeat_at > HEARTBEAT_TIMEOUT:
         last_seen = "never" if health.heartbeat_at is None else health.heartbeat_at.isoformat()
@@ -61,10 +75,31 @@ async def ready(resources: ResourcesDep) -> Ready:
     return Ready(worker_seen_at=health.heartbeat_at, oldest_due_job_at=health.oldest_due_at, dead_jobs=health.dead)
 
 
+async def _health(resources: Resources) -> scheduler.Health:
+    """The health of the queue; `Unavailable` where the database does not answer within `DATABASE_TIMEOUT`.
+
+    The question is left behind then: giving it up waits for the database, too.
+    """
+    asking = asyncio.ensure_future(scheduler.health(resources))
+    done, _ = await asyncio.wait({asking}, timeout=DATABASE_TIMEOUT.total_seconds())
+    try:
+        if done:
+            return asking.result()
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        log.warning("ready.database_away", error=type(error).__name__)
+    else:
+        asking.cancel()
+        _LEFT_BEHIND.add(asking)
+        asking.add_done_callback(_LEFT_BEHIND.discard)
+    raise Unavailable("The database does not answer.", code="database-away")
+
+
 @PUBLIC.get("/metrics", operation_id="operations.metrics", include_in_schema=False)
 async def metrics(request: Request, resources: ResourcesDep) -> Response:
     """Prometheus metrics of this process, and of the jobs."""
-    health = await scheduler.health(resources)
+    health = await _health(resources)
     telemetry.JOBS_DEAD.set(health.dead)
     lag = resources.clock.now() - health.oldest_due_at if health.oldest_due_at else timedelta(0)
     telemetry.JOBS_LAG.set(lag.total_seconds())

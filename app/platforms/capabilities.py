@@ -49,22 +49,6 @@ class ChecksComments(Protocol):
 
 
 @runtime_checkable
-class ListsOwnReplies(Protocol):
-    """The community's own replies can be listed, wherever they stand: `conversations` has those of customers alone, and
-    a person may answer in the platform's own app.
-    """
-
-    async def own_replies(
-        self, c: Credentials, cursor: str | None, since: datetime | None = None
-    ) -> Page[RemoteMessage]:
-        """The community's own replies, latest first (see `Page`), each with `RemoteMessage.in_parents_thread`.
-
-        Empty without the token that reads what they answer.
-        """
-        ...
-
-
-@runtime_checkable
 class ListsSeparately(Protocol):
     """What `Adapter.conversations` returns is in several lists, each of which may fail while the others can be read."""
 

@@ -85,6 +85,7 @@ __all__ = [
     "Transient",
     "Unreadable",
     "Unsupported",
+    "thread_of_answers",
 ]
 
 T_co = TypeVar("T_co", covariant=True)
@@ -202,6 +203,11 @@ class RemotePerson:
     """The author is the community itself: the message is the agency's reply, not a customer's."""
 
 
+def thread_of_answers(external_id: str) -> str:
+    """The `thread_id` of the community's own answers to a message, until that message's thread is known."""
+    return f"answers:{external_id}"
+
+
 class AttachmentKind(StrEnum):
     """What is attached to a message."""
 
@@ -256,12 +262,9 @@ class RemoteMessage:
     """`sent_at` is what the author's server claims, and the platform has no date of its own: the caller bounds it."""
     restored: bool = False
     """It had been deleted, and the platform reports it restored. Being listed again is not enough to set this."""
-    in_parents_thread: bool = False
-    """Of the community's own reply: `thread_id` and `kind` are not known. It is in the thread of what it answers, and
-    left out where that is not stored."""
     guesses_thread: bool = False
-    """`thread_id` holds unless the customer answers a message of their own: then the thread is that message's. The
-    report does not say who wrote what it answers."""
+    """`thread_id` holds unless the message answers one by the same customer, or is the community's own answer: then the
+    thread is that of what it answers. The report does not say which one that is."""
     renames_thread: bool = False
     """`thread_id` is made of the customer's name or id, and this report knows them best: a stored thread that has the
     message under another id is the same one."""
@@ -291,6 +294,8 @@ class Page(Generic[T_co]):
     more: bool
     complete: bool = True
     """False where the platform cuts the list off: that an item is not in it then says nothing."""
+    posts: "tuple[RemotePost, ...]" = ()
+    """Of `Spec.posts_list`: the posts of this page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, Field
 
 from app.kit.routing import public_router
-from app.platforms import adapters, capabilities
+from app.platforms import adapters, capabilities, changes, poll_intervals
 from app.platforms.contract import Adapter, LimitScope, Metric, MetricStatus, RateLimit, Spec, TextUnit, Token
+from app.platforms.spec import NativeChange, SeenThrough
 
 PUBLIC = public_router("/v1/platforms", tag="platforms")
 
@@ -22,7 +23,6 @@ PURPOSES: Final = {
 CAPABILITIES: Final = {
     "comments": capabilities.ListsComments,
     "check_comments": capabilities.ChecksComments,
-    "own_replies": capabilities.ListsOwnReplies,
     "separate_lists": capabilities.ListsSeparately,
     "stream": capabilities.Streams,
     "publish": capabilities.Publishes,
@@ -50,8 +50,8 @@ class MetricSource(StrEnum):
 class TokenUse(BaseModel):
     """A kind of token, as `credentials` of `POST /v1/communities` names it."""
 
-    kind: Token
-    purpose: str = Field(examples=[PURPOSES[Token.USER]])
+    kind: Token = Field(description="The kind of token.")
+    purpose: str = Field(description="What it is needed for.", examples=[PURPOSES[Token.USER]])
     scopes: list[str] = Field(
         description="The permissions it should have, by the platform's names; empty: the platform has none.",
         examples=[["read", "write"]],
@@ -87,9 +87,6 @@ class Capabilities(BaseModel):
     )
     check_comments: bool = Field(
         description="Comments below a deleted one, which the platform does not list, are looked up one by one."
-    )
-    own_replies: bool = Field(
-        description="List the community's own replies, wherever they stand: those given in the platform's own app."
     )
     separate_lists: bool = Field(description="Read lists of messages each by itself: one that fails stops no other.")
     stream: bool = Field(description="Read events as one stream.")
@@ -132,7 +129,9 @@ class Publishing(BaseModel):
     """What a post may consist of."""
 
     pictures: int = Field(description="The most in one post; 0: none.", examples=[10])
-    picture_types: list[str] = Field(examples=[["image/jpeg", "image/png"]])
+    picture_types: list[str] = Field(
+        description="Media types of pictures that are taken.", examples=[["image/jpeg", "image/png"]]
+    )
     picture_bytes: int = Field(description="The most in one picture.", examples=[8388608])
     by_url: bool = Field(description="The platform fetches pictures itself, so they need a public address.")
     text_alone: bool = Field(description="A post may do without a picture.")
@@ -158,6 +157,38 @@ class Hooks(BaseModel):
     )
 
 
+class ChangeSeen(BaseModel):
+    """One way in which a change is seen."""
+
+    through: SeenThrough = Field(
+        description="`event`: the hook receives it. `list`: the list of conversations, or the stream of events, is "
+        "read. `open_threads`: the comments are read again of posts with open threads in which somebody wrote within "
+        f"{changes.span(poll_intervals.OPEN_RECENTLY)}. `recent_posts`: posts up to an age of "
+        f"{changes.span(poll_intervals.RECENT)} are read again, their comments, and those of all open threads."
+    )
+    within_seconds: int | None = Field(
+        description="How late at most, where no hook delivers events; null: not without a hook. Multiplied by the "
+        "community's `lag.interval_multiplier`.",
+        examples=[900],
+    )
+    within_seconds_with_hook: int = Field(
+        description="The same while a hook delivers events: polls are rarer then.", examples=[3600]
+    )
+
+
+class ChangeUse(BaseModel):
+    """How changes of one kind, made on the platform itself, are seen."""
+
+    seen: list[ChangeSeen] | None = Field(
+        description="Any of these ways is enough. Empty: it is not seen. null: there is no such change on the "
+        "platform, or such messages are not read."
+    )
+    text: str = Field(
+        description="The same in words.",
+        examples=["event: at once; open threads read again: within 15 min (with a hook 1 h)"],
+    )
+
+
 class Limit(BaseModel):
     """A rate limit to which this service keeps."""
 
@@ -174,7 +205,7 @@ class Platform(BaseModel):
     """A platform's capabilities."""
 
     key: str = Field(description="As `platform` of `POST /v1/communities` takes it.", examples=["plaza"])
-    title: str = Field(examples=["Plaza"])
+    title: str = Field(description="Its name, for people.", examples=["Plaza"])
     api_version: str = Field(description="The version of its API that is used.", examples=["1"])
     address_hint: str = Field(
         description="How a community's address is written.", examples=["https://plaza.example/name"]
@@ -188,16 +219,16 @@ class Platform(BaseModel):
         examples=[["client_id", "client_secret"]],
     )
     metrics: dict[Metric, MetricUse] = Field(
+        description="Which counters of posts it gives, and how.",
         examples=[
             {
                 "views": {"status": "ok", "how": "polled", "delay_hours": 48},
                 "reactions": {"status": "ok", "how": "pushed", "delay_hours": 0},
-                "saves": {"status": "unsupported", "how": None, "delay_hours": 0},
             }
-        ]
+        ],
     )
     metrics_batch: int = Field(description="The most posts whose counters come with one request.", examples=[100])
-    capabilities: Capabilities
+    capabilities: Capabilities = Field(description="What else it supports.")
     text_limit: int = Field(description="Of one post, in `text_unit`.", examples=[1000])
     text_unit: TextUnit = Field(
         description="`graphemes`: characters as readers count them. `utf16`: an emoji counts as two, or more."
@@ -205,13 +236,19 @@ class Platform(BaseModel):
     replying: Replying | None = Field(description="null: customers cannot be replied to through the API.")
     publishing: Publishing | None = Field(description="null: nothing can be published through the API.")
     hooks: Hooks | None = Field(description="null: it sends no events, everything is found by polling.")
-    limits: list[Limit]
+    changes: dict[NativeChange, ChangeUse] = Field(
+        description="What is seen of changes made on the platform itself, after a message or post was first read: "
+        "answers given in the platform's own app, edits, deletions and hidden marks.",
+        examples=[{"message_edited": {"seen": [], "text": "not seen"}}],
+    )
+    limits: list[Limit] = Field(description="The rate limits that polling keeps to.")
 
 
 class Platforms(BaseModel):
     """The capability matrix."""
 
-    data: list[Platform]
+    data: list[Platform] = Field(description="One entry for each platform.")
+    next_cursor: str | None = Field(None, description="Always null: the list is whole.")
 
 
 @PUBLIC.get("", operation_id="platforms.list")
@@ -249,6 +286,7 @@ def describe(adapter_class: type[Adapter]) -> Platform:
         replying=_replying(spec) if supported.reply else None,
         publishing=_publishing(spec) if supported.publish else None,
         hooks=_hooks(spec, sets_itself=supported.subscribe) if supported.hooks else None,
+        changes={change: _change(adapter_class, change) for change in NativeChange},
         limits=[_limit(rate_limit) for rate_limit in spec.rate_limits],
     )
 
@@ -309,6 +347,20 @@ def _publishing(spec: Spec) -> Publishing | None:
 
 def _hooks(spec: Spec, *, sets_itself: bool) -> Hooks:
     return Hooks(secrets=sorted(spec.hook_secrets), of_app=spec.hook_of_app, sets_itself=sets_itself)
+
+
+def _change(adapter_class: type[Adapter], change: NativeChange) -> ChangeUse:
+    seen = changes.sightings(adapter_class, change)
+    has_hook = issubclass(adapter_class, capabilities.Receives)
+    rendered = [
+        ChangeSeen(
+            through=one.through,
+            within_seconds=_seconds(one.within),
+            within_seconds_with_hook=int(one.within_with_hook.total_seconds()),
+        )
+        for one in seen or ()
+    ]
+    return ChangeUse(seen=None if seen is None else rendered, text=changes.text_of(seen, has_hook=has_hook))
 
 
 def _limit(one: RateLimit) -> Limit:

@@ -34,6 +34,52 @@ class Token(StrEnum):
     """An application's password, with which a session is opened (Bluesky)."""
 
 
+class NativeChange(StrEnum):
+    """What happens on a platform without this service, after a message or post was first read."""
+
+    ANSWER_TO_COMMENT = "answer_to_comment"
+    """Somebody of the agency answers in the platform's own app: below a post of the community's own,"""
+    ANSWER_TO_MENTION = "answer_to_mention"
+    """below another account's,"""
+    ANSWER_TO_MESSAGE = "answer_to_message"
+    """or in private."""
+    COMMENT_EDITED = "comment_edited"
+    COMMENT_DELETED = "comment_deleted"
+    COMMENT_HIDDEN = "comment_hidden"
+    """Or shown again: by a moderator."""
+    MENTION_EDITED = "mention_edited"
+    MENTION_DELETED = "mention_deleted"
+    MESSAGE_EDITED = "message_edited"
+    MESSAGE_DELETED = "message_deleted"
+    POST_EDITED = "post_edited"
+    """A post of the community's own."""
+
+
+class SeenThrough(StrEnum):
+    """What shows a change."""
+
+    EVENT = "event"
+    """The platform sends it to the hook."""
+    LIST = "list"
+    """The list of conversations, or the stream of events."""
+    OPEN_THREADS = "open_threads"
+    """The comments of posts with open threads are read again."""
+    RECENT_POSTS = "recent_posts"
+    """Recent posts and their comments are read again, and those of all open threads."""
+
+
+OF_MENTIONS: Final = frozenset(
+    {NativeChange.ANSWER_TO_MENTION, NativeChange.MENTION_EDITED, NativeChange.MENTION_DELETED}
+)
+OF_MESSAGES: Final = frozenset(
+    {NativeChange.ANSWER_TO_MESSAGE, NativeChange.MESSAGE_EDITED, NativeChange.MESSAGE_DELETED}
+)
+NOWHERE: Final[frozenset[SeenThrough]] = frozenset()
+BY_EVENT: Final = frozenset({SeenThrough.EVENT})
+BY_LIST: Final = frozenset({SeenThrough.LIST})
+REREAD: Final = frozenset({SeenThrough.OPEN_THREADS, SeenThrough.RECENT_POSTS})
+
+
 class LimitScope(StrEnum):
     """What a rate limit is counted for."""
 
@@ -188,8 +234,24 @@ class Spec:
     """Those of `metrics` that come `metrics_delay` late (Instagram's insights)."""
     metrics_delay: timedelta = timedelta(0)
     """How late; until then such a counter is `pending`."""
+    posts_list: str | None = None
+    """Of a `ListsSeparately` platform: the list that has the community's posts too (`Page.posts`). While it is read,
+    `Adapter.posts` is only called for the backfill and for edits."""
+    changes: Mapping[NativeChange, frozenset[SeenThrough]] = field(default_factory=dict)
+    """What shows each `NativeChange`, besides what follows from the adapter's capabilities (`changes.seen_through`);
+    `NOWHERE`: it happens, and is not seen."""
+    no_changes: frozenset[NativeChange] = frozenset()
+    """Those that there are not on the platform, or of messages that are not read."""
+    post_domains: tuple[str, ...] | None = ()
+    """The domains, with those below them, on which the platform shows posts; empty: those of the community's own
+    addresses (Mastodon's servers); None: any (Bluesky's posts are shown by other clients, too)."""
     history: bool = True
     """Posts and messages from before the community was connected can be read."""
+
+    @property
+    def post_text_limit(self) -> TextLimit:
+        """The limit of a post's text."""
+        return TextLimit(self.text_limit, self.text_unit, self.text_bytes)
 
     @property
     def reply_text_limit(self) -> TextLimit:

@@ -24,15 +24,17 @@ from app.communities.models import Community, Publication
 from app.kit.actors import Actor
 from app.kit.bulk import bulk_insert, column_arrays, equals_any
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of
-from app.kit.errors import Conflict, Invalid, NotFound
+from app.kit.errors import Conflict, Invalid, NotFound, invalid_field
 from app.kit.ids import uuid7
 from app.kit.preconditions import require_version
 from app.links import service as links
 from app.metrics.service import set_category
+from app.platforms import adapter as adapter_of
 from app.platforms.contract import CommunityIdentity
 from app.posts import permalinks
 from app.posts.models import Post, PostOrigin, PostStatus
-from app.posts.service import bump_version, lock_publication
+from app.posts.service import bump_version, lock_for_update, lock_publication
+from app.projects.models import Project
 
 _TABLE: Final = Base.metadata.tables[Post.__tablename__]
 _COLUMNS: Final = (
@@ -59,6 +61,12 @@ class _Addresses:
         """The same for a publication."""
         return permalinks.post_key(self.platform, self.community, publication.url) or publication.external_id
 
+    def require_own_site(self, permalink: str) -> None:
+        """Raise `Invalid` (`permalink-of-another-site`) for an address that is none of the platform's."""
+        if permalinks.is_on_another_site(self.platform, self.community, permalink):
+            detail = f"This is no address on {adapter_of(self.platform).spec.title}, where this post belongs."
+            raise invalid_field("permalink", "permalink-of-another-site", detail)
+
     def match(self, permalink: str, publication: Publication | SeenPublication) -> bool:
         return permalinks.is_same_post(
             self.platform, self.community, permalink, publication.url, publication.external_id
@@ -77,7 +85,7 @@ async def _lock_community(session: AsyncSession, community_id: UUID) -> _Address
     return _Addresses(row.platform, CommunityIdentity(addresses, row.external_id, frozenset(row.aliases)))
 
 
-async def publish(
+async def mark_published(
     session: AsyncSession,
     actor: Actor,
     *,
@@ -86,10 +94,10 @@ async def publish(
     published_at: datetime | None,
     expected_versions: Collection[int] | None = None,
 ) -> Post:
-    """Mark a post as published by hand, and match it to the publication where that is known.
+    """Record that a post was published by hand, and match it to the publication where that is known.
 
     Calling it again changes the permalink, as long as nothing is matched. Raises `Conflict`:
-    `already-matched`, or `permalink-taken` by another post of the plan.
+    `already-matched`, or `permalink-taken` by another post of the plan; and `Invalid` for an address of another site.
     """
     community_id = await session.scalar(
         select(Post.community_id).where(in_workspace(Post, workspace_of(session)), Post.id == post_id)
@@ -97,6 +105,7 @@ async def publish(
     if community_id is None:
         raise NotFound
     addresses = await _lock_community(session, community_id)
+    addresses.require_own_site(permalink)
     publication, others = await _publication_at(session, community_id, addresses, permalink)
     if publication is not None:
         await lock_publication(session, publication.id)
@@ -113,16 +122,61 @@ async def publish(
         if other.origin != PostOrigin.FOUND or publication is None or other.publication_id != publication.id:
             raise Conflict("Another post was published there.", code="permalink-taken")
         await _replace_found_post(session, actor, post, other)
-    post.status = PostStatus.PUBLISHED.value
+    if post.status != PostStatus.PUBLISHED:
+        post.plan_status, post.status = post.status, PostStatus.PUBLISHED.value
     post.permalink, post.permalink_key = permalink, addresses.key(permalink)
     post.published_at = published_at or now(session)
     bump_version(session, post)
-    audit.record(session, actor, "posts.publish", post_id=post.id)
+    audit.record(session, actor, "posts.mark-published", post_id=post.id)
     if publication is not None:
         post.publication_id, post.published_at = publication.id, publication.published_at
         await session.flush()
         await set_category(session, actor, [publication.id], post.category)
     await session.flush()
+    return post
+
+
+async def unmark_published(
+    session: AsyncSession, actor: Actor, *, post_id: UUID, expected_versions: Collection[int] | None = None
+) -> Post:
+    """Undo `mark_published`: the post has the status that it had before.
+
+    What it was matched to becomes a found post, with the publication's category, so that its figures stay. Links stay
+    with the planned post. Raises `Conflict`: `not-published`, or `found-post` for one that nobody had planned.
+    """
+    place = (
+        await session.execute(
+            select(Post.community_id, Post.project_id, Community.platform, Project.timezone)
+            .join(Community, (Community.workspace_id == Post.workspace_id) & (Community.id == Post.community_id))
+            .join(Project, (Project.workspace_id == Post.workspace_id) & (Project.id == Post.project_id))
+            .where(in_workspace(Post, workspace_of(session)), Post.id == post_id)
+        )
+    ).one_or_none()
+    if place is None:
+        raise NotFound
+    addresses = await _lock_community(session, place.community_id)
+    post = await lock_for_update(session, post_id)
+    require_version(post.version, expected_versions)
+    if post.origin == PostOrigin.FOUND:
+        raise Conflict("It was found on the platform: nobody had marked it as published.", code="found-post")
+    if post.status != PostStatus.PUBLISHED:
+        raise Conflict("It is not marked as published.", code="not-published")
+    publication_id, plan = post.publication_id, PostStatus.DRAFT if post.planned_for is None else PostStatus.PLANNED
+    post.status, post.plan_status = post.plan_status or plan.value, None
+    post.publication_id = post.permalink = post.permalink_key = post.published_at = None
+    bump_version(session, post)
+    audit.record(session, actor, "posts.unmark-published", post_id=post.id)
+    await session.flush()
+    if publication_id is not None:
+        publication = await fetch(session, Publication, publication_id)
+        community = CommunityRef(
+            workspace_of(session), place.project_id, place.community_id, place.platform, place.timezone
+        )
+        seen = SeenPublication(
+            publication.id, publication.external_id, publication.url, publication.text, publication.published_at, False
+        )
+        session.add(Post(**_found_post_values(session, community, addresses, seen), category=publication.category))
+        await session.flush()
     return post
 
 

@@ -11,16 +11,18 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access import audit
 from app.communities.models import Publication
+from app.kit import days
 from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
-from app.kit.errors import Invalid, NotFound
+from app.kit.errors import NotFound
 from app.kit.preconditions import require_version
 from app.posts import times
 from app.posts.models import Category, MixPolicy, Post, PostStatus
@@ -120,22 +122,22 @@ async def project_zone(connection: AsyncConnection, workspace_id: UUID, project_
 
 
 def day_range(zone: str, at: datetime, first: date | None, last: date | None, *, max_days: int = MAX_DAYS) -> DayRange:
-    """The requested days; by default the month that `at` is in. Raises `Invalid` for an invalid range."""
-    if (first is None) != (last is None):
-        raise Invalid("Give both `from` and `to`, or neither.", code="invalid-window")
-    days = DayRange(first, last, zone) if first and last else DayRange(*times.month_of(at, zone), zone)
-    if not 2000 <= days.first.year <= days.last.year < 2100:
-        raise Invalid("`from` and `to` must be within the years 2000 to 2099, in this order.", code="invalid-window")
-    if days.last < days.first or (days.last - days.first).days >= max_days:
-        raise Invalid(f"`to` must not be before `from`, and at most {max_days} days are shown.", code="invalid-window")
-    return days
+    """The requested days (`app.kit.days`), at most `max_days`; by default the 30 days up to the one of `at`."""
+    today = at.astimezone(ZoneInfo(zone)).date()
+    return DayRange(*days.requested_days(first, last, today, longest=max_days), zone)
 
 
 async def count(
-    connection: AsyncConnection, workspace_id: UUID, project_id: UUID, within: DayRange, basis: MixBasis | None
+    connection: AsyncConnection,
+    workspace_id: UUID,
+    project_id: UUID,
+    within: DayRange,
+    basis: MixBasis | None,
+    *,
+    planned_ahead: bool = False,
 ) -> Counts:
     """Posts of a window by category; without a `basis`, planned and published ones together, each
-    when it was published or else is planned for.
+    when it was published or else is planned for. `planned_ahead`: also those that are planned for later.
     """
     begin, end = times.bounds(within.first, within.last, within.timezone)
     published, planned = Post.status == PostStatus.PUBLISHED.value, Post.status == PostStatus.PLANNED.value
@@ -147,7 +149,7 @@ async def count(
     else:
         condition = or_(
             published & (Post.published_at >= begin) & (Post.published_at < end),
-            planned & (Post.planned_at >= begin) & (Post.planned_at < end),
+            planned & (Post.planned_at >= begin) & (true() if planned_ahead else Post.planned_at < end),
         )
     gone = Publication.gone_at.is_not(None)
     rows = await connection.execute(

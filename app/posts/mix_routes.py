@@ -6,21 +6,18 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Query, Response
-from sqlalchemy import func
 
 from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
+from app.kit.days import DayRangeRead, FirstDay, LastDay
 from app.kit.errors import Invalid
+from app.kit.lists import json_response
 from app.kit.preconditions import ExpectedVersions, version_tag
 from app.kit.routing import problems
-from app.kit.schemas import Day
 from app.posts import mix, reads, times
-from app.posts.models import Post
 from app.posts.schemas import (
-    CalendarDay,
     CategoryLag,
-    DayRangeRead,
     MixPolicyRead,
     MixPolicyUpdate,
     MixRead,
@@ -28,7 +25,7 @@ from app.posts.schemas import (
     MixShares,
     NextCategory,
     PostCalendar,
-    PostRead,
+    PostInclude,
 )
 
 ROUTER = Router("/v1/projects/{project_id}", tag="posts")
@@ -37,10 +34,8 @@ ROUTER = Router("/v1/projects/{project_id}", tag="posts")
 CALENDAR_DAYS: Final = 62
 CALENDAR_POSTS: Final = 2000
 
-First = Annotated[
-    Day | None, Query(alias="from", description="The first day, in the project's zone; without both, this month's.")
-]
-Last = Annotated[Day | None, Query(alias="to", description="The last day.")]
+
+Basis = Annotated[mix.MixBasis, Query(description="Which posts are counted, and by which time.")]
 
 
 def _day_range_read(days: mix.DayRange) -> DayRangeRead:
@@ -53,11 +48,15 @@ async def read(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    basis: mix.MixBasis = mix.MixBasis.PUBLISHED,
-    first: First = None,
-    last: Last = None,
+    basis: Basis = mix.MixBasis.PUBLISHED,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> MixRead:
-    """How a project's posts spread over the content formula, beside its policy."""
+    """How a project's posts spread over the content formula, beside its policy.
+
+    `basis` says which posts are counted: `planned` ones by when they are planned for, `published` ones by when
+    they appeared.
+    """
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
     days = mix.day_range(zone, resources.clock.now(), first, last)
     counts = await mix.count(connection, actor.workspace_id, project_id, days, basis)
@@ -93,13 +92,16 @@ async def next_category(
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: First = None,
-    last: Last = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> NextCategory:
-    """Which category to plan next: the one furthest behind the policy, planned and published posts counted."""
+    """Which category to plan next: the one furthest behind the policy.
+
+    Planned and published posts of the window are counted; without `to` also those that are planned for later.
+    """
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
     days = mix.day_range(zone, resources.clock.now(), first, last)
-    counts = await mix.count(connection, actor.workspace_id, project_id, days, None)
+    counts = await mix.count(connection, actor.workspace_id, project_id, days, None, planned_ahead=last is None)
     policy = await mix.policy(connection, actor.workspace_id, project_id)
     lags = mix.category_lags(counts, policy.shares)
     return NextCategory(
@@ -129,7 +131,10 @@ def _policy(project_id: UUID, policy: mix.Policy, response: Response) -> MixPoli
 
 @ROUTER.get("/mix-policy", operation_id="mix-policies.read", permission=Permission.MIX_READ, responses=problems(404))
 async def read_policy(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> MixPolicyRead:
-    """The shares a project aims at; 40/30/25/5 unless others are set."""
+    """The shares a project aims at; 40/30/25/5 unless others are set.
+
+    Its ETag is what `If-Match` takes. `is_default` says whether anybody has set it.
+    """
     await mix.project_zone(connection, actor.workspace_id, project_id)
     return _policy(project_id, await mix.policy(connection, actor.workspace_id, project_id), response)
 
@@ -145,35 +150,58 @@ async def replace_policy(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> MixPolicyRead:
-    """Set the shares a project aims at; they add up to 100."""
+    """Set the shares a project aims at; they add up to 100.
+
+    Figures that compare with the policy follow it at once, also those of days before.
+    """
     policy = await mix.set_policy(
         session, actor, project_id=project_id, shares=body.shares.model_dump(), expected_versions=expected_versions
     )
     return _policy(project_id, policy, response)
 
 
-@ROUTER.get("/calendar", operation_id="posts.calendar", permission=Permission.POSTS_READ, responses=problems(404))
+@ROUTER.get(
+    "/calendar",
+    operation_id="posts.calendar",
+    permission=Permission.POSTS_READ,
+    responses=problems(404),
+    response_model=PostCalendar,
+)
 async def calendar(
     project_id: UUID,
     actor: CurrentActor,
     connection: ReadDep,
     resources: ResourcesDep,
-    first: First = None,
-    last: Last = None,
-) -> PostCalendar:
-    """A project's posts by local day, at most 62 days: when each was published, or else is planned for."""
+    first: FirstDay = None,
+    last: LastDay = None,
+    include: Annotated[
+        list[PostInclude] | None,
+        Query(description="`metrics`: with the posts' counters at the last poll, each with its status."),
+    ] = None,
+) -> Response:
+    """A project's posts by local day, at most 62 days: when each was published, or else is planned for.
+
+    At most 62 days. A post that was published stands on that day, another one on the day that it is planned
+    for; drafts without a time are left out.
+    """
     zone = await mix.project_zone(connection, actor.workspace_id, project_id)
     days = mix.day_range(zone, resources.clock.now(), first, last, max_days=CALENDAR_DAYS)
     begin, end = times.bounds(days.first, days.last, zone)
-    at = func.coalesce(Post.published_at, Post.planned_at)
-    query = reads.posts(actor.workspace_id).where(Post.project_id == project_id, at >= begin, at < end)
-    rows = (await connection.execute(query.order_by(at, Post.id).limit(CALENDAR_POSTS + 1))).all()
+    rows = await reads.calendar(
+        connection,
+        actor.workspace_id,
+        project_id,
+        begin=begin,
+        end=end,
+        limit=CALENDAR_POSTS + 1,
+        with_metrics=bool(include),
+    )
     if len(rows) > CALENDAR_POSTS:
         raise Invalid(f"More than {CALENDAR_POSTS} posts: ask for fewer days.", code="window-too-large")
-    by_day = groupby(rows, key=lambda row: (row.published_at or row.planned_at).astimezone(ZoneInfo(zone)).date())
-    return PostCalendar(
-        window=_day_range_read(days),
-        days=[
-            CalendarDay(day=day, posts=[PostRead.model_validate(row) for row in day_rows]) for day, day_rows in by_day
-        ],
+    by_day = groupby(rows, key=lambda row: (row["published_at"] or row["planned_at"]).astimezone(ZoneInfo(zone)).date())
+    return json_response(
+        {
+            "window": _day_range_read(days).model_dump(by_alias=True),
+            "data": [{"day": day, "posts": [reads.post_read(row) for row in day_rows]} for day, day_rows in by_day],
+        }
     )

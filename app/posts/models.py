@@ -82,6 +82,8 @@ class Post(Owned, Base):
     text: Mapped[str]
     category: Mapped[str | None]
     status: Mapped[str]
+    plan_status: Mapped[str | None]
+    """The status before a person marked it as published; null: nobody has."""
     planned_for: Mapped[datetime | None] = mapped_column(DateTime(timezone=False))
     """Local wall time in `timezone`."""
     timezone: Mapped[str]

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from app.platforms import adapter as adapter_of
+from app.platforms.addresses import on_domain
 from app.platforms.contract import CommunityIdentity
 
 _PREFIX: Final = re.compile(r"^(www|m|mobile|touch)\.")
@@ -29,6 +30,20 @@ def canonical(url: str) -> str:
 def post_key(platform: str, community: CommunityIdentity, url: str) -> str | None:
     """What identifies a post of the community in an address; None where its adapter finds no such post in it."""
     return adapter_of(platform).post_key(community, url)
+
+
+def is_on_another_site(platform: str, community: CommunityIdentity, url: str) -> bool:
+    """Whether an address cannot be of a post of the community, as its site is not the platform's.
+
+    An address on the platform's site that its adapter does not recognise may be a new form of one.
+    """
+    if post_key(platform, community, url) is not None:
+        return False
+    domains = adapter_of(platform).spec.post_domains
+    if domains is None:
+        return False
+    own = tuple(filter(None, (urlsplit(address).hostname for address in community.addresses)))
+    return on_domain(url, domains or tuple(_PREFIX.sub("", host) for host in own)) is None
 
 
 def is_same_post(platform: str, community: CommunityIdentity, permalink: str, url: str, external_id: str) -> bool:

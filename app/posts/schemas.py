@@ -2,12 +2,15 @@
 
 import re
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer, model_validator
 
-from app.kit.routing import FieldProblem
-from app.kit.schemas import Id, Input, Instant, Output, Patch, Text
+from app.kit.bulk_results import BulkResult, BulkResults
+from app.kit.days import DayRangeRead
+from app.kit.openapi_schemas import ITEMS_OF
+from app.kit.schemas import EXAMPLE_ID, Id, Input, Instant, Output, Patch, Text, example
 from app.links import targets
 from app.platforms.contract import Metric, MetricStatus
 from app.posts.models import Category, PostOrigin, PostStatus
@@ -59,8 +62,22 @@ PlanStatus = Literal[PostStatus.DRAFT, PostStatus.PLANNED]
 class PostCreate(Input):
     """A new item of the content plan."""
 
+    model_config = example(
+        {
+            "community_id": EXAMPLE_ID,
+            "text": "What do you drink in the morning?",
+            "category": "engaging",
+            "status": "planned",
+            "planned_for": "2030-05-06T09:30:00",
+        }
+    )
+
     community_id: Id = Field(description="Where it is to be published; its project follows from it.")
-    text: Text = Field("", examples=["What do you drink in the morning?"])
+    text: Text = Field(
+        "",
+        description="What is to be published; it may be written later.",
+        examples=["What do you drink in the morning?"],
+    )
     category: Category | None = Field(None, description="Of the content formula; null: not decided yet.")
     status: PlanStatus = Field(PostStatus.DRAFT, description="A planned post needs `planned_for`.")
     planned_for: LocalTime | None = None
@@ -76,84 +93,104 @@ class PostCreate(Input):
 class PostUpdate(Patch):
     """What may change of a post; what is left out stays as it is. Of a published one only the category may change."""
 
-    text: Text
-    category: Category | None
-    status: PlanStatus
+    model_config = example({"text": "Which roast is it?", "category": "educational"})
+
+    text: Text = Field(description="What is to be published.")
+    category: Category | None = Field(description="Of the content formula; null: not decided yet.")
+    status: PlanStatus = Field(description="A planned post needs `planned_for`.")
     planned_for: LocalTime | None
-    timezone: Zone
+    timezone: Zone = Field(description="The zone that `planned_for` is meant in.")
 
 
-class PostPublish(Input):
+class PostMarkPublished(Input):
     """A post that a person has published by hand."""
+
+    model_config = example({"permalink": "https://mastodon.social/@coffee/115012345678901234"})
 
     permalink: Permalink
     published_at: Instant | None = Field(None, description="Now, when left out; the platform's own time wins.")
 
 
-class PostsCreate(Input):
+class PostBulk(Input):
     """Many posts at once."""
 
-    posts: list[dict[str, Any]] = Field(
+    model_config = example(
+        {
+            "items": [
+                {"community_id": EXAMPLE_ID, "text": "Good morning!"},
+                {"community_id": EXAMPLE_ID, "text": "Guess the roast!", "category": "engaging"},
+            ]
+        }
+    )
+
+    items: list[dict[str, Any]] = Field(
         min_length=1,
         max_length=500,
-        description="Each as the body of `posts.create`. Errors of one are in its result.",
-        examples=[[{"community_id": "01a1d0f4-9d26-7c1b-b0a0-1d2f3a4b5c6d", "text": "Good morning!"}]],
+        description="Each as the body of `POST /v1/posts`. Errors of one are in its result.",
+        json_schema_extra={ITEMS_OF: "PostCreate"},
     )
+
+
+class PostInclude(StrEnum):
+    """What a post may be listed with."""
+
+    METRICS = "metrics"
 
 
 class PostRead(Output):
     """A post: its plan and its status."""
 
-    id: Id
-    project_id: Id
-    community_id: Id
+    id: Id = Field(description="The post's id.")
+    project_id: Id = Field(description="The client's project.")
+    community_id: Id = Field(description="Where it is, or is to be, published.")
+    community_title: str | None = Field(
+        description="The community's name on its platform; null until its first poll.", examples=["Coffee house"]
+    )
+    platform: str = Field(description="The community's, a `key` of `GET /v1/platforms`.", examples=["vk"])
     publication_id: Id | None = Field(description="The post on the platform, once it is matched.")
-    origin: PostOrigin = Field(description="`found`: polling found it on the platform; it was not planned here.")
-    text: str = Field(description="As planned; of a found post, as on the platform.")
-    category: Category | None
-    status: PostStatus
-    planned_for: LocalTime | None
-    timezone: str
+    origin: PostOrigin = Field(
+        description="`found`: polling found it on the platform; it was not planned here.", examples=["planned"]
+    )
+    text: str = Field(
+        description="As planned; of a found post, as on the platform.", examples=["What do you drink in the morning?"]
+    )
+    category: Category | None = Field(description="Of the content formula; null: not decided.", examples=["engaging"])
+    status: PostStatus = Field(description="Where it stands.", examples=["planned"])
+    planned_for: LocalTime | None = Field(description="When it is to appear, by the clock of `timezone`.")
+    timezone: str = Field(description="The zone of `planned_for`, IANA.", examples=["Europe/Minsk"])
     planned_at: Instant | None = Field(description="`planned_for` in UTC.")
-    permalink: str | None
-    published_at: Instant | None
+    permalink: str | None = Field(
+        description="Its address on the platform, as it was given.", examples=["https://vk.com/wall-1_2"]
+    )
+    published_at: Instant | None = Field(description="When it appeared; null: not yet.")
     gone_at: Instant | None = Field(description="When its deletion on the platform was first seen.")
-    version: int
-    created_at: Instant
-    updated_at: Instant
+    version: int = Field(description="Goes up with each change.", examples=[3])
+    created_at: Instant = Field(description="When it was planned here, or found.")
+    updated_at: Instant = Field(description="When it was last changed here.")
+    metrics: "list[PostMetric] | None" = Field(
+        None, description="Its counters at the last poll, each with its status, with `include=metrics`; null without."
+    )
 
 
-class PostBulkProblem(BaseModel):
-    """Why one post was not created."""
-
-    code: str = Field(examples=["invalid-input"])
-    detail: str
-    errors: list[FieldProblem]
-
-
-class PostBulkResult(BaseModel):
+class PostBulkResult(BulkResult):
     """The result of one post."""
 
-    index: int = Field(description="Its index in the request, from 0.")
-    post: PostRead | None
-    problem: PostBulkProblem | None
+    post: PostRead | None = Field(description="The new post; null where it was not created.")
 
 
-class PostBulkResults(BaseModel):
+class PostBulkResults(BulkResults):
     """The result of each post, in the order of the request."""
 
-    created: int
-    failed: int
-    data: list[PostBulkResult]
+    data: list[PostBulkResult] = Field(description="One for each item, in the order of the request.")
 
 
 class PostMetric(BaseModel):
     """One counter of a post."""
 
-    metric: Metric
-    status: MetricStatus
+    metric: Metric = Field(description="Which counter.", examples=["reactions"])
+    status: MetricStatus = Field(description="Whether its value is known now.", examples=["ok"])
     value: int | None = Field(description="Null, with a reason, where it is not known now; never 0 for unknown.")
-    reason: str | None
+    reason: str | None = Field(description="For people: why it is not known now; null where it is.", examples=[None])
     last_known: int | None = Field(description="The latest value that was ever read.")
     captured_at: Instant | None = Field(description="When that value was read; null: never.")
 
@@ -161,19 +198,11 @@ class PostMetric(BaseModel):
 class PostMetricsRead(BaseModel):
     """A post's counters at the last poll."""
 
-    post_id: Id
-    publication_id: Id | None
-    captured_at: Instant | None
-    gone_at: Instant | None
-    data: list[PostMetric]
-
-
-class DayRangeRead(BaseModel):
-    """A range of local days, both ends included."""
-
-    first: date = Field(serialization_alias="from")
-    last: date = Field(serialization_alias="to")
-    timezone: str
+    post_id: Id = Field(description="The post's id.")
+    publication_id: Id | None = Field(description="The post on the platform; null: it is not matched yet.")
+    captured_at: Instant | None = Field(description="When the counters were last read; null: never.")
+    gone_at: Instant | None = Field(description="When its deletion on the platform was first seen; null: it was not.")
+    data: list[PostMetric] = Field(description="One row for each counter.")
 
 
 Percent = Annotated[int, Field(strict=True, ge=0, le=100)]
@@ -182,10 +211,10 @@ Percent = Annotated[int, Field(strict=True, ge=0, le=100)]
 class MixShares(Input):
     """Per cent of the posts for each category; together 100."""
 
-    engaging: Percent = Field(examples=[40])
-    user_generated: Percent = Field(examples=[30])
-    educational: Percent = Field(examples=[25])
-    promotional: Percent = Field(examples=[5])
+    engaging: Percent = Field(description="Questions, games, contests: what people take part in.", examples=[40])
+    user_generated: Percent = Field(description="What customers made.", examples=[30])
+    educational: Percent = Field(description="What people learn something from.", examples=[25])
+    promotional: Percent = Field(description="What sells.", examples=[5])
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -198,24 +227,26 @@ class MixShares(Input):
 class MixPolicyUpdate(Input):
     """The shares a project aims at."""
 
-    shares: MixShares
+    model_config = example({"shares": {"engaging": 50, "user_generated": 20, "educational": 20, "promotional": 10}})
+
+    shares: MixShares = Field(description="Per cent of the posts for each category.")
 
 
 class MixPolicyRead(Output):
     """The shares a project aims at."""
 
-    project_id: Id
-    shares: MixShares
+    project_id: Id = Field(description="The project's id.")
+    shares: MixShares = Field(description="Per cent of the posts for each category.")
     is_default: bool = Field(description="Nobody has set shares for this project; 40/30/25/5 hold.")
-    version: int
-    updated_at: Instant | None
+    version: int = Field(description="Counts changes; 0: the default.")
+    updated_at: Instant | None = Field(description="When it was last set; null: never.")
 
 
 class MixShare(BaseModel):
     """One category's share of the posts."""
 
-    category: Category
-    count: int
+    category: Category = Field(description="The category.")
+    count: int = Field(description="Posts that have it.")
     share: float | None = Field(description="Per cent of the posts that have a category; null without any.")
     target: int = Field(description="Per cent, as the policy says.")
     deviation: float | None = Field(description="Share minus target, in percentage points.")
@@ -224,15 +255,15 @@ class MixShare(BaseModel):
 class MixRead(BaseModel):
     """How posts spread over the content formula."""
 
-    project_id: Id
-    basis: str
-    window: DayRangeRead
-    status: Literal["ok", "unknown"]
-    reason: str | None
+    project_id: Id = Field(description="The project's id.")
+    basis: str = Field(description="Which posts are counted.")
+    window: DayRangeRead = Field(description="The days that were asked for.")
+    status: Literal["ok", "unknown"] = Field(description="`unknown`: no post of the window has a category.")
+    reason: str | None = Field(description="Why it is unknown, for people; null where it is known.")
     total: int = Field(description="Posts in the window, with a category or without.")
     uncategorised: int = Field(description="Posts without a category; they are in no share.")
     gone: int = Field(description="Posts deleted on the platform; they are in no other number here.")
-    categories: list[MixShare]
+    categories: list[MixShare] = Field(description="Each category's share, in the order of the policy.")
     deviation: float | None = Field(
         description="Per cent of the posts that would need another category to meet the policy: half the sum of the "
         "absolute deviations."
@@ -242,31 +273,31 @@ class MixRead(BaseModel):
 class CategoryLag(BaseModel):
     """How many posts a category lacks."""
 
-    category: Category
-    count: int
-    target: int
+    category: Category = Field(description="The category.")
+    count: int = Field(description="Posts that have it.")
+    target: int = Field(description="Per cent, as the policy says.")
     behind: float = Field(description="Posts missing, if one more is made: target x (posts + 1) / 100 - count.")
 
 
 class NextCategory(BaseModel):
     """Which category to plan next."""
 
-    project_id: Id
-    window: DayRangeRead
-    category: Category
-    counted: int = Field(description="Planned and published posts of the window that have a category.")
+    project_id: Id = Field(description="The project's id.")
+    window: DayRangeRead = Field(description="The days that were asked for.")
+    category: Category = Field(description="The category to plan next.")
+    counted: int = Field(description="The posts that were counted: those of them that have a category.")
     candidates: list[CategoryLag] = Field(description="All categories, the one furthest behind first.")
 
 
 class CalendarDay(BaseModel):
     """What is planned for, and was published on, one local day."""
 
-    day: date
-    posts: list[PostRead]
+    day: date = Field(description="The local day.")
+    posts: list[PostRead] = Field(description="The posts of this day, the earliest first.")
 
 
 class PostCalendar(BaseModel):
     """A project's posts, day by day; days without any are left out."""
 
-    window: DayRangeRead
-    days: list[CalendarDay]
+    window: DayRangeRead = Field(description="The days that were asked for.")
+    data: list[CalendarDay] = Field(description="One row for each day that has posts, the earliest first.")

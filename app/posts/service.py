@@ -9,18 +9,20 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.communities.models import Community, Publication
 from app.kit.actors import Actor
-from app.kit.db import fetch, in_workspace, now, workspace_of
-from app.kit.errors import AppError, Conflict, Invalid, NotFound
+from app.kit.db import fetch, in_the_future, in_workspace, now, workspace_of
+from app.kit.errors import AppError, Conflict, Invalid, NotFound, invalid_field
 from app.kit.ids import uuid7
 from app.kit.preconditions import require_version
 from app.links import service as links
 from app.metrics.service import set_category
+from app.platforms import adapter as adapter_of
+from app.platforms import outgoing
 from app.posts import times
 from app.posts.models import Post, PostOrigin, PostStatus
 from app.posts.schemas import PostCreate
@@ -52,25 +54,28 @@ async def create_many(session: AsyncSession, actor: Actor, new_posts: Sequence[P
     return results
 
 
-async def _communities(session: AsyncSession, community_ids: set[UUID]) -> dict[UUID, tuple[UUID, str]]:
-    """Project and zone of communities; those of other workspaces are absent."""
+async def _communities(session: AsyncSession, community_ids: set[UUID]) -> dict[UUID, Row[UUID, UUID, str, str]]:
+    """Project, platform and zone of communities; those of other workspaces are absent."""
     rows = await session.execute(
-        select(Community.id, Community.project_id, Project.timezone)
+        select(Community.id, Community.project_id, Community.platform, Project.timezone)
         .join(Project, (Project.workspace_id == Community.workspace_id) & (Project.id == Community.project_id))
         .where(in_workspace(Community, workspace_of(session)), Community.id.in_(community_ids))
     )
-    return {row.id: (row.project_id, row.timezone) for row in rows}
+    return {row.id: row for row in rows}
 
 
-def _post(session: AsyncSession, item: PostCreate, communities: Mapping[UUID, tuple[UUID, str]]) -> Post:
-    if item.community_id not in communities:
+def _post(session: AsyncSession, item: PostCreate, communities: Mapping[UUID, Row[UUID, UUID, str, str]]) -> Post:
+    community = communities.get(item.community_id)
+    if community is None:
         raise NotFound("There is no such community here.")
-    project_id, project_zone = communities[item.community_id]
-    zone = item.timezone or project_zone
+    zone = item.timezone or community.timezone
+    planned_at = _instant(item.planned_for, zone)
+    in_the_future(session, "planned_for", planned_at)
+    _require_fit(item.text, community.platform)
     return Post(
         workspace_id=workspace_of(session),
         id=uuid7(),
-        project_id=project_id,
+        project_id=community.project_id,
         community_id=item.community_id,
         origin=PostOrigin.PLANNED.value,
         text=item.text,
@@ -78,7 +83,7 @@ def _post(session: AsyncSession, item: PostCreate, communities: Mapping[UUID, tu
         status=item.status.value,
         planned_for=item.planned_for,
         timezone=zone,
-        planned_at=_instant(item.planned_for, zone),
+        planned_at=planned_at,
         version=1,
         created_at=now(session),
         updated_at=now(session),
@@ -87,6 +92,13 @@ def _post(session: AsyncSession, item: PostCreate, communities: Mapping[UUID, tu
 
 def _instant(planned_for: datetime | None, zone: str) -> datetime | None:
     return None if planned_for is None else times.instant(planned_for, zone)
+
+
+def _require_fit(text: str, platform: str) -> None:
+    """Raise `Invalid` (`text-too-long`) for a text that the platform would refuse."""
+    spec = adapter_of(platform).spec
+    if (excess := outgoing.excess(text, spec.post_text_limit)) is not None:
+        raise invalid_field("text", "text-too-long", f"{spec.title} takes posts of {excess}.")
 
 
 async def lock_for_update(session: AsyncSession, post_id: UUID) -> Post:
@@ -125,7 +137,8 @@ async def change(
 ) -> Post:
     """Apply a merge patch: `text`, `category`, `status`, `planned_for`, `timezone`.
 
-    Raises `Conflict` (`already-published`) for anything but the category of a published post.
+    Raises `Conflict` (`already-published`) for anything but the category of a published post, and `Invalid` for a
+    plan for the past (`not-in-the-future`) and for more text than the platform takes (`text-too-long`).
     """
     post = await lock_for_update(session, post_id)
     require_version(post.version, expected_versions)
@@ -138,6 +151,11 @@ async def change(
         setattr(post, name, value)
     if {"planned_for", "timezone"} & set(changed):
         post.planned_at = _instant(post.planned_for, post.timezone)
+    if post.status == PostStatus.PLANNED and {"planned_for", "timezone", "status"} & set(changed):
+        in_the_future(session, "planned_for", post.planned_at)
+    if "text" in changed:
+        of_post = (in_workspace(Community, post.workspace_id), Community.id == post.community_id)
+        _require_fit(post.text, (await session.scalars(select(Community.platform).where(*of_post))).one())
     if post.status == PostStatus.PLANNED and post.planned_for is None:
         raise Invalid("A planned post needs planned_for.", code="planned-for-missing")
     bump_version(session, post)

@@ -57,10 +57,3 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 
 def _wall_clock(at: datetime, zone: ZoneInfo) -> datetime:
     return at.astimezone(zone).replace(tzinfo=None)
-
-
-def month_of(at: datetime, zone: str) -> tuple[date, date]:
-    """The first and the last day of the local month that an instant falls in."""
-    today = at.astimezone(ZoneInfo(zone)).date()
-    first = today.replace(day=1)
-    return first, (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)

@@ -13,7 +13,7 @@ class ProjectCreated(Event):
 
     topic: ClassVar[str | None] = "project.created"
     project_id: UUID
-    name: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)

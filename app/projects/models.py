@@ -19,7 +19,7 @@ class Project(Owned, Base):
         Index(None, "workspace_id", "created_at", "id"),
     )
 
-    name: Mapped[str]
+    title: Mapped[str]
     timezone: Mapped[str]
     """IANA name; the project's days are days there."""
     working_hours: Mapped[dict[str, Any]]

@@ -1,6 +1,5 @@
 """Projects, their briefs and their working hours."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -8,14 +7,16 @@ from fastapi import Query, Response, status
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.access.current import CurrentActor, PagerDep, ReadDep, SessionDep
+from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
+from app.kit.lists import WORKSPACE, Listing, Sort, json_page, parameter
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.preconditions import ExpectedVersions, version_tag
-from app.kit.routing import problems
+from app.kit.routing import TAGGED, problems
+from app.kit.schemas import Search
 from app.projects import service
 from app.projects.models import Brief, Project
 from app.projects.schemas import (
@@ -30,7 +31,16 @@ from app.projects.schemas import (
 
 ROUTER = Router("/v1/projects", tag="projects")
 
-_LATEST_FIRST: Final = Keyset((Project.created_at, Project.id))
+_PROJECTS: Final = Listing(
+    select(*(getattr(Project, name) for name in ProjectRead.model_fields)).where(in_workspace(Project, WORKSPACE)),
+    Project.id,
+    sorts={"created_at": Sort(Keyset((Project.created_at, Project.id)))},
+    filters={
+        "archived": {True: Project.archived_at.is_not(None), False: Project.archived_at.is_(None)},
+        # A workspace's projects are few enough to be searched one by one.
+        "q": Project.title.ilike(parameter("q", Project.title)),
+    },
+)
 _VERSIONS: Final = Keyset((Brief.version,))
 _EMPTY: Final = BriefUpdate().model_dump()
 
@@ -40,36 +50,44 @@ _EMPTY: Final = BriefUpdate().model_dump()
     operation_id="projects.create",
     permission=Permission.PROJECTS_WRITE,
     status_code=status.HTTP_201_CREATED,
-    responses=problems(409),
+    responses=problems(409) | {201: TAGGED},
 )
 async def create(body: ProjectCreate, actor: CurrentActor, session: SessionDep, response: Response) -> ProjectRead:
-    """Start a project for a client."""
+    """Start a project for a client.
+
+    Its days are the local days of `timezone`; working hours are Monday to Friday, 09:00 to 18:00, unless others
+    are given.
+    """
     hours = body.working_hours.parsed() if body.working_hours is not None else None
-    project = await service.create(session, actor, name=body.name, timezone=body.timezone, hours=hours)
+    project = await service.create(session, actor, title=body.title, timezone=body.timezone, hours=hours)
     return _project_read(project, response)
 
 
-@ROUTER.get("", operation_id="projects.list", permission=Permission.PROJECTS_READ)
+@ROUTER.get("", operation_id="projects.list", permission=Permission.PROJECTS_READ, response_model=Page[ProjectRead])
 async def list_projects(
-    actor: CurrentActor,
-    connection: ReadDep,
-    pager: PagerDep,
+    lists: ListDep,
     archived: Annotated[bool | None, Query(description="Only archived projects, or only the others.")] = None,
+    q: Annotated[Search, Query(description="Part of the title.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Page[ProjectRead]:
-    """The agency's projects, newest first."""
-    query = select(Project.__table__).where(in_workspace(Project, actor.workspace_id))
-    if archived is not None:
-        query = query.where(Project.archived_at.is_not(None) if archived else Project.archived_at.is_(None))
-    result = await connection.execute(_LATEST_FIRST.after(query, pager.read(cursor, (datetime, UUID)), limit))
-    rows, next_cursor = pager.page(result.all(), limit, ("created_at", "id"))
-    return Page(data=[ProjectRead.model_validate(row) for row in rows], next_cursor=next_cursor)
+) -> Response:
+    """The agency's projects, newest first.
+
+    Archived ones are among them, unless `archived` says otherwise.
+    """
+    rows, next_cursor = await lists.page(
+        _PROJECTS, sort="created_at", limit=limit, cursor=cursor, filters={"archived": archived, "q": q}
+    )
+    return json_page([dict(row) for row in rows], next_cursor)
 
 
 @ROUTER.get("/{project_id}", operation_id="projects.read", permission=Permission.PROJECTS_READ, responses=problems(404))
 async def read(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> ProjectRead:
-    """A project; its ETag is what `If-Match` takes."""
+    """A project; its ETag is what `If-Match` takes.
+
+    Title, time zone and whether it is archived. Brief, working hours and policy have addresses of their own
+    below it.
+    """
     return _project_read(await _row(connection, actor.workspace_id, project_id), response)
 
 
@@ -84,7 +102,7 @@ async def update(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> ProjectRead:
-    """Change a project's name or zone, archive it or restore it.
+    """Change a project's title or zone, archive it or restore it.
 
     In another zone its days are other days: its daily figures are computed anew.
     """
@@ -103,7 +121,10 @@ async def update(
 async def read_hours(
     project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response
 ) -> WorkingHoursRead:
-    """When the agency answers for this project. Its ETag is the project's."""
+    """When the agency answers for this project.
+
+    Response times count only what lies within them. Its ETag is the project's.
+    """
     return _hours(await _row(connection, actor.workspace_id, project_id), response)
 
 
@@ -121,7 +142,10 @@ async def replace_hours(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> WorkingHoursRead:
-    """Set the working hours. They count from now on: waits that have ended keep their working time."""
+    """Set the working hours.
+
+    They count from now on: waits that have ended keep their working time. `If-Match` takes the project's ETag.
+    """
     project = await service.set_hours(
         session, actor, project_id=project_id, hours=body.parsed(), expected_versions=expected_versions
     )
@@ -132,7 +156,10 @@ async def replace_hours(
     "/{project_id}/brief", operation_id="briefs.read", permission=Permission.BRIEFS_READ, responses=problems(404)
 )
 async def read_brief(project_id: UUID, actor: CurrentActor, connection: ReadDep, response: Response) -> BriefRead:
-    """The latest version of the brief; version 0, and empty, where none was written yet."""
+    """The latest version of the brief.
+
+    Version 0, and empty, where none was written yet. Its ETag is what `If-Match` takes.
+    """
     await _row(connection, actor.workspace_id, project_id)
     latest = _versions(actor.workspace_id, project_id).order_by(Brief.version.desc()).limit(1)
     row = (await connection.execute(latest)).one_or_none()
@@ -155,7 +182,10 @@ async def replace_brief(
     expected_versions: ExpectedVersions,
     response: Response,
 ) -> BriefRead:
-    """Write the next version of the brief; the ones before are kept."""
+    """Write the next version of the brief; the ones before are kept.
+
+    The whole of it: what is left out is empty in the new version. Earlier versions are kept.
+    """
     brief = await service.write_brief(
         session, actor, project_id=project_id, content=body.model_dump(), expected_versions=expected_versions
     )
@@ -177,7 +207,10 @@ async def list_briefs(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[BriefRead]:
-    """Every version of the brief, newest first."""
+    """Every version of the brief, newest first.
+
+    Who wants to know what was agreed at the time of a post finds it here by `created_at`.
+    """
     await _row(connection, actor.workspace_id, project_id)
     query = _VERSIONS.after(_versions(actor.workspace_id, project_id), pager.read(cursor, (int,)), limit)
     rows, next_cursor = pager.page((await connection.execute(query)).all(), limit, ("version",))

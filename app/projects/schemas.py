@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Output, Patch, ShortText, Text
+from app.kit.schemas import Body, Day, Flag, Id, Input, Instant, Output, Patch, ShortText, Text, example
 from app.projects import hours, zones
 
 
@@ -28,8 +28,8 @@ WallTime = Annotated[
 class Opening(Input):
     """A period of working time within a day."""
 
-    opens: WallTime = Field(examples=["09:00"])
-    closes: WallTime = Field(examples=["18:00"])
+    opens: WallTime = Field(description="When work begins.", examples=["09:00"])
+    closes: WallTime = Field(description="When work ends; later than `opens`.", examples=["18:00"])
 
 
 Openings = Annotated[list[Opening], Field(max_length=24)]
@@ -38,28 +38,41 @@ Openings = Annotated[list[Opening], Field(max_length=24)]
 class Week(Input):
     """Working hours of each day of the week; a day without any is a day off."""
 
-    monday: Openings = Field(default=[])
-    tuesday: Openings = Field(default=[])
-    wednesday: Openings = Field(default=[])
-    thursday: Openings = Field(default=[])
-    friday: Openings = Field(default=[])
-    saturday: Openings = Field(default=[])
-    sunday: Openings = Field(default=[])
+    monday: Openings = Field(description="On Mondays.", default=[])
+    tuesday: Openings = Field(description="On Tuesdays.", default=[])
+    wednesday: Openings = Field(description="On Wednesdays.", default=[])
+    thursday: Openings = Field(description="On Thursdays.", default=[])
+    friday: Openings = Field(description="On Fridays.", default=[])
+    saturday: Openings = Field(description="On Saturdays.", default=[])
+    sunday: Openings = Field(description="On Sundays.", default=[])
 
 
 class SpecialDay(Input):
     """A day with hours of its own."""
 
-    day: Day = Field(examples=["2026-12-31"])
-    hours: Openings
+    day: Day = Field(description="The local day.", examples=["2026-12-31"])
+    hours: Openings = Field(description="When people work on it; empty: not at all.")
 
 
 class WorkingHoursUpdate(Input):
     """When the agency answers for a project, by the project's wall clock."""
 
-    week: Week = Field(examples=[hours.DEFAULT.as_json["week"]])
+    model_config = example(
+        {
+            "week": {
+                "monday": [{"opens": "09:00", "closes": "13:00"}, {"opens": "14:00", "closes": "18:00"}],
+                "saturday": [{"opens": "10:00", "closes": "16:00"}],
+            },
+            "holidays": ["2030-01-01"],
+            "special_days": [{"day": "2030-12-31", "hours": [{"opens": "09:00", "closes": "12:00"}]}],
+        }
+    )
+
+    week: Week = Field(description="Working time of an ordinary week.", examples=[hours.DEFAULT.as_json["week"]])
     holidays: list[Day] = Field(default=[], max_length=1000, description="Days on which nobody works.")
-    special_days: list[SpecialDay] = Field(default=[], max_length=1000)
+    special_days: list[SpecialDay] = Field(
+        description="Days with hours of their own; each day once.", default=[], max_length=1000
+    )
 
     @model_validator(mode="after")
     def _valid_hours(self) -> Self:
@@ -77,17 +90,19 @@ class WorkingHoursUpdate(Input):
 class WorkingHoursRead(Output):
     """When the agency answers for a project, by the wall clock of `timezone`."""
 
-    timezone: str
-    week: Week
-    holidays: list[date]
-    special_days: list[SpecialDay]
+    timezone: str = Field(description="The project's time zone.")
+    week: Week = Field(description="Working time of an ordinary week.")
+    holidays: list[date] = Field(description="Days on which nobody works.")
+    special_days: list[SpecialDay] = Field(description="Days with hours of their own.")
 
 
 class ProjectCreate(Input):
     """A new project."""
 
-    name: ShortText = Field(examples=["Coffee at Nina's"])
-    timezone: Zone
+    model_config = example({"title": "Coffee at Nina's", "timezone": "Europe/Minsk"})
+
+    title: ShortText = Field(description="The project's name, for people.", examples=["Coffee at Nina's"])
+    timezone: Zone = Field(description="The project's days are days there.")
     working_hours: WorkingHoursUpdate | None = Field(
         default=None, description="Monday to Friday, 09:00 to 18:00, by default."
     )
@@ -96,52 +111,77 @@ class ProjectCreate(Input):
 class ProjectUpdate(Patch):
     """A merge patch of a project: what is left out stays as it is."""
 
-    name: ShortText = Field(examples=["Nina's"])
-    timezone: Zone
-    archived: Flag
+    model_config = example({"title": "Nina's"})
+
+    title: ShortText = Field(description="The project's name, for people.", examples=["Nina's"])
+    timezone: Zone = Field(description="Its days become days there; its figures are recounted.")
+    archived: Flag = Field(description="An archived project is left out of the portfolio; nothing of it is lost.")
 
 
 class ProjectRead(Output):
     """What the agency does for one client."""
 
-    id: Id
-    name: str
+    id: Id = Field(description="The project's id.")
+    title: str = Field(description="The project's name, for people.")
     timezone: str = Field(description="IANA; the project's days are days there.")
     version: int = Field(description="Counts changes; `If-Match` takes the ETag made of it.")
-    created_at: Instant
-    archived_at: Instant | None
+    created_at: Instant = Field(description="When it was started.")
+    archived_at: Instant | None = Field(description="When it was archived; null: it is not.")
 
 
 class FaqEntry(Input):
     """A question that customers ask, with its answer."""
 
-    question: Body = Field(max_length=1000, examples=["Are you open on Sundays?"])
-    answer: Body = Field(max_length=5000, examples=["Yes, from ten to six."])
+    question: Body = Field(description="What customers ask.", max_length=1000, examples=["Are you open on Sundays?"])
+    answer: Body = Field(description="What the agency answers.", max_length=5000, examples=["Yes, from ten to six."])
 
 
 class BriefUpdate(Input):
     """What the agency knows of the client's business: the whole of it, as it is from now on."""
 
-    business: Text = Field(default="", examples=["A family café with its own roastery."])
-    audience: Text = Field(default="", examples=["Students and families of the neighbourhood."])
-    products: Text = Field(default="", examples=["Filter coffee, breakfasts, beans to take home."])
-    tone: Text = Field(default="", examples=["Warm, short, no slang."])
-    taboos: Text = Field(default="", examples=["No politics; never name competitors."])
-    faq: list[FaqEntry] = Field(default=[], max_length=200)
+    model_config = example(
+        {
+            "business": "A family café with its own roastery.",
+            "audience": "Students and families of the neighbourhood.",
+            "products": "Filter coffee, breakfasts, beans to take home.",
+            "tone": "Warm, short, no slang.",
+            "taboos": "No politics; never name competitors.",
+            "faq": [{"question": "Are you open on Sundays?", "answer": "Yes, from ten to six."}],
+        }
+    )
+
+    business: Text = Field(
+        description="What the client does.", default="", examples=["A family café with its own roastery."]
+    )
+    audience: Text = Field(
+        description="Whom the client wants to reach.",
+        default="",
+        examples=["Students and families of the neighbourhood."],
+    )
+    products: Text = Field(
+        description="What the client sells.", default="", examples=["Filter coffee, breakfasts, beans to take home."]
+    )
+    tone: Text = Field(description="How to write for the client.", default="", examples=["Warm, short, no slang."])
+    taboos: Text = Field(
+        description="What must not be written.", default="", examples=["No politics; never name competitors."]
+    )
+    faq: list[FaqEntry] = Field(
+        description="Questions that customers ask, with the client's answers.", default=[], max_length=200
+    )
 
 
 class BriefRead(Output):
     """One version of a brief."""
 
-    project_id: Id
+    project_id: Id = Field(description="The project whose brief it is.")
     version: int = Field(description="0 where none is written yet.")
-    created_at: Instant | None
-    business: str
-    audience: str
-    products: str
-    tone: str
-    taboos: str
-    faq: list[FaqEntry]
+    created_at: Instant | None = Field(description="When this version was written; null where none is written yet.")
+    business: str = Field(description="What the client does.")
+    audience: str = Field(description="Whom the client wants to reach.")
+    products: str = Field(description="What the client sells.")
+    tone: str = Field(description="How to write for the client.")
+    taboos: str = Field(description="What must not be written.")
+    faq: list[FaqEntry] = Field(description="Questions that customers ask, with the client's answers.")
 
     @classmethod
     def of(cls, project_id: Id, version: int, created_at: datetime | None, content: dict[str, Any]) -> "BriefRead":

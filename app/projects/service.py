@@ -32,12 +32,12 @@ class WorkCalendar:
 
 
 async def create(
-    session: AsyncSession, actor: Actor, *, name: str, timezone: str, hours: WorkingHours | None = None
+    session: AsyncSession, actor: Actor, *, title: str, timezone: str, hours: WorkingHours | None = None
 ) -> Project:
     """A new project; it works Monday to Friday, 09:00 to 18:00, unless `hours` are given."""
     project = Project(
         workspace_id=workspace_of(session),
-        name=name,
+        title=title,
         timezone=timezone,
         working_hours=(hours or DEFAULT).as_json,
         version=1,
@@ -47,7 +47,7 @@ async def create(
     session.add(project)
     await session.flush()
     audit.record(session, actor, "projects.create", project_id=project.id)
-    await publish(session, ProjectCreated(project_id=project.id, name=name))
+    await publish(session, ProjectCreated(project_id=project.id, title=title))
     return project
 
 
@@ -56,7 +56,7 @@ async def update(
     actor: Actor,
     *,
     project_id: UUID,
-    name: str | None = None,
+    title: str | None = None,
     timezone: str | None = None,
     archived: bool | None = None,
     expected_versions: Collection[int] | None = None,
@@ -64,14 +64,14 @@ async def update(
     """Change what is given. Publishes `ProjectZoneChanged` for another zone."""
     project = await fetch(session, Project, project_id, for_update=True)
     require_version(project.version, expected_versions)
-    before = project.name, project.timezone, project.archived_at
-    if name is not None:
-        project.name = name
+    before = project.title, project.timezone, project.archived_at
+    if title is not None:
+        project.title = title
     if timezone is not None:
         project.timezone = timezone
     if archived is not None and archived != (project.archived_at is not None):
         project.archived_at = now(session) if archived else None
-    if (project.name, project.timezone, project.archived_at) != before:
+    if (project.title, project.timezone, project.archived_at) != before:
         project.version += 1
         audit.record(session, actor, "projects.update", project_id=project.id)
     if project.timezone != before[1]:

@@ -16,6 +16,8 @@ FEED: Final = frozenset({"feed", "messages", "message_echoes", "messaging_postba
 """The fields that a Page can subscribe an application to."""
 ACCOUNT: Final = frozenset({"comments", "mentions", "messages", "messaging_postbacks"})
 """The fields of an account."""
+LOGIN: Final = ACCOUNT - {"mentions"}
+"""Those that Instagram's own login can subscribe an application to: mentions are no field of their own there."""
 TOPICS: Final = FEED | ACCOUNT
 REACTION_BATCH_DELAY: Final = 20 * SECOND
 """How long reactions are collected before they are sent in one request, in milliseconds."""

@@ -10,7 +10,7 @@ from sandbox.graph import ids, oauth
 from sandbox.graph.call import VERSION, Call
 from sandbox.graph.errors import GraphError, invalid
 from sandbox.graph.nodes import Args, Json, Listing, Node
-from sandbox.graph.state import ACCOUNT, FEED, TOPICS, GraphState
+from sandbox.graph.state import ACCOUNT, FEED, LOGIN, TOPICS, GraphState
 
 
 def granted_fields(call: Call, c: Community) -> frozenset[str]:
@@ -32,7 +32,7 @@ def apps(call: Call, node: Node, _: Args) -> Listing:
 def install(call: Call, node: Node) -> Json:
     """`POST /{page}/subscribed_apps`."""
     _may(call)
-    fields = _listed(call, "subscribed_fields", ACCOUNT if call.caller.is_instagram_login else FEED)
+    fields = _listed(call, "subscribed_fields", LOGIN if call.caller.is_instagram_login else FEED)
     if not fields:
         raise invalid("The parameter subscribed_fields is required.")
     _set(call, node.c, fields)

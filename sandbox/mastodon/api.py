@@ -22,7 +22,7 @@ from sandbox.limits import Quota
 from sandbox.mastodon import instance, media
 from sandbox.mastodon.call import MISSING, Call, Handler, RefusedError
 from sandbox.mastodon.servers import OPEN, Server
-from sandbox.mastodon.wire_models import EntityRenderer, Json, visibility
+from sandbox.mastodon.wire_models import EntityRenderer, Json, own_ids, visibility
 from sandbox.network import BadParameterError, Network, Params, bearer, json_response
 from sandbox.people import Person
 
@@ -182,26 +182,21 @@ def account_statuses(call: Call) -> Response:
     limit = call.limit(20, 40)
     if call.params.flag("pinned") or call.params.flag("only_media"):
         return json_response([])
+    whole = False
     if isinstance(actor, Community):
-        c, ids = actor, actor.posts if call.params.flag("exclude_replies") else _authored(call, actor)
+        c = actor
+        whole = call.server.own_list_is_whole and call.grant is not None and call.grant.community == c.key
+        ids = own_ids(c, exclude_replies=call.params.flag("exclude_replies"), direct=whole)
     else:
         c = next(
             c for c in call.network.communities("mastodon") if c.number_of(0) < actor.number < c.number_of(1_000_000)
         )
         written = (entry.id for entry in c.wall.values() if entry.person == actor.number and not entry.deleted)
         ids = [] if call.params.flag("exclude_replies") else sorted(written)
-    is_own = call.grant is not None and call.grant.community == c.key
-    written_by_actor = [c.wall.get(one) or c.mail[one] for one in _page(ids, call.params, limit)]
-    entries = [one for one in written_by_actor if call.is_listed(one.at)]
-    visible = [call.entities.status(c, one) for one in entries if is_own or visibility(one) != "private"]
+    listed = [c.wall.get(one) or c.mail[one] for one in _page(ids, call.params, limit)]
+    entries = [one for one in listed if call.is_listed(one.at)]
+    visible = [call.entities.status(c, one) for one in entries if whole or visibility(one) != "private"]
     return json_response(visible, headers=_links(call, [one.id for one in entries], limit))
-
-
-def _authored(call: Call, c: Community) -> list[int]:
-    """What a community has written, for itself with its direct statuses, where the server lists them."""
-    if call.grant is None or call.grant.community != c.key or not call.server.lists_direct:
-        return c.authored
-    return sorted([*c.authored, *(one.id for one in c.mail.values() if one.person is None)])
 
 
 def _page(ids: list[int], params: Params, limit: int) -> list[int]:
@@ -373,6 +368,8 @@ def conversations(call: Call) -> Response:
     """Conversations, newest first; paged by the ids of their last statuses."""
     c = call.community("read:statuses")
     limit = call.limit(20, 40)
+    if not call.server.conversations:
+        return json_response([])
     by_last = {dialog.messages[-1]: dialog for dialog in c.dialogs.values() if dialog.person}
     last_ids = _page(list(by_last), call.params, limit)
     rendered = [call.entities.conversation(c, by_last[last]) for last in last_ids]

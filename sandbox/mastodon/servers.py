@@ -39,8 +39,10 @@ class Server:
     """The most descendants in a context that is read with a token."""
     edits: bool = True
     """Statuses can be edited, and say when they were. Without it, those of other servers are replaced silently."""
-    lists_direct: bool = True
-    """An account's list of statuses has, for itself, the direct ones (Mastodon: `account_statuses_filter.rb`)."""
+    own_list_is_whole: bool = True
+    """An account's list has its direct statuses and those for followers, when read with its own token."""
+    conversations: bool = True
+    """`GET /api/v1/conversations` returns them; else it is always empty."""
     delay: int = 0
     """Milliseconds until a new status is in lists, contexts and notifications."""
 
@@ -69,9 +71,10 @@ SERVERS: Final[Mapping[str, Server]] = {
         no_token=(401, "identity_token_required"),
         bad_token=(401, "identity_token_required"),
         bad_scope=(403, "out_of_scope_for_token"),
-        lists_direct=False,  # `unlisted(include_replies=True)` in api/views/accounts.py
         ancestors=10,
         descendants=50,
+        own_list_is_whole=False,
+        conversations=False,
         delay=60 * SECOND,
     ),
 }

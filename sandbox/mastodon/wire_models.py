@@ -303,3 +303,19 @@ def visibility(entry: Entry) -> str:
     if entry.kind == "message":
         return "direct"
     return entry.topic if entry.topic in ("unlisted", "private") else "public"
+
+
+def own_ids(c: Community, *, exclude_replies: bool, direct: bool) -> list[int]:
+    """The ids of a community's own statuses, ascending. Its answers to itself are no replies in this sense.
+
+    Source: `AccountStatusesFilter` and `Status.without_replies` of Mastodon.
+    """
+    if not exclude_replies:
+        own_mail = [one.id for one in c.mail.values() if one.person is None] if direct else []
+        return sorted([*c.authored, *own_mail]) if own_mail else c.authored
+
+    def answers_itself(entry: Entry) -> bool:
+        above = c.wall.get(entry.post or 0) if entry.parent is None else c.wall.get(entry.parent)
+        return above is not None and above.person is None
+
+    return [one for one in c.authored if c.wall[one].kind == "post" or answers_itself(c.wall[one])]

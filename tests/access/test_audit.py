@@ -20,10 +20,10 @@ def changes(logs: list[EventDict]) -> list[EventDict]:
 async def test_a_change_over_http_is_recorded_with_the_key(agency: Agency) -> None:
     key_id = (await agency.get("/v1/me"))["api_key"]["id"]
     with capture_logs() as logs:
-        project = await agency.post("/v1/projects", {"name": "Bicycles", "timezone": "Europe/Minsk"})
+        project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Europe/Minsk"})
         path = f"/v1/projects/{project['id']}"
-        await agency.patch(path, {"name": "Bikes"})
-        await agency.patch(path, {"name": "Bikes"})
+        await agency.patch(path, {"title": "Bikes"})
+        await agency.patch(path, {"title": "Bikes"})
         await agency.put(f"{path}/brief", {"business": "A shop."})
     assert [(line["action"], line["actor"], line["project_id"]) for line in changes(logs)] == [
         ("projects.create", f"key:{key_id}", project["id"]),
@@ -35,7 +35,7 @@ async def test_a_change_over_http_is_recorded_with_the_key(agency: Agency) -> No
 
 
 async def test_a_repeat_is_not_recorded_again(agency: Agency) -> None:
-    body = {"name": "Bicycles", "timezone": "Europe/Minsk"}
+    body = {"title": "Bicycles", "timezone": "Europe/Minsk"}
     with capture_logs() as logs:
         for _ in range(2):
             await agency.post("/v1/projects", body, 201, **{"Idempotency-Key": "once"})
@@ -44,21 +44,21 @@ async def test_a_repeat_is_not_recorded_again(agency: Agency) -> None:
 
 async def test_a_refused_bulk_is_not_recorded(agency: Agency) -> None:
     """It is rolled back after the valid posts were stored."""
-    project = await agency.post("/v1/projects", {"name": "Bicycles", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Europe/Minsk"})
     place = {"project_id": project["id"], "platform": "mastodon", "address": f"https://m{uuid.uuid4().hex}.example/@a"}
     community = await agency.post("/v1/communities", place)
     posts: list[dict[str, Any]] = [{"community_id": community["id"], "text": "x"}, {"community_id": str(uuid.uuid4())}]
     with capture_logs() as logs:
-        await agency.post("/v1/posts/bulk?atomic=true", {"posts": posts}, 422)
+        await agency.post("/v1/posts/bulk?atomic=true", {"items": posts}, 422)
         assert changes(logs) == []
-        await agency.post("/v1/posts/bulk", {"posts": posts}, 200)
+        await agency.post("/v1/posts/bulk", {"items": posts}, 200)
     assert [line["action"] for line in changes(logs)] == ["posts.create"]
 
 
 async def test_a_sign_up_is_recorded_as_anonymous(stranger: httpx.AsyncClient) -> None:
     owner = {"name": "Ben", "email": f"ben-{uuid.uuid4().hex}@agency.example"}
     with capture_logs() as logs:
-        answer = await stranger.post("/v1/workspaces", json={"name": "Step", "owner": owner})
+        answer = await stranger.post("/v1/workspaces", json={"title": "Step", "owner": owner})
     assert answer.status_code == 201
     assert {(line["action"], line["actor"]) for line in changes(logs)} == {
         ("workspaces.create", "anonymous:sign-up"),

@@ -18,9 +18,9 @@ class CountingAuthenticator(Authenticator):
 
     lookups = 0
 
-    async def _check_existence(self, prefix: str) -> service.StoredKey:
+    async def _look_up(self, prefix: str) -> service.StoredKey:
         self.lookups += 1
-        return await super()._check_existence(prefix)
+        return await super()._look_up(prefix)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ async def test_unknown_keys_are_not_cached(agency: Agency, authenticator: Counti
 async def test_a_key_revoked_by_another_process_is_refused_when_the_cache_expires(
     agency: Agency, authenticator: CountingAuthenticator, clock: SetClock
 ) -> None:
-    made = await agency.post("/v1/api-keys", {"name": "script"})
+    made = await agency.post("/v1/api-keys", {"title": "script"})
     await authenticator.authenticate(made["key"])
     await agency.post(f"/v1/api-keys/{made['id']}/revoke", status=200)
     await authenticator.authenticate(made["key"])
@@ -68,7 +68,7 @@ async def test_a_cached_key_expires_on_time(
 ) -> None:
     async with agency.resources.transaction(agency.workspace_id) as session:
         _, text = await service.create_key(
-            session, SYSTEM, name="short", scopes=[ApiKeyScope.READ], expires_at=clock.now() + timedelta(seconds=10)
+            session, SYSTEM, title="short", scopes=[ApiKeyScope.READ], expires_at=clock.now() + timedelta(seconds=10)
         )
     await authenticator.authenticate(text)
     clock.advance(timedelta(seconds=10))
@@ -80,6 +80,6 @@ async def test_the_cache_is_bounded(agency: Agency, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Authenticator, "CACHE_SIZE", 2)
     authenticator = Authenticator(agency.resources)
     for number in range(4):
-        made = await agency.post("/v1/api-keys", {"name": f"script {number}"})
+        made = await agency.post("/v1/api-keys", {"title": f"script {number}"})
         await authenticator.authenticate(made["key"])
         assert len(authenticator.keys) <= 2

@@ -21,7 +21,7 @@ async def stored_count(agency: Agency) -> int:
 async def send_requests(agency: Agency, times: int) -> None:
     for _ in range(times):
         key: dict[str, Any] = {"Idempotency-Key": uuid.uuid4().hex}
-        await agency.post("/v1/api-keys", {"name": "script"}, **key)
+        await agency.post("/v1/api-keys", {"title": "script"}, **key)
 
 
 async def test_expired_responses_are_deleted_and_others_kept(

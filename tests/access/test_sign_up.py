@@ -34,7 +34,7 @@ async def test_a_missing_and_a_wrong_key_are_problems(stranger: httpx.AsyncClien
 
 
 async def test_a_revoked_key_is_refused(agency: Agency) -> None:
-    made = await agency.post("/v1/api-keys", {"name": "script", "scopes": ["read"]})
+    made = await agency.post("/v1/api-keys", {"title": "script", "scopes": ["read"]})
     script_headers = {"Authorization": f"Bearer {made['key']}"}
     assert (await agency.http.get("/v1/me", headers=script_headers)).status_code == 200
     await agency.post(f"/v1/api-keys/{made['id']}/revoke", status=200)
@@ -42,16 +42,16 @@ async def test_a_revoked_key_is_refused(agency: Agency) -> None:
 
 
 async def test_a_key_may_do_only_what_its_scopes_allow(agency: Agency) -> None:
-    made = await agency.post("/v1/api-keys", {"name": "script", "scopes": ["read"]})
+    made = await agency.post("/v1/api-keys", {"title": "script", "scopes": ["read"]})
     refused = await agency.http.post(
-        "/v1/api-keys", json={"name": "more"}, headers={"Authorization": f"Bearer {made['key']}"}
+        "/v1/api-keys", json={"title": "more"}, headers={"Authorization": f"Bearer {made['key']}"}
     )
     assert refused.status_code == 403
     assert refused.json()["code"] == "missing-scope"
 
 
 def sign_up_body(name: str) -> dict[str, Any]:
-    return {"name": name, "owner": {"name": "Ben", "email": f"ben-{uuid.uuid4().hex}@agency.example"}}
+    return {"title": name, "owner": {"name": "Ben", "email": f"ben-{uuid.uuid4().hex}@agency.example"}}
 
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(hours=23), timedelta(days=2)])
@@ -63,13 +63,13 @@ async def test_a_repeated_sign_up_makes_no_second_agency_and_shows_no_secret(
     first = await stranger.post("/v1/workspaces", json=body, headers=key)
     assert first.status_code == 201
     clock.advance(later)
-    for repeated in (body, {**body, "name": "Other"}, sign_up_body("Another")):
+    for repeated in (body, {**body, "title": "Other"}, sign_up_body("Another")):
         again = await stranger.post("/v1/workspaces", json=repeated, headers=key)
         assert (again.status_code, again.json()["code"]) == (409, "idempotency-key-taken")
         assert "isk_" not in again.text
         assert body["owner"]["email"] not in again.text
     made = {"Authorization": f"Bearer {first.json()['api_key']['key']}"}
-    assert (await stranger.get("/v1/me", headers=made)).json()["workspace"]["name"] == "Once"
+    assert (await stranger.get("/v1/me", headers=made)).json()["workspace"]["title"] == "Once"
 
 
 async def test_many_sign_ups_at_once_with_one_key_are_one(stranger: httpx.AsyncClient) -> None:
@@ -99,7 +99,7 @@ def test_random_keys_of_128_bits_are_accepted(make: Callable[[], str]) -> None:
 
 async def test_a_refused_sign_up_does_not_use_up_its_key(stranger: httpx.AsyncClient) -> None:
     body, key = sign_up_body("Second try"), {"Idempotency-Key": uuid.uuid4().hex}
-    assert (await stranger.post("/v1/workspaces", json={"name": ""}, headers=key)).status_code == 422
+    assert (await stranger.post("/v1/workspaces", json={"title": ""}, headers=key)).status_code == 422
     await stranger.post("/v1/workspaces", json=body)
     assert (await stranger.post("/v1/workspaces", json=body, headers=key)).json()["code"] == "email-taken"
     assert (await stranger.post("/v1/workspaces", json=sign_up_body("Ok"), headers=key)).status_code == 201

@@ -19,7 +19,8 @@ from app.cli.doctor import Finding, Level, check_installation
 from app.cli.main import app
 from app.communities import service as communities
 from app.communities import tokens
-from app.communities.models import Community, Hook
+from app.communities.inbound.models import Hook
+from app.communities.models import Community
 from app.kit.actors import SYSTEM
 from app.kit.crypto import Keyring
 from app.kit.db import Database, workspace_of
@@ -49,7 +50,8 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
             database = Database(url, pool=1)
             try:
                 async with database.transaction(workspace) as session:
-                    await service.sign_up(session, SYSTEM, name="A", owner_name="Ann", owner_email="ann@agency.example")
+                    owner = {"owner_name": "Ann", "owner_email": "ann@agency.example"}
+                    await service.sign_up(session, SYSTEM, title="A", **owner)
             finally:
                 await database.close()
 
@@ -58,18 +60,18 @@ def test_a_key_is_made_for_a_workspace_that_exists(tmp_path: Path, monkeypatch: 
             try:
                 async with connection.transaction():
                     await connection.execute(f"SET LOCAL app.workspace_id = '{workspace}'")
-                    return [row["name"] for row in await connection.fetch("SELECT name FROM api_key ORDER BY name")]
+                    return [row["title"] for row in await connection.fetch("SELECT title FROM api_key ORDER BY title")]
             finally:
                 await connection.close()
 
         run(sign_up())
-        answer = CliRunner().invoke(app, ["keys", "create", str(workspace), "--name", "by hand"])
+        answer = CliRunner().invoke(app, ["keys", "create", str(workspace), "--title", "by hand"])
         assert answer.exit_code == 0, answer.output
         assert re.fullmatch(r"isk_[A-Za-z0-9]{12}_[A-Za-z0-9]{43}\n", answer.stdout)
         assert "command:keys-create" in answer.stderr
         assert run(names()) == ["by hand", "first key"]
 
-        refused = CliRunner().invoke(app, ["keys", "create", str(unknown_workspace), "--name", "x"])
+        refused = CliRunner().invoke(app, ["keys", "create", str(unknown_workspace), "--title", "x"])
         assert refused.exit_code == 1
         assert "there is no workspace" in refused.output
 
@@ -100,8 +102,8 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
         async def connect(session: AsyncSession, token: str) -> None:
             email = f"{workspace_of(session)}@agency.example"
-            await service.sign_up(session, SYSTEM, name="A", owner_name="Ann", owner_email=email)
-            project = await projects.create(session, SYSTEM, name="P", timezone="Europe/Minsk")
+            await service.sign_up(session, SYSTEM, title="A", owner_name="Ann", owner_email=email)
+            project = await projects.create(session, SYSTEM, title="P", timezone="Europe/Minsk")
             await communities.connect(
                 session,
                 SYSTEM,

@@ -12,7 +12,8 @@ from tests.shipping import locks
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the real locks, to be tampered with."""
-    for name in ("pyproject.toml", "uv.lock", *locks.EXPORTS):
+    (tmp_path / "tests" / "clients").mkdir(parents=True)
+    for name in ("pyproject.toml", "uv.lock", *locks.EXPORTS, *locks.CLIENTS):
         shutil.copy(locks.ROOT / name, tmp_path / name)
     return tmp_path
 
@@ -59,6 +60,26 @@ def test_a_tampered_lock_is_found(copy: Path, before: str, after: str, finding: 
     assert before in text
     path.write_text(text.replace(before, after, 1))
     assert any(finding in problem for problem in locks.examine(copy)), json.dumps(locks.examine(copy))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "finding"),
+    [
+        ("https://registry.npmjs.org/", "https://mirror.example/", "comes from https://mirror.example/"),
+        ('"integrity":', '"shasum":', "comes from"),
+    ],
+)
+def test_a_tampered_lock_of_node_is_found(copy: Path, before: str, after: str, finding: str) -> None:
+    path = copy / "tests" / "clients" / "package-lock.json"
+    path.write_text(path.read_text().replace(before, after, 1))
+    assert any(finding in problem for problem in locks.examine(copy))
+
+
+@pytest.mark.parametrize("planted", ["--index-url https://ann:pass@packages.example/simple\n", "something==1.0\n"])
+def test_a_line_planted_in_the_lock_of_the_clients_is_found(copy: Path, planted: str) -> None:
+    path = copy / "tests" / "clients" / "requirements.lock"
+    path.write_text(path.read_text() + planted)
+    assert locks.examine(copy)
 
 
 def test_a_changed_hash_or_version_is_found(copy: Path) -> None:

@@ -207,7 +207,7 @@ async def resources(resources: Resources) -> AsyncIterator[Resources]:
 @pytest.fixture
 async def project_id(agency: Agency) -> str:
     """A client's project."""
-    made = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    made = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     return str(made["id"])
 
 

@@ -60,16 +60,16 @@ async def test_a_failed_renewal_leaves_the_state_of_a_refused_token(
     async with agency.resources.transaction(agency.workspace_id) as session:
         of_access = "UPDATE community_token SET expires_at = :at WHERE kind = 'community'"
         await session.execute(text(of_access), {"at": clock.now() + timedelta(hours=1)})
-        await session.execute(text("UPDATE community SET state = 'reauth_required', state_code = 'auth-expired'"))
+        await session.execute(text("UPDATE community SET status = 'reauth_required', status_code = 'auth-expired'"))
     clock.advance(timedelta(hours=2))
     fake_platform.fail = [Rejected("not today")]
     await agency.work(POLL)
     seen = await health(agency, community)
     assert fake_platform.fail == []
-    assert (seen["state"], seen["code"]) == ("reauth_required", "auth-expired")
+    assert (seen["status"], seen["code"]) == ("reauth_required", "auth-expired")
     clock.advance(timedelta(hours=1))
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "healthy", "it was renewed"
+    assert (await health(agency, community))["status"] == "healthy", "it was renewed"
 
 
 async def test_the_inspection_of_a_replaced_token_is_not_stored(
@@ -123,7 +123,7 @@ async def test_a_token_of_a_person_is_renewed_at_once_however_lately_the_last_on
     await reconnect(agency, community, community="ended-long-ago", refresh="theirs")
     await agency.work(POLL)
     assert fake_platform.calls == 2
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"
 
 
 async def test_new_tokens_are_tried_at_once(
@@ -132,17 +132,17 @@ async def test_new_tokens_are_tried_at_once(
     """Right after a poll nothing is due: a token that was never used would count as accepted."""
     community = await connect(agency, project_id)
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"
     fake_platform.states = {ACCESS: TokenState(missing_scopes=("stats",))}
     await reconnect(agency, community, community="wrong", refresh="wrong")
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"]) == ("degraded", "auth-expired")
+    assert (seen["status"], seen["code"]) == ("degraded", "auth-expired")
     fake_platform.good = "right"
     await reconnect(agency, community, community="right", refresh="right")
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], seen["reason"]) == ("healthy", None, None)
+    assert (seen["status"], seen["code"], seen["reason"]) == ("healthy", None, None)
     assert seen["missing_scopes"] == ["stats"], "and the platform is asked what they may do"
 
 
@@ -154,15 +154,15 @@ async def test_a_wrong_refresh_token_is_not_hidden_by_the_access_token_before_it
 ) -> None:
     community = await connect(agency, project_id)
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"
     await reconnect(agency, community, refresh="wrong")
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"]) == ("degraded", "auth-expired")
+    assert (seen["status"], seen["code"]) == ("degraded", "auth-expired")
     fake_platform.refresh = "right"
     await reconnect(agency, community, refresh="right")
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"
     assert await texts(agency, community) == {ACCESS: "access-1", REFRESH: "refresh-1"}
 
 

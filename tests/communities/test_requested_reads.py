@@ -23,17 +23,17 @@ from tests.conftest import Agency
 
 SECOND: Final = timedelta(seconds=1)
 METRICS_POLL: Final = frozenset({"metrics_poll_code", "metrics_poll_reason", "metrics_poll_failures"})
-STATE: Final = frozenset({"state", "state_code", "state_reason"})
+STATUS: Final = frozenset({"status", "status_code", "status_reason"})
 WRITTEN: Final[Mapping[str, frozenset[str]]] = {
     "sync": frozenset({"size_requested_at", "posts_requested_at", "conversations_requested_at"}),
     "reconnect": frozenset({"size_requested_at", "tokens_requested_at", "missing_scopes", "failures", "refusals"})
     | {"throttled_until"}
-    | STATE
+    | STATUS
     | METRICS_POLL,
-    "pause": STATE | METRICS_POLL,
-    "resume": frozenset({"state"}),
+    "pause": STATUS | METRICS_POLL,
+    "resume": frozenset({"status"}),
 }
-"""The columns of a community that a request may change: requests and the connection's state; no cursor, no time of a
+"""The columns of a community that a request may change: requests and the connection's status; no cursor, no time of a
 last read, no costs.
 """
 PARTS: Final = {"community": "size", "posts": "posts", "conversations": "conversations", "inspect": "tokens"}
@@ -93,8 +93,8 @@ async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: s
     async with agency.resources.transaction(agency.workspace_id) as session:
         # Every column has a value that could be overwritten.
         said = {
-            "state_code": "transient",
-            "state_reason": "Away.",
+            "status_code": "transient",
+            "status_reason": "Away.",
             "metrics_poll_code": "gone",
             "metrics_poll_reason": "Gone.",
         }
@@ -106,12 +106,12 @@ async def test_asking_writes_nothing_of_what_is_known(agency: Agency, watched: s
             "conversations_idle_polls": 5,
         }
         moments = dict.fromkeys(("throttled_until", "last_event_at", "backfilled_to", "planned_at"), clock.now())
-        state = {"state": "paused" if what == "resume" else "degraded", "missing_scopes": ["messages"]}
+        status = {"status": "paused" if what == "resume" else "degraded", "missing_scopes": ["messages"]}
         ours = in_workspace(Community, agency.workspace_id)
-        await session.execute(update(Community).where(ours).values({**state, **said, **counted, **moments}))
+        await session.execute(update(Community).where(ours).values({**status, **said, **counted, **moments}))
     before, posts = await stored(agency, Community), await stored(agency, Publication)
     assert {name for name, value in before[0].items() if value is None} == {
-        name for name in before[0] if name.endswith("_requested_at")
+        name for name in before[0] if name.endswith("_requested_at") or name == "disconnected_at"
     }
     clock.advance(SECOND)
     await request_read(agency, watched, what)

@@ -26,7 +26,7 @@ class Stock:
 
 async def stock(agency: Agency) -> Stock:
     """Create one object of each kind; names of ids are the OpenAPI document's."""
-    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     community = await agency.post(
         "/v1/communities",
         {
@@ -40,7 +40,7 @@ async def stock(agency: Agency) -> Stock:
         {"community_id": community["id"], "text": "Guess the roast!", "category": "engaging", "status": "draft"},
     )
     link = await agency.post("/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu"})
-    api_key = await agency.post("/v1/api-keys", {"name": "script"})
+    api_key = await agency.post("/v1/api-keys", {"title": "script"})
     await customer_writes(agency, project["id"], community["id"])
     inquiry = (await agency.get("/v1/inquiries"))["data"][0]
     return Stock(
@@ -57,12 +57,10 @@ async def stock(agency: Agency) -> Stock:
     )
 
 
-async def customer_writes(agency: Agency, project_id: str, community_id: str) -> None:
+async def customer_writes(agency: Agency, project_id: str, community_id: str, platform: str = "mastodon") -> None:
     """A customer's message, stored as by a poll."""
     at = agency.resources.clock.now() - timedelta(hours=1)
-    place = CommunityRef(
-        agency.workspace_id, uuid.UUID(project_id), uuid.UUID(community_id), "mastodon", "Europe/Minsk"
-    )
+    place = CommunityRef(agency.workspace_id, uuid.UUID(project_id), uuid.UUID(community_id), platform, "Europe/Minsk")
     message = RemoteMessage(
         external_id="1",
         thread_id="with-ivan",
@@ -82,7 +80,7 @@ def sample(document: dict[str, Any], schema: dict[str, Any], ids: dict[str, str]
         for part in schema["$ref"].removeprefix("#/").split("/"):
             target = target[part]
         return sample(document, target, ids, name)
-    if name in ids and schema.get("type", "string") == "string":
+    if name in ids and "string" in schema.get("type", "string"):
         return ids[name]
     if name.removesuffix("s") in ids and schema.get("type") == "array":
         return [ids[name.removesuffix("s")]]
@@ -98,6 +96,8 @@ def sample(document: dict[str, Any], schema: dict[str, Any], ids: dict[str, str]
     if "default" in schema and schema["default"] is not None and name not in ids:
         return schema["default"]
     kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next(one for one in kind if one != "null")
     if kind == "object":
         if schema.get("minProperties") and "additionalProperties" in schema:
             one = sample(document, schema["propertyNames"], ids)

@@ -155,7 +155,7 @@ RULES: Mapping[str, Word] = {
 EXCEPTIONS: Mapping[tuple[str, str], str] = {
     ("app/kit/route_index.py", "shapes"): "of paths: how many segments, and which of them are parameters",
     ("app/kit/route_index.py", "_shapes"): "of paths: how many segments, and which of them are parameters",
-    ("app/kpis/contract.py", "GATHERED_BEFORE_CONNECTION"): "a reason of the API, of what counters had before",
+    ("app/kpis/values.py", "GATHERED_BEFORE_CONNECTION"): "a reason of the API, of what counters had before",
     ("sandbox/server.py", "_beat"): "of the sandbox's simulated time, not of a worker",
 }
 """A prefix of a path and a name in it that may stay, and why."""

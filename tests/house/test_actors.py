@@ -19,7 +19,7 @@ def test_every_service_function_that_changes_something_takes_an_actor() -> None:
     by_name = service_functions()
     assert {
         "app.projects.service.update",
-        "app.posts.matching.publish",
+        "app.posts.matching.mark_published",
         "app.posts.mix.set_policy",
         "app.communities.inbound.subscriptions.open_hook",
     } <= by_name.keys()
@@ -80,7 +80,7 @@ ONE_BY_ONE = {
     "inquiries.bulk": {"inquiries.classify", "inquiries.resolve", "inquiries.reopen"},
 }
 """Operations that are recorded as what they do to each item."""
-BY_THE_SERVICE = {"metrics.recount", "metrics.set-category", "tokens.reseal"}
+BY_THE_SERVICE = {"metrics.recount", "metrics.set-category", "tokens.reseal", "tokens.destroy"}
 """Actions that no operation is named like."""
 
 

@@ -28,7 +28,7 @@ class Patched:
 
 
 async def _project(agency: Agency, resources: Stock) -> str:
-    made = await agency.post("/v1/projects", {"name": "Bicycles", "timezone": "Asia/Tokyo"})
+    made = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Asia/Tokyo"})
     path = f"/v1/projects/{made['id']}"
     await agency.patch(path, {"archived": True})
     return path
@@ -60,7 +60,7 @@ async def _link(agency: Agency, resources: Stock) -> str:
 PATCHED: dict[str, Patched] = {
     "/v1/projects/{project_id}": Patched(
         _project,
-        {"name": "Scooters", "timezone": "Europe/Paris", "archived": False},
+        {"title": "Scooters", "timezone": "Europe/Paris", "archived": False},
         {"archived": {"archived_at"}},
     ),
     "/v1/posts/{post_id}": Patched(
@@ -74,7 +74,11 @@ PATCHED: dict[str, Patched] = {
         },
         {"planned_for": {"planned_for", "planned_at"}, "timezone": {"timezone", "planned_at"}},
     ),
-    "/v1/links/{link_id}": Patched(_link, {"title": "All beans", "archived": False}, {"archived": {"archived_at"}}),
+    "/v1/links/{link_id}": Patched(
+        _link,
+        {"target": "https://coffee.example/all", "title": "All beans", "archived": False},
+        {"archived": {"archived_at"}, "target": {"target", "target_version"}},
+    ),
 }
 
 

@@ -114,7 +114,7 @@ def required_scope(path: str, method: str) -> ApiKeyScope:
 
 async def wrongly_answered(app: FastAPI, agency: Agency, scope: ApiKeyScope) -> list[str]:
     """Operations that refuse a key with this one scope though it suffices, or accept it though it does not."""
-    key = (await agency.post("/v1/api-keys", {"name": "one scope", "scopes": [scope.value]}))["key"]
+    key = (await agency.post("/v1/api-keys", {"title": "one scope", "scopes": [scope.value]}))["key"]
     admin, agency.http.headers["Authorization"] = agency.http.headers["Authorization"], f"Bearer {key}"
     wrong = []
     try:

@@ -142,7 +142,7 @@ async def connect_community(
     agency: Agency, platform: str = "forgetful", timezone: str = "Europe/Minsk"
 ) -> InquirySetup:
     """A new project with a community on that platform."""
-    project = await agency.post("/v1/projects", {"name": "Nina's", "timezone": timezone})
+    project = await agency.post("/v1/projects", {"title": "Nina's", "timezone": timezone})
     ref = CommunityRef(agency.workspace_id, uuid.UUID(project["id"]), uuid.uuid4(), platform, timezone)
     async with agency.resources.transaction(agency.workspace_id) as session:
         session.add(
@@ -155,7 +155,7 @@ async def connect_community(
                 base_url="https://platform.example",
                 external_id=str(ref.community_id),
                 title="Coffee at Nina's",
-                state="healthy",
+                status="healthy",
                 missing_scopes=[],
                 failures=0,
                 backfill_since=agency.resources.clock.now() - timedelta(days=30),

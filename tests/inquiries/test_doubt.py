@@ -213,7 +213,7 @@ async def interrupted(
             answer = await strings.post(f"/_sandbox/communities/{key}", json={"act": what, **more})
             assert answer.status_code == 201, answer.text
 
-        project = await agency.post("/v1/projects", {"name": "Nina's", "timezone": "Europe/Minsk"})
+        project = await agency.post("/v1/projects", {"title": "Nina's", "timezone": "Europe/Minsk"})
         body = {"project_id": project["id"], "platform": transport.platform, "address": community["address"]}
         tokens = {kind: token for kind, token in community["tokens"].items() if token}
         made = await agency.post("/v1/communities", {**body, "credentials": tokens, "backfill_days": 1})

@@ -60,7 +60,7 @@ async def test_resolving_ends_the_wait_and_counts_as_handled(
     await agency.post(f"{path}/resolve", {}, status=422)
     done = await agency.post(f"{path}/resolve", {"reason": "By phone."}, status=200)
     assert (done["status"], done["resolution"], done["resolved_automatically"]) == ("resolved", "By phone.", False)
-    assert done["handled_at"] == done["resolved_at"] == "2026-10-15T12:00:00.000000Z"
+    assert done["handled_at"] == done["resolved_at"] == "2026-10-15T12:00:00Z"
     (wait,) = (await agency.get(path))["waits"]
     # From 13:00 to 15:00 in Minsk, a Thursday.
     assert (wait["ended_by"], wait["working_seconds"]) == ("resolution", 7200)
@@ -149,15 +149,15 @@ async def test_bulk_reports_each_result(setup: InquirySetup, agency: Agency, riv
         {"action": "reopen", "id": ids[2]},
         {"action": "resolve", "id": foreign, "reason": "Spam."},
     ]
-    refused = await agency.post("/v1/inquiries/bulk", {"items": items, "atomic": True}, status=409)
+    refused = await agency.post("/v1/inquiries/bulk?atomic=true", {"items": items}, status=422)
     assert [(error["field"], error["code"]) for error in refused["errors"]] == [
         ("items.2", "already-open"),
         ("items.3", "not-found"),
     ]
     assert {inquiry["status"] for inquiry in await setup.inquiries()} == {"open"}
     done = (await agency.post("/v1/inquiries/bulk", {"items": items}, status=200))["data"]
-    assert [result["id"] for result in done] == [item["id"] for item in items]
-    assert [result["done"] for result in done] == [True, True, False, False]
+    assert [result["index"] for result in done] == [0, 1, 2, 3]
+    assert [result["problem"] is None for result in done] == [True, True, False, False]
     assert done[0]["inquiry"]["status"] == "resolved"
     assert done[1]["inquiry"]["kind"] == "problem"
     assert done[3]["problem"]["code"] == "not-found"
@@ -176,3 +176,41 @@ async def test_bulk_reports_each_result(setup: InquirySetup, agency: Agency, riv
 )
 async def test_invalid_bulk_is_refused(agency: Agency, body: dict[str, Any]) -> None:
     await agency.post("/v1/inquiries/bulk", body, status=422)
+
+
+async def test_the_list_shows_who_has_waited_longest(setup: InquirySetup, agency: Agency, clock: SetClock) -> None:
+    for n, thread in enumerate("abc"):
+        await setup.store_messages(setup.message(thread, NOON + n * MINUTE, thread_id=thread))
+    await setup.store_messages(setup.message("again", NOON + 5 * MINUTE, "Ну что?", thread_id="a"))
+    await setup.store_messages(setup.message("b2", NOON + 6 * MINUTE, "Да.", thread_id="b", by=OURS))
+    by_waiting = (await agency.get("/v1/inquiries", sort="waiting_since"))["data"]
+    assert [(one["preview"], one["waiting_since"]) for one in by_waiting] == [
+        ("Ну что?", "2026-10-15T10:00:00Z"),
+        ("Сколько стоит?", "2026-10-15T10:02:00Z"),
+    ]
+    answered = (await agency.get("/v1/inquiries"))["data"][0]
+    assert (answered["waiting_since"], answered["last_message"]["direction"]) == (None, "agency")
+    assert (answered["last_message"]["preview"], answered["preview"]) == ("Да.", "Сколько стоит?")
+    path = f"/v1/inquiries/{answered['id']}"
+    await agency.post(f"{path}/resolve", {"reason": "Done."}, status=200)
+    reopened = await agency.post(f"{path}/reopen", {}, status=200)
+    assert reopened["waiting_since"] == f"{clock.now():%Y-%m-%dT%H:%M:%SZ}"
+
+
+async def test_a_reply_that_is_not_sent_is_the_last_message(setup: InquirySetup, agency: Agency) -> None:
+    await setup.store_messages(setup.message("1", NOON))
+    path = f"/v1/inquiries/{(await setup.only())['id']}"
+    await agency.post(f"{path}/messages", {"text": "Сто."}, status=202)
+    (inquiry,) = await setup.inquiries()
+    assert (inquiry["last_message"]["preview"], inquiry["last_message"]["delivery"]) == ("Сто.", "queued")
+    assert inquiry["status"] == "open"
+
+
+async def test_a_weekends_wait_is_shown_by_the_clock_too(setup: InquirySetup) -> None:
+    """From Saturday noon in Minsk to Monday, five minutes before work begins."""
+    saturday, monday = datetime(2026, 10, 10, 9, tzinfo=UTC), datetime(2026, 10, 12, 5, 55, tzinfo=UTC)
+    await setup.store_messages(setup.message("1", saturday), setup.message("2", monday, "Да.", by=OURS))
+    seen = await setup.only()
+    assert (seen["first_response_working_seconds"], seen["first_response_seconds"]) == (0, 161700)
+    (wait,) = seen["waits"]
+    assert (wait["working_seconds"], wait["seconds"]) == (0, 161700)

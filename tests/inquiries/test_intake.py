@@ -8,8 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, func, select
 
+from app.inquiries import previews
 from app.inquiries.models import ResponseWait
 from app.kit.events import EventRecord
+from app.kit.i18n import translate, translate_count
 from app.platforms.contract import Attachment, AttachmentKind, MessageKind, RemoteMessage, RemotePerson
 from tests.conftest import Agency
 from tests.inquiries.conftest import OLGA, OURS, InquirySetup, Post, connect_community
@@ -28,7 +30,7 @@ async def test_a_question_is_an_inquiry_until_it_is_answered(setup: InquirySetup
     await setup.store_messages(setup.message("2", NOON + 5 * MINUTE, "Пять рублей.", by=OURS))
     seen = await setup.only()
     assert seen["status"] == "answered"
-    assert seen["first_answered_at"] == seen["handled_at"] == "2026-10-14T09:05:00.000000Z"
+    assert seen["first_answered_at"] == seen["handled_at"] == "2026-10-14T09:05:00Z"
     assert [(wait["working_seconds"], wait["ended_by"], wait["opening"]) for wait in seen["waits"]] == [
         (300, "answer", True)
     ]
@@ -289,3 +291,24 @@ async def test_any_order_and_any_repetition_give_the_same(
     for page in data.draw(st.permutations([*pages, *data.draw(st.lists(st.sampled_from(pages), max_size=3))])):
         await crooked.store_messages(*data.draw(st.permutations(page)))
     assert await _stored_state(crooked) == await _stored_state(straight)
+
+
+async def test_attachments_are_described_in_the_readers_language(setup: InquirySetup, agency: Agency) -> None:
+    """Of a message without a text; a text stays as it is, whatever it looks like."""
+    menu = Attachment(AttachmentKind.FILE, None, "menu.pdf")
+    await setup.store_messages(setup.message("1", NOON, "", attachments=(PICTURE, PICTURE, menu)))
+    for language, text in [("ru", "[2 картинки, файл: menu.pdf]"), ("de", "[2 pictures, file: menu.pdf]")]:
+        headers = {"accept-language": language}
+        (listed,) = (await agency.http.get("/v1/inquiries", headers=headers)).json()["data"]
+        read = (await agency.http.get(f"/v1/inquiries/{listed['id']}", headers=headers)).json()
+        assert (listed["preview"], read["preview"]) == (text, text)
+    await setup.store_messages(setup.message("2", NOON + MINUTE, "[picture]"))
+    (listed,) = (await agency.http.get("/v1/inquiries", headers={"accept-language": "ru"})).json()["data"]
+    assert listed["preview"] == "[picture]"
+
+
+def test_every_kind_of_attachment_has_its_words() -> None:
+    for kind in AttachmentKind:
+        one, many = previews.KIND_NAMES[kind]
+        assert translate(one, "ru") != one
+        assert translate_count(many, 5, "ru") != many.format(count=5)

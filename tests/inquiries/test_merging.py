@@ -1,5 +1,6 @@
 """A customer first known by name, then by id, or by another name: one thread, and one inquiry."""
 
+import itertools
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app.kit.events import EventRecord
-from app.platforms.contract import RemoteMessage, RemotePerson
+from app.platforms.contract import RemoteMessage, RemotePerson, thread_of_answers
 from tests.conftest import Agency
 from tests.inquiries.conftest import OURS, InquirySetup, Post
 
@@ -121,3 +122,26 @@ async def test_a_customer_who_answers_themselves_stays_in_the_thread(
     inquiries = await setup.inquiries()
     assert len(inquiries) == threads
     assert sorted({message.thread_id for message in await setup.stored()}) == ["c1", guess][:threads]
+
+
+@pytest.mark.parametrize("order", [(0,), *itertools.permutations(range(4))], ids=str)
+async def test_own_answers_join_what_they_answer_whichever_is_seen_first(
+    setup: InquirySetup, order: tuple[int, ...]
+) -> None:
+    """The account's own list does not say which conversation an answer is part of."""
+
+    def answer(key: str, at: datetime, to: str) -> RemoteMessage:
+        more: dict[str, Any] = {"thread_id": thread_of_answers(to), "in_reply_to": to, "guesses_thread": True}
+        return setup.message(key, at, key, by=OURS, **more)
+
+    seen = (
+        setup.message("q", NOON, by=BY_ID, thread_id="mention:q:9001"),
+        answer("a1", NOON + 10 * MINUTE, "q"),
+        answer("a2", NOON + 11 * MINUTE, "a1"),
+        answer("elsewhere", NOON + 12 * MINUTE, "a-stranger's"),
+    )
+    for batch in [[seen[index]] for index in order] if len(order) > 1 else [list(reversed(seen))]:
+        await setup.store_messages(*batch)
+    inquiry = await setup.only()
+    assert [message["text"] for message in inquiry["messages"]][1:] == ["a1", "a2"]
+    assert [wait["working_seconds"] for wait in inquiry["waits"]] == [600]

@@ -115,7 +115,7 @@ async def thread(agency: Agency, sandbox: Sandbox, clock: SetClock) -> Thread:
         await act("post", text="We are open")
         clock.advance(MINUTE)
         await act("comment", text="Until when?")
-    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     token = sandbox.network.grants.stable(sandbox.network.world.communities["coffee"])["community"]
     body = {
         "project_id": project["id"],

@@ -8,7 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
+from app.communities.models import Community
 from app.kit.clock import SetClock
 from app.kit.resources import Resources
 from sandbox.bluesky.servers import CONDITIONS
@@ -58,11 +60,22 @@ def sandbox(played: tuple[str, str], clock: SetClock) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-async def resources(resources: Resources, sandbox: Sandbox) -> AsyncIterator[Resources]:
+def requests() -> list[str]:
+    """The paths of the calls that reach the server, with their queries."""
+    return []
+
+
+@pytest.fixture
+async def resources(resources: Resources, sandbox: Sandbox, requests: list[str]) -> AsyncIterator[Resources]:
     """Resources of a worker whose calls reach that server."""
+
+    async def note(request: httpx.Request) -> None:
+        requests.append(request.url.raw_path.decode())
+
     changes = {"outbound_allow": [BASE.removeprefix("http://")], "platform_urls": {"bluesky": BASE}}
     settings = resources.settings.model_copy(update=changes)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app)) as http:
+    hooks: Any = {"request": [note]}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sandbox.app), event_hooks=hooks) as http:
         yield dataclasses.replace(resources, http=http, settings=settings)
 
 
@@ -85,7 +98,7 @@ class Stage:
     @property
     def lists_direct(self) -> bool:
         """Whether the agency's own direct messages are listed before the customer writes again."""
-        return self.platform != "mastodon" or SERVERS[self.variant].lists_direct
+        return self.platform != "mastodon" or SERVERS[self.variant].own_list_is_whole
 
     async def control(self, path: str, body: object) -> Any:
         transport = httpx.ASGITransport(self.sandbox.app)
@@ -153,7 +166,7 @@ class Stage:
 @pytest.fixture
 async def stage(agency: Agency, sandbox: Sandbox, clock: SetClock, played: tuple[str, str]) -> Stage:
     week = {day: [{"opens": "00:00", "closes": "24:00"}] for day in DAYS}
-    body = {"name": "Coffee house", "timezone": "Europe/Minsk", "working_hours": {"week": week}}
+    body = {"title": "Coffee house", "timezone": "Europe/Minsk", "working_hours": {"week": week}}
     project = await agency.post("/v1/projects", body)
     return Stage(agency, clock, sandbox, *played, project["id"])
 
@@ -231,12 +244,19 @@ class Story:
             await self.stage.act("react", person=900_000 + person)
         await self.stage.act("share", person=900_001)
         question = await self.write("comment", "Until when?", person=900_001)
-        answer = await self.write("answer", "Until six.", id=question)
+        answer = await self.write("answer", "Until six.", parent=question)
         await self.write("comment", "And on Sunday?", person=900_001, post=post, parent=answer)
         await self.write("comment", "From the past", person=900_002, claimed="2015-01-01T00:00:00Z")
         await self.write("mention", "From the future", person=900_003, claimed="2031-01-01T00:00:00Z")
         await self.write("mention", "From no time", person=900_004, claimed="11968-11-07T17:22:13Z")
         await self.write("message", "In private", person=900_005)
+        good = await self.write("mention", "Good?", person=900_015)
+        very = await self.write("answer", "Very.", parent=good)
+        await self.write("answer", "And cheap.", parent=very)
+        await self.write("message", "In private before", person=900_014)
+        early = await self.write("answer", "Long ago.", person=900_014)
+        if not self.stage.lists_direct:
+            self.unseen.add(early)
         deep = await self.write("mention", "Deep 0", person=900_006)
         for number in range(1, 14):
             deep = await self.write("mention", f"Deep {number}", person=900_006, parent=deep)
@@ -245,9 +265,9 @@ class Story:
         """More of everything, and answers in the platform's own app to what the service has read."""
         await self.stage.act("unfollow", person=910_000)
         await self.stage.act("unreact", person=900_001, post=self.ids["We are open"])
-        await self.write("answer", "On Sunday until four.", id=self.ids["And on Sunday?"])
-        await self.write("answer", "That was long ago.", id=self.ids["From the past"])
-        await self.write("answer", "Deep indeed.", id=self.ids["Deep 13"])
+        await self.write("answer", "On Sunday until four.", parent=self.ids["And on Sunday?"])
+        await self.write("answer", "That was long ago.", parent=self.ids["From the past"])
+        await self.write("answer", "Deep indeed.", parent=self.ids["Deep 13"])
         hello = await self.write("answer", "Hello.", person=900_005)
         await self.write("message", "Are you there?", person=900_005, parent=hello)
         await self.write("comment", "What is the prise?", person=900_007)
@@ -259,7 +279,7 @@ class Story:
 
     async def changes(self) -> None:
         """Edits and deletions by customers and by the agency, of what the service has read."""
-        there_is = await self.write("answer", "There is.", id=self.ids["Is there oat milk?"])
+        there_is = await self.write("answer", "There is.", parent=self.ids["Is there oat milk?"])
         await self.write("comment", "How much?", person=900_008, parent=there_is)
         await self.write("answer", "We are.", person=900_005)
         if not self.stage.lists_direct:
@@ -344,7 +364,34 @@ async def test_a_server_that_wants_a_token_says_so(stage: Stage, played: tuple[s
     await stage.agency.work("communities.poll")
     seen = await stage.agency.get(f"/v1/communities/{community}/health")
     if played[1] == "mastodon":
-        assert seen["state"] == "healthy"
+        assert seen["status"] == "healthy"
     else:
-        assert (seen["state"], seen["code"]) == ("degraded", "token-missing")
+        assert (seen["status"], seen["code"]) == ("degraded", "token-missing")
         assert "Mastodon shows this to nobody without a token here" in seen["reason"]
+
+
+@pytest.mark.parametrize("played", [("mastodon", "mastodon"), ("bluesky", "usual")], ids="-".join, indirect=True)
+async def test_one_call_reads_answers_and_posts_and_the_plan_knows_what_it_costs(
+    stage: Stage, requests: list[str]
+) -> None:
+    community = await stage.connect()
+    await stage.settle(community)
+    requests.clear()
+    await stage.act("post", text="We are open")
+    for _ in range(8):
+        await stage.agency.work("communities.poll")
+        stage.clock.advance(15 * MINUTE)
+    own = [one for one in requests if "/statuses?" in one or "getAuthorFeed" in one]
+    alone = [one for one in own if "exclude_replies" in one or "posts_no_replies" in one]
+    assert len(own) >= 8
+    assert alone == [], "the list of answers has the posts too"
+    assert [one["text"] for one in (await stage.agency.get("/v1/posts", community_id=community))["data"]] == [
+        "We are open"
+    ]
+    async with stage.agency.resources.db.read_connection(stage.agency.workspace_id) as connection:
+        (costs,) = (await connection.scalars(select(Community.costs))).all()
+    lists = 3 if stage.platform == "bluesky" else 2  # messages too
+    planned = list(costs["conversations"].values())
+    assert planned, costs
+    assert all(lists <= units < lists + 2 for units in planned), "a call for each list, or one more after a full page"
+    assert not costs.get("posts"), "they cost nothing besides"

@@ -96,7 +96,7 @@ def agency_behind_proxy(app: FastAPI, agency: Agency, proxied: Database) -> Agen
 
 
 async def names(agency: Agency) -> list[str]:
-    return sorted(key["name"] for key in (await agency.get("/v1/api-keys"))["data"])
+    return sorted(key["title"] for key in (await agency.get("/v1/api-keys"))["data"])
 
 
 @pytest.mark.parametrize("forward_it", [True, False])
@@ -105,27 +105,27 @@ async def test_a_repeat_with_the_same_key_is_safe_and_the_answer_says_so(
 ) -> None:
     key: dict[str, Any] = {"Idempotency-Key": uuid.uuid4().hex}
     proxy.cut_at, proxy.forward_it = b"COMMIT", forward_it
-    answer = await agency_behind_proxy.post("/v1/api-keys", {"name": "once"}, status=503, **key)
+    answer = await agency_behind_proxy.post("/v1/api-keys", {"title": "once"}, status=503, **key)
     assert (answer["code"], proxy.cuts) == ("outcome-unknown", 1)
     assert "nothing was changed" not in answer["detail"]
     assert "same Idempotency-Key" in answer["detail"]
     assert await names(agency_behind_proxy) == (["first key", "once"] if forward_it else ["first key"]), (
         "both outcomes are possible"
     )
-    made = await agency_behind_proxy.post("/v1/api-keys", {"name": "once"}, **key)
+    made = await agency_behind_proxy.post("/v1/api-keys", {"title": "once"}, **key)
     assert made["key"].startswith("isk_")
     assert await names(agency_behind_proxy) == ["first key", "once"]
 
 
 async def project(agency: Agency) -> str:
-    project_id: str = (await agency.post("/v1/projects", {"name": "P", "timezone": "UTC"}))["id"]
+    project_id: str = (await agency.post("/v1/projects", {"title": "P", "timezone": "UTC"}))["id"]
     return project_id
 
 
 Change = Callable[[Agency, str], Awaitable[Any]]
 CHANGES: dict[str, Change] = {
-    "POST": lambda agency, _: agency.post("/v1/projects", {"name": "Q", "timezone": "UTC"}, status=503),
-    "PATCH": lambda agency, id_: agency.patch(f"/v1/projects/{id_}", {"name": "Q"}, status=503),
+    "POST": lambda agency, _: agency.post("/v1/projects", {"title": "Q", "timezone": "UTC"}, status=503),
+    "PATCH": lambda agency, id_: agency.patch(f"/v1/projects/{id_}", {"title": "Q"}, status=503),
     "PUT": lambda agency, id_: agency.put(f"/v1/projects/{id_}/brief", {"business": "Coffee"}, status=503),
 }
 
@@ -144,9 +144,9 @@ async def test_every_change_says_that_its_outcome_is_unknown(
 
 async def test_what_breaks_before_the_commit_has_changed_nothing(agency_behind_proxy: Agency, proxy: Proxy) -> None:
     """The control: here the response says that nothing was changed, and it is true."""
-    await agency_behind_proxy.post("/v1/api-keys", {"name": "prepared"})
+    await agency_behind_proxy.post("/v1/api-keys", {"title": "prepared"})
     proxy.cut_at = b"never-committed"
-    answer = await agency_behind_proxy.post("/v1/api-keys", {"name": "never-committed"}, status=503)
+    answer = await agency_behind_proxy.post("/v1/api-keys", {"title": "never-committed"}, status=503)
     assert (answer["code"], proxy.cuts) == ("database-away", 1)
     assert "nothing was changed" in answer["detail"]
     assert await names(agency_behind_proxy) == ["first key", "prepared"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.kit.i18n import LANGUAGES, _catalogue, language_of, translate
+from app.kit.i18n import LANGUAGES, _catalogue, language_of, translate, translate_count
 from app.links import pages
 
 
@@ -34,3 +34,12 @@ def test_every_page_is_translated_into_every_language() -> None:
 def test_what_has_no_translation_stays_english() -> None:
     assert translate("Without a translation", "ru") == "Without a translation"
     assert all(_catalogue("ru").values())
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(2, "2 картинки"), (5, "5 картинок"), (21, "21 картинка"), (112, "112 картинок")]
+)
+def test_a_number_decides_the_form(count: int, text: str) -> None:
+    assert translate_count("{count} pictures", count, "ru") == text
+    assert translate_count("{count} pictures", count, "en") == f"{count} pictures"
+    assert translate_count("{count} not translated", count, "ru") == f"{count} not translated"

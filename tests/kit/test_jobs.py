@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import jobs, scheduler
@@ -42,7 +42,8 @@ async def stored(resources: Resources, kind: str) -> list[Job]:
 async def enqueue(resources: Resources, kind: str, key: str = "k", **more: object) -> uuid.UUID:
     async with resources.transaction(None) as session:
         await jobs.enqueue(session, kind, workspace_id=None, key=key, **more)  # type: ignore[arg-type]  # a test's own
-        return (await session.scalars(select(Job.id).where(Job.kind == kind, Job.key == key))).one()
+        waits = (Job.kind == kind, Job.key == key, Job.state == "waiting")
+        return (await session.scalars(select(Job.id).where(*waits).order_by(Job.run_at).limit(1))).one()
 
 
 async def test_a_rolled_back_transaction_leaves_no_job(resources: Resources, kind: str) -> None:
@@ -271,19 +272,123 @@ async def test_enqueuing_a_waiting_job_again_makes_it_earlier(resources: Resourc
 
 async def test_enqueuing_a_running_job_makes_it_run_once_more(resources: Resources, kind: str) -> None:
     runs = 0
+    rung: list[uuid.UUID] = []
+
+    class Bell:
+        async def ring(self, waiting: list[tuple[uuid.UUID, str]]) -> None:
+            rung.extend(job_id for job_id, _ in waiting)
 
     @jobs.job(kind)
     async def handler(run: Run) -> Reschedule | None:
         nonlocal runs
         runs += 1
         if runs == 1:
+            for _ in range(3):
+                twin = await enqueue(resources, kind)
+                assert not await jobs.perform(resources, twin), "not while the first one runs"
+            assert (await scheduler.health(resources)).oldest_due_at is None, "it waits for no worker"
+        return None
+
+    assert await jobs.perform(replace(resources, doorbell=Bell()), await enqueue(resources, kind))  # type: ignore[arg-type]  # a test's bell
+    (twin,) = await stored(resources, kind)
+    assert rung == [twin.id], "the end of the first one rings for it"
+    assert await jobs.perform(resources, twin.id)
+    assert (runs, await stored(resources, kind)) == (2, [])
+
+
+async def test_a_job_and_its_twin_become_one_again(resources: Resources, kind: str, clock: SetClock) -> None:
+    """A job that is to run later is enqueued while it runs: the twin takes its place, and its attempts count on."""
+    runs: list[int] = []
+
+    @jobs.job(kind, attempts=5)
+    async def handler(run: Run) -> Reschedule | None:
+        runs.append(run.attempt)
+        if len(runs) == 1:
             await enqueue(resources, kind)
+        if len(runs) < 3:
+            raise ValueError("no luck")
+        return Reschedule(run.now + timedelta(hours=1))
+
+    assert await jobs.perform(resources, await enqueue(resources, kind))
+    first, twin = sorted(await stored(resources, kind), key=lambda row: row.run_at, reverse=True)
+    assert (first.attempts, twin.attempts) == (1, 0)
+    assert first.run_at > clock.now() == twin.run_at
+    assert await jobs.perform(resources, twin.id)
+    assert not await jobs.perform(resources, first.id), "it was merged"
+    (row,) = await stored(resources, kind)
+    clock.at = row.run_at
+    assert await jobs.perform(resources, row.id)
+    assert runs == [1, 2, 3]
+    assert [(row.state, row.attempts) for row in await stored(resources, kind)] == [("waiting", 0)]
+
+
+async def test_enqueuing_waits_for_no_lock(resources: Resources, kind: str) -> None:
+    """Not for a running job's step, not for one that is about to be deleted, not for another transaction's."""
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Reschedule | None:
+        async with run.step() as session:
+            async with asyncio.timeout(5):
+                await enqueue(resources, kind)
+            await run.finish(session)
+            async with asyncio.timeout(5):
+                await enqueue(resources, kind)
+        return None
+
+    assert await jobs.perform(resources, await enqueue(resources, kind))
+    (twin,) = await stored(resources, kind)
+    async with resources.transaction(None) as session:
+        await jobs.enqueue(session, kind, workspace_id=None, key="k")
+        async with asyncio.timeout(5), resources.transaction(None) as other:
+            await jobs.enqueue(other, kind, workspace_id=None, key="k")
+        assert not await jobs.perform(resources, twin.id), "its row is locked"
+    assert len(await stored(resources, kind)) == 2
+
+
+async def test_of_twins_that_are_claimed_at_once_one_runs(resources: Resources, kind: str) -> None:
+    running = most = 0
+
+    @jobs.job(kind)
+    async def handler(run: Run) -> Reschedule | None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return None
+
+    for _ in range(10):
+        async with resources.transaction(None) as session:
+            session.add_all(
+                Job(kind=kind, key="k", args={}, run_at=resources.clock.now(), created_at=resources.clock.now())
+                for _ in range(4)
+            )
+        twins = await stored(resources, kind)
+        await asyncio.gather(*(jobs.perform(resources, row.id) for row in twins))
+        while waiting := await stored(resources, kind):
+            await jobs.perform(resources, waiting[0].id)
+    assert most == 1
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001"])
+async def test_a_lost_race_is_repeated_at_once_and_not_counted(
+    resources: Resources, kind: str, clock: SetClock, state: str
+) -> None:
+    attempts: list[int] = []
+
+    @jobs.job(kind, attempts=1)
+    async def handler(run: Run) -> Reschedule | None:
+        attempts.append(run.attempt)
+        async with run.step() as session:
+            if len(attempts) < 3:
+                await session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$"))
         return None
 
     job_id = await enqueue(resources, kind)
-    assert await jobs.perform(resources, job_id)
-    assert await jobs.perform(resources, job_id)
-    assert (runs, await stored(resources, kind)) == (2, [])
+    for _ in range(3):
+        assert await jobs.perform(resources, job_id)
+    assert attempts == [1, 1, 1]
+    assert await stored(resources, kind) == []
 
 
 async def test_a_stopped_worker_requeues_its_job(resources: Resources, kind: str) -> None:

@@ -58,7 +58,7 @@ async def test_the_commit_comes_before_the_response(app: FastAPI, resources: Res
         async def observing_send(message: dict[str, object]) -> None:
             if message["type"] == "http.response.start":
                 async with resources.db.read_connection(None) as connection:
-                    count = select(func.count()).select_from(ApiKey).where(ApiKey.name == name)
+                    count = select(func.count()).select_from(ApiKey).where(ApiKey.title == name)
                     seen.append(int((await connection.execute(count)).scalar_one()))
             await send(message)  # type: ignore[operator]  # ASGI
 
@@ -67,11 +67,11 @@ async def test_the_commit_comes_before_the_response(app: FastAPI, resources: Res
     name = f"key {uuid.uuid4()}"
     client = httpx.AsyncClient(transport=httpx.ASGITransport(observe), base_url="http://instep.test")
     async with client:
-        body = {"name": "A", "owner": {"name": "A", "email": f"{uuid.uuid4()}@a.example"}}
+        body = {"title": "A", "owner": {"name": "A", "email": f"{uuid.uuid4()}@a.example"}}
         made = (await client.post("/v1/workspaces", json=body)).json()
         answer = await client.post(
             "/v1/api-keys",
-            json={"name": name},
+            json={"title": name},
             headers={"Authorization": f"Bearer {made['api_key']['key']}"},
         )
     assert answer.status_code == 201
@@ -80,7 +80,7 @@ async def test_the_commit_comes_before_the_response(app: FastAPI, resources: Res
 
 async def test_a_failed_request_leaves_neither_row_nor_job(agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     """The row and the job of `POST /v1/communities` are committed together, or not at all."""
-    project = await agency.post("/v1/projects", {"name": "P", "timezone": "UTC"})
+    project = await agency.post("/v1/projects", {"title": "P", "timezone": "UTC"})
     body = {"project_id": project["id"], "platform": "mastodon", "address": "https://mastodon.social/@Gargron"}
 
     real = service.poll_now

@@ -1,6 +1,9 @@
 """The middleware: rate limit, client addresses behind proxies, CORS, and crashes."""
 
+import base64
+import hashlib
 import ipaddress
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +19,7 @@ from app.kit.resources import Resources
 from app.kit.web import client_address
 from app.main import create_app
 from app.settings import Settings
+from tests.conftest import Agency
 
 
 def serving_client(configuration: Settings, resources: Resources, **changed: Any) -> httpx.AsyncClient:
@@ -38,14 +42,63 @@ async def test_over_the_limit_is_429_with_retry_after(
         refused = answers[-1]
         assert refused.json()["code"] == "too-many-requests"
         assert refused.headers["retry-after"] == "48"
-        other = await client.get("/v1/me", headers={"Authorization": f"Bearer isk_{'a' * 12}_{'b' * 43}"})
-        assert other.status_code == 401, "another key is counted separately"
         for _ in range(5):
             assert (await client.get("/live")).status_code == 200, "probes are not counted"
         clock.advance(timedelta(seconds=47.6))
         assert (await client.get("/v1/platforms")).headers["retry-after"] == "1"
         clock.advance(timedelta(seconds=0.1))
         assert (await client.get("/v1/platforms")).headers["ratelimit"] == '"default";r=2;t=60'
+
+
+async def test_a_good_key_is_counted_by_itself_and_a_made_up_one_as_its_address(
+    configuration: Settings, resources: Resources, agency: Agency
+) -> None:
+    async with serving_client(configuration, resources, requests_per_minute=3) as client:
+
+        async def me(key: str) -> tuple[int, str]:
+            answer = await client.get("/v1/me", headers={"Authorization": f"Bearer {key}"})
+            return answer.status_code, answer.headers["ratelimit"].split(";")[1]
+
+        assert await me(agency.key) == (200, "r=2")
+        made_up = [f"isk_{letter * 12}_{'b' * 43}" for letter in "abcd"]
+        assert [await me(key) for key in made_up] == [(401, "r=2"), (401, "r=1"), (401, "r=0"), (429, "r=0")]
+        assert (await client.get("/v1/platforms")).status_code == 429, "no key counts as the address, too"
+        # The prefix is no secret: it is a good key's, and the rest is made up.
+        assert (await me(f"{agency.key[:-1]}{'a' if agency.key[-1] != 'a' else 'b'}"))[0] == 429
+        assert [await me(agency.key) for _ in range(3)] == [(200, "r=1"), (200, "r=0"), (429, "r=0")]
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Host", "Content-Type", "Idempotency-Key"])
+async def test_a_header_that_is_sent_once_is_refused_twice(agency: Agency, name: str) -> None:
+    headers = [("Authorization", f"Bearer {agency.key}"), ("Content-Type", "application/json"), ("Host", "x")]
+    headers += [("Idempotency-Key", "a"), (name, "another")]
+    async with httpx.AsyncClient(transport=agency.http._transport, base_url="http://instep.test") as client:
+        answer = await client.post("/v1/projects", content=b"{}", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "repeated-header")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_what_a_browser_shows_runs_nothing_of_others(agency: Agency, stranger: httpx.AsyncClient) -> None:
+    for path, status in (("/docs", 200), ("/r/nowhere1", 404)):
+        page = await stranger.get(path)
+        assert page.status_code == status
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert page.headers["x-frame-options"] == "DENY"
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        for kind, content in re.findall(r"<(script|style)>(.*?)</\1>", page.text, re.DOTALL):
+            digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+            assert f"'sha256-{digest}'" in policy, f"the page's own {kind} is allowed"
+        assert "script-src 'unsafe-inline'" not in policy
+    for answer in (await agency.http.get("/v1/me"), await stranger.get("/v1/me"), await stranger.get("/openapi.json")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_no_redirect_names_a_host_that_was_made_up(agency: Agency) -> None:
+    for path in ("/v1/projects/", "/docs/", "/docs/files", "/live/", "/", "//evil.example", "//evil.example/"):
+        answer = await agency.http.get(f"http://instep.test{path}", headers={"Host": "evil.example"})
+        assert "evil" not in answer.headers.get("location", ""), path
 
 
 PROXIES = [ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("127.0.0.1")]

@@ -83,7 +83,7 @@ class Client:
                 platform=platform,
                 address=f"https://social.example/{uuid.uuid4().hex}",
                 base_url="https://social.example",
-                state="healthy",
+                status="healthy",
                 backfill_since=backfill_since,
                 created_at=created_at,
             )
@@ -208,7 +208,7 @@ def assert_announced(rows: list[dict[str, Any]], expected: list[dict[str, Any]])
 
 async def empty_project(agency: Agency, name: str = "Coffee at Nina's", zone: str = ZONE) -> Client:
     """A project without anything in it."""
-    made = await agency.post("/v1/projects", {"name": name, "timezone": zone})
+    made = await agency.post("/v1/projects", {"title": name, "timezone": zone})
     return Client(agency, made["id"], ZoneInfo(zone))
 
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from app.kpis import all_kpis
 from app.kpis.arithmetic import Datasets, Values, values
-from app.kpis.contract import AddsUp, Community, LoadRequest, Project, Value
+from app.kpis.contract import LoadRequest, Project
+from app.kpis.values import AddsUp, Community, Value
 from app.kpis.windows import Days, Granularity
 
 NOW = datetime(2026, 10, 30, 15, tzinfo=UTC)
@@ -113,7 +114,7 @@ def _datasets(history: History, request: LoadRequest) -> Datasets:
 
     def waits(one: Community) -> list[Sequence[Any]]:
         return [
-            (day, (ended - FIRST).days if ended else None, True, ended is not None, seconds if ended else None)
+            (day, (ended - FIRST).days if ended else None, True, ended is not None, *([seconds if ended else None] * 2))
             for day, ended, seconds in history.waits[one]
         ]
 

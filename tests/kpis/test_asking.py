@@ -153,7 +153,8 @@ async def test_the_portfolio_equals_each_projects_own_answer(agency: Agency, riv
 DROPPED = """
 from typing import Final
 
-from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.values import AddsUp, Direction, GoalType, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.publications import POSTS, PUBLISHED
 
 

@@ -101,7 +101,7 @@ async def _synced(client: Client, chance: random.Random) -> None:
 
 
 async def _paused(client: Client, chance: random.Random) -> None:
-    await client.mark_polled(client.places["vk"], state="paused")
+    await client.mark_polled(client.places["vk"], status="paused")
 
 
 async def _moved_time(client: Client, chance: random.Random) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from app.kpis import all_kpis
-from app.kpis.contract import AddsUp
+from app.kpis.values import AddsUp
 from tests.kpis.conftest import ALL, Client
 
 Rows = list[dict[str, Any]]

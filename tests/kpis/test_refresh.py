@@ -250,7 +250,7 @@ async def test_requesting_a_poll_writes_no_column_that_kpis_read(watched: Client
     before = await row(watched.agency, _community(watched))
     await ask(watched.agency, _community(watched))
     after = await row(watched.agency, _community(watched))
-    assert {name for name in read if after[name] != before[name]} <= {"state"}
+    assert {name for name in read if after[name] != before[name]} <= {"status"}
 
 
 @pytest.mark.parametrize("part", ["size", "posts", "conversations"])

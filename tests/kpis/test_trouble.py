@@ -16,12 +16,12 @@ from structlog.testing import capture_logs
 
 from app import kpis
 from app.kit.db import in_workspace
+from app.kit.statement import Statement
 from app.kpis.contract import Dataset, Kpi, LoadRequest, Window
 from app.kpis.contract import Project as KpiProject
 from app.kpis.inputs.clicks import CLICKS
 from app.kpis.inputs.columns import Counted, DailyCounts
 from app.kpis.inputs.inquiries import Inquiries
-from app.kpis.statement import Statement
 from app.projects.models import Project
 from tests.conftest import Agency
 from tests.kpis.conftest import Client, empty_project, fill

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.communities.events import CommunityRef
-from app.communities.models import InboundGap, InboundItem
+from app.communities.inbound.models import InboundGap, InboundItem
 from app.kpis import all_kpis
 from app.platforms.contract import Metric
 from tests.conftest import Agency
@@ -152,7 +152,7 @@ async def test_a_community_no_longer_polled_makes_values_partial(client: Client)
     vk = await client.connect("vk")
     for days in (20, 10, 6):
         await client.size(vk, NOW - timedelta(days=days), 100 - days)
-    await client.mark_polled(vk, NOW - timedelta(days=6), state="reauth_required")
+    await client.mark_polled(vk, NOW - timedelta(days=6), status="reauth_required")
     answer = await client.kpi("inquiries_received", **WEEK)
     assert _brief(answer) == (0, "partial", "reauth-required")
     gap = {"from": "2026-10-10", "to": "2026-10-15", "community_id": str(vk.community_id), "reason": "reauth-required"}
@@ -215,7 +215,7 @@ async def test_the_median_and_its_tail(client: Client) -> None:
     assert answer["excluded"] == [{"amount": 1, "reason": "resolved-without-answer", "finding_id": None}]
     explained = await client.agency.get(f"{client.path}/first_response_time/explain", **WEEK)
     total = {term["symbol"]: term["amount"] for term in explained["inputs"] if term["scope"] == "total"}
-    assert total == {"W": 25.0, "n": 4, "p90": 1000}
+    assert total == {"W": 25.0, "n": 4, "p90": 1000, "C": 3600.0}, "all waited an hour by the clock"
     assert explained["formula"]["with_amounts"] == "median of 4 waits = 25"
     assert (await client.kpi("open_backlog", **WEEK))["value"] == 1
     assert (await client.kpi("handled_rate", **WEEK))["value"] == 5 / 6

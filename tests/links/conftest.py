@@ -19,7 +19,7 @@ async def add_community(agency: Agency, project_id: str, address: str = "https:/
             platform="mastodon",
             address=address,
             base_url="https://social.example",
-            state="healthy",
+            status="healthy",
             backfill_since=moment(agency.resources),
             created_at=moment(agency.resources),
         )
@@ -36,7 +36,7 @@ def moment(resources: Resources) -> datetime:
 @pytest.fixture
 async def project_id(agency: Agency) -> str:
     """A project in Minsk (UTC+3, without daylight saving)."""
-    made = await agency.post("/v1/projects", {"name": "Coffee at Nina's", "timezone": "Europe/Minsk"})
+    made = await agency.post("/v1/projects", {"title": "Coffee at Nina's", "timezone": "Europe/Minsk"})
     return str(made["id"])
 
 

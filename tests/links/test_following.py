@@ -123,7 +123,7 @@ async def test_a_click_belongs_to_the_projects_local_day(
     clock.advance(timedelta(seconds=1))
     await follow(stranger, link, "Firefox")
     days = await agency.get(f"/v1/links/{link['id']}/clicks/days", **WINDOW)
-    assert days["timezone"] == "Europe/Minsk"
+    assert days["window"] == {**WINDOW, "timezone": "Europe/Minsk"}
     assert [(row["day"], row["people"]) for row in days["data"]] == [
         ("2026-10-14", 0),
         ("2026-10-15", 1),

@@ -146,7 +146,7 @@ async def make_client(
     async with db.transaction(workspace_id) as session:
         if new:
             await session.execute(
-                insert(Workspace), [{"workspace_id": workspace_id, "name": "Step & Co", "created_at": NOON}]
+                insert(Workspace), [{"workspace_id": workspace_id, "title": "Step & Co", "created_at": NOON}]
             )
         await session.execute(
             insert(Project),
@@ -154,7 +154,7 @@ async def make_client(
                 {
                     "workspace_id": workspace_id,
                     "id": project_id,
-                    "name": "Bakery",
+                    "title": "Bakery",
                     "timezone": zone,
                     "working_hours": {},
                     "version": 1,
@@ -172,7 +172,7 @@ async def make_client(
                     "platform": "mastodon",
                     "address": f"https://social.example/@{one}",
                     "base_url": "https://social.example",
-                    "state": "healthy",
+                    "status": "healthy",
                     "missing_scopes": [],
                     "failures": 0,
                     "backfill_since": NOON - timedelta(days=365),

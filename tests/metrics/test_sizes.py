@@ -5,6 +5,7 @@ import uuid
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from app.kit.clock import SetClock
 from app.kit.db import Database
 from app.metrics import service
 from tests.conftest import Agency
@@ -50,15 +51,16 @@ async def test_a_hidden_size_stores_nothing(client: Client) -> None:
     assert await client.sizes() == []
 
 
-async def test_the_size_history_is_by_day(agency: Agency, rival: Agency, db: Database) -> None:
+async def test_the_size_history_is_by_day(agency: Agency, rival: Agency, db: Database, clock: SetClock) -> None:
     client = await make_client(db, workspace_id=agency.workspace_id)
     ref = client.refs[0]
     for hours, size in ((0, 100), (10, 90), (30, 120), (50, 130)):
         async with client.work() as session:
             await service.record_size(session, ref, NOON + timedelta(hours=hours), size)
     path = f"/v1/communities/{ref.community_id}/snapshots"
+    clock.advance(timedelta(days=2))
     whole = await agency.get(path)
-    assert whole["timezone"] == "Europe/Minsk"
+    assert whole["window"] == {"from": "2026-09-18", "to": "2026-10-17", "timezone": "Europe/Minsk"}
     assert [(row["day"], row["lowest"], row["last"]) for row in whole["data"]] == [
         ("2026-10-15", 100, 100),
         ("2026-10-16", 90, 120),
@@ -71,7 +73,7 @@ async def test_the_size_history_is_by_day(agency: Agency, rival: Agency, db: Dat
     rest = await agency.get(path, limit=2, cursor=page["next_cursor"])
     assert page["data"] + rest["data"] == whole["data"]
     assert rest["next_cursor"] is None
-    assert (await agency.get(path, 422, **{**friday, "from": "2026-10-17"}))["code"] == "invalid-range"
+    assert (await agency.get(path, 422, **{**friday, "from": "2026-10-17"}))["code"] == "invalid-window"
     assert (await rival.get(path, 404))["detail"] == (
         await rival.get(f"/v1/communities/{uuid.uuid4()}/snapshots", 404)
     )["detail"]

@@ -191,10 +191,10 @@ def test_its_section_names_the_missing_metrics(key: str) -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 async def test_the_examples_are_accepted(key: str, agency: Agency) -> None:
-    project = await agency.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    project = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     (body,) = (one for one in examples(section(key)) if "platform" in one)
     community = await agency.post("/v1/communities", body | {"project_id": project["id"]})
-    assert community["state"] == "connecting"
+    assert community["status"] == "connecting"
     for secrets in (one for one in examples(section(key)) if "secrets" in one):
         answer = await agency.http.put(f"/v1/communities/{community['id']}/hook", json=secrets)
         assert answer.status_code == 200, answer.text

@@ -58,7 +58,7 @@ async def connect(
             url=url or address,
             external_id=external_id,
             base_url="https://api.example",
-            state="healthy",
+            status="healthy",
             backfill_since=agency.resources.clock.now(),
             created_at=agency.resources.clock.now(),
         )
@@ -75,7 +75,7 @@ def yesterday(agency: Agency) -> datetime:
 @pytest.fixture
 async def project_id(agency: Agency) -> str:
     """A project in Minsk (UTC+3, without daylight saving)."""
-    made = await agency.post("/v1/projects", {"name": "Coffee at Nina's", "timezone": "Europe/Minsk"})
+    made = await agency.post("/v1/projects", {"title": "Coffee at Nina's", "timezone": "Europe/Minsk"})
     return str(made["id"])
 
 

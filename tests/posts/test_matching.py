@@ -22,7 +22,13 @@ async def plan(agency: Agency, community_id: str, **more: Any) -> dict[str, Any]
 
 
 async def publish(agency: Agency, post: dict[str, Any], permalink: str, status: int = 200) -> dict[str, Any]:
-    said: dict[str, Any] = await agency.post(f"/v1/posts/{post['id']}/publish", {"permalink": permalink}, status=status)
+    path = f"/v1/posts/{post['id']}/mark-published"
+    said: dict[str, Any] = await agency.post(path, {"permalink": permalink}, status=status)
+    return said
+
+
+async def unmark(agency: Agency, post: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    said: dict[str, Any] = await agency.post(f"/v1/posts/{post['id']}/unmark-published", status=status)
     return said
 
 
@@ -242,7 +248,7 @@ async def test_concurrent_publishing_does_not_share_a_publication(
 ) -> None:
     both = [await plan(agency, community_id) for _ in range(2)]
     answers = await asyncio.gather(
-        *(agency.http.post(f"/v1/posts/{post['id']}/publish", json={"permalink": f"{HOME}/11"}) for post in both)
+        *(agency.http.post(f"/v1/posts/{post['id']}/mark-published", json={"permalink": f"{HOME}/11"}) for post in both)
     )
     assert sorted(answer.status_code for answer in answers) == [200, 409]
 
@@ -297,4 +303,58 @@ async def test_a_future_publication_is_refused(agency: Agency, community_id: str
     post = await plan(agency, community_id)
     ahead = (agency.resources.clock.now() + timedelta(hours=1)).isoformat()
     body = {"permalink": f"{HOME}/11", "published_at": ahead}
-    assert (await agency.post(f"/v1/posts/{post['id']}/publish", body, status=422))["code"] == "published-in-the-future"
+    said = await agency.post(f"/v1/posts/{post['id']}/mark-published", body, status=422)
+    assert said["code"] == "published-in-the-future"
+
+
+@pytest.mark.parametrize("plan_status", ["draft", "planned"])
+async def test_a_mark_is_undone(agency: Agency, community_id: str, yesterday: datetime, plan_status: str) -> None:
+    when = {"planned_for": "2026-10-14T09:00:00"}
+    post = await plan(agency, community_id, category="promotional", status=plan_status, **when)
+    await publish(agency, post, f"{HOME}/12")
+    await publish(agency, post, f"{HOME}/11")  # a slip, corrected
+    unmarked = await unmark(agency, post)
+    changing = {"version", "updated_at"}
+    assert {**unmarked, **dict.fromkeys(changing)} == {**post, **dict.fromkeys(changing)}
+    assert (await unmark(agency, post, status=409))["code"] == "not-published"
+    # The permalink is free again, for what polling finds there and for another post of the plan.
+    await store(agency, community_id, remote("11", at=yesterday))
+    other = await plan(agency, community_id)
+    assert (await publish(agency, other, f"{HOME}/11"))["publication_id"] is not None
+
+
+async def test_what_an_undone_post_was_matched_to_stays_as_a_found_post(
+    agency: Agency, rival: Agency, community_id: str, yesterday: datetime
+) -> None:
+    post = await plan(agency, community_id, category="educational")
+    await store(agency, community_id, remote("11", "As it stands there", at=yesterday))
+    matched = await publish(agency, post, f"{HOME}/11")
+    path = f"/v1/posts/{post['id']}/unmark-published"
+    await rival.post(path, status=404)
+    await agency.post(path, status=412, **{"If-Match": '"v1"'})
+    assert (await unmark(agency, post))["status"] == "draft"
+    await store(agency, community_id, remote("11", "As it stands there", at=yesterday))  # a poll changes nothing
+    by_origin = {row["origin"]: row for row in await posts(agency)}
+    assert set(by_origin) == {"found", "planned"}
+    assert by_origin["found"]["publication_id"] == matched["publication_id"]
+    assert (by_origin["found"]["text"], by_origin["found"]["category"]) == ("As it stands there", "educational")
+    assert by_origin["planned"]["publication_id"] is None
+    assert await rollup_categories(agency) == {"educational": 7}
+    assert (await unmark(agency, by_origin["found"], status=409))["code"] == "found-post"
+    again = await publish(agency, post, f"{HOME}/11")
+    assert again["publication_id"] == matched["publication_id"]
+    assert len(await posts(agency)) == 1
+
+
+async def test_undoing_and_polling_at_once_make_one_post_of_each(
+    agency: Agency, community_id: str, yesterday: datetime
+) -> None:
+    for n in range(100, 106):
+        post = await plan(agency, community_id)
+        await publish(agency, post, f"{HOME}/{n}")
+        await asyncio.gather(unmark(agency, post), store(agency, community_id, remote(str(n), at=yesterday)))
+    rows = await posts(agency, limit=100)
+    assert sorted((row["origin"], row["publication_id"] is None) for row in rows) == [
+        *[("found", False)] * 6,
+        *[("planned", True)] * 6,
+    ]

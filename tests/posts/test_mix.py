@@ -52,14 +52,36 @@ async def test_a_window_is_of_local_days(agency: Agency, community_id: str, proj
         await add(agency, community_id, "engaging", planned_for)
     path = f"/v1/projects/{project_id}/mix"
     assert (await agency.get(path, basis="planned", **OCTOBER))["total"] == 2
-    assert (await agency.get(path, basis="planned"))["total"] == 2  # this month
     for wrong in (
-        {"from": "2026-10-01"},
         {"from": "2026-10-02", "to": "2026-10-01"},
         {"from": "1970-01-01", "to": "2199-12-31"},
     ):
         query: dict[str, Any] = wrong
         assert (await agency.get(path, status=422, **query))["code"] == "invalid-window"
+
+
+async def test_without_days_the_window_is_the_30_days_up_to_today(
+    agency: Agency, community_id: str, project_id: str
+) -> None:
+    for planned_for in ("2026-09-15T23:59:59", "2026-09-16T00:00", "2026-10-15T23:59:59", "2026-10-16T00:00"):
+        await add(agency, community_id, "engaging", planned_for)
+    window = {"from": "2026-09-16", "to": "2026-10-15", "timezone": "Europe/Minsk"}
+    planned = await agency.get(f"/v1/projects/{project_id}/mix", basis="planned")
+    assert (planned["window"], planned["total"]) == (window, 2)
+    calendar = await agency.get(f"/v1/projects/{project_id}/calendar")
+    assert (calendar["window"], [day["day"] for day in calendar["data"]]) == (window, ["2026-09-16", "2026-10-15"])
+    since: dict[str, Any] = {"from": "2026-10-02"}
+    assert (await agency.get(f"/v1/projects/{project_id}/mix", **since))["window"] == {**window, **since}
+
+
+async def test_what_is_planned_ahead_counts_for_what_to_plan_next(
+    agency: Agency, community_id: str, project_id: str
+) -> None:
+    path = f"/v1/projects/{project_id}/mix/next"
+    await add(agency, community_id, "engaging", "2026-10-28T10:00")
+    assert ((seen := await agency.get(path))["counted"], seen["category"]) == (1, "user_generated")
+    today: dict[str, Any] = {"to": "2026-10-15"}
+    assert ((seen := await agency.get(path, **today))["counted"], seen["category"]) == (0, "engaging")
 
 
 async def test_published_posts_count_until_deleted(
@@ -126,9 +148,9 @@ async def test_a_calendar_of_local_days(
 ) -> None:
     planned = await add(agency, community_id, "engaging", "2026-10-31T23:59")
     late = await add(agency, community_id, "engaging", "2026-10-02T10:00")
-    await agency.post(f"/v1/posts/{late['id']}/publish", {"permalink": f"{HOME}/11"}, status=200)
+    await agency.post(f"/v1/posts/{late['id']}/mark-published", {"permalink": f"{HOME}/11"}, status=200)
     calendar = await agency.get(f"/v1/projects/{project_id}/calendar", **OCTOBER)
-    days = {day["day"]: [post["id"] for post in day["posts"]] for day in calendar["days"]}
+    days = {day["day"]: [post["id"] for post in day["posts"]] for day in calendar["data"]}
     assert days == {"2026-10-15": [late["id"]], "2026-10-31": [planned["id"]]}
     too_long: dict[str, Any] = {"from": "2026-10-01", "to": "2026-12-31"}
     await agency.get(f"/v1/projects/{project_id}/calendar", status=422, **too_long)

@@ -22,10 +22,10 @@ async def test_a_post_is_planned_by_the_wall_clock(agency: Agency, community_id:
     made = await agency.post("/v1/posts", body)
     assert made["project_id"] == project_id
     assert (made["timezone"], made["planned_for"]) == ("Europe/Minsk", "2026-10-20T09:30:00")
-    assert made["planned_at"] == "2026-10-20T06:30:00.000000Z"
+    assert made["planned_at"] == "2026-10-20T06:30:00Z"
     assert await agency.get(f"/v1/posts/{made['id']}") == made
     moved = await agency.patch(f"/v1/posts/{made['id']}", {"timezone": "Europe/Berlin"})
-    assert (moved["planned_for"], moved["planned_at"]) == ("2026-10-20T09:30:00", "2026-10-20T07:30:00.000000Z")
+    assert (moved["planned_for"], moved["planned_at"]) == ("2026-10-20T09:30:00", "2026-10-20T07:30:00Z")
     assert moved["version"] == 2
 
 
@@ -110,35 +110,35 @@ async def test_many_posts_each_with_its_result(agency: Agency, rival: Agency, co
         {**good, "planned_for": "2027-03-28T02:30", "timezone": "Europe/Berlin"},
         good,
     ]
-    result = await agency.post("/v1/posts/bulk", {"posts": items}, status=200)
-    assert (result["created"], result["failed"]) == (2, 3)
+    result = await agency.post("/v1/posts/bulk", {"items": items}, status=200)
+    assert (result["succeeded"], result["failed"]) == (2, 3)
     results = [(item["index"], item["problem"] and item["problem"]["code"]) for item in result["data"]]
     assert results == [(0, None), (1, "invalid-input"), (2, "not-found"), (3, "nonexistent-local-time"), (4, None)]
     assert result["data"][1]["problem"]["errors"][0]["field"] == "text"
     assert len((await agency.get("/v1/posts"))["data"]) == 2
-    foreign = await rival.post("/v1/posts/bulk", {"posts": [good]}, status=200)
+    foreign = await rival.post("/v1/posts/bulk", {"items": [good]}, status=200)
     assert foreign["data"][0]["problem"]["code"] == "not-found"
 
 
 async def test_all_or_nothing(agency: Agency, community_id: str) -> None:
     good = {"community_id": community_id, "text": "Good"}
-    bad = {"posts": [good, {"text": "whose?"}, {"community_id": str(uuid.uuid4())}]}
+    bad = {"items": [good, {"text": "whose?"}, {"community_id": str(uuid.uuid4())}]}
     refused = await agency.post("/v1/posts/bulk?atomic=true", bad, status=422)
     assert refused["code"] == "bulk-refused"
-    assert [error["field"] for error in refused["errors"]] == ["posts.1.community_id", "posts.2"]
+    assert [error["field"] for error in refused["errors"]] == ["items.1.community_id", "items.2"]
     assert (await agency.get("/v1/posts"))["data"] == []
     key = {"Idempotency-Key": uuid.uuid4().hex}
     for _ in range(2):
-        answer = await agency.http.post("/v1/posts/bulk?atomic=true", json={"posts": [good] * 500}, headers=key)
-        assert (answer.status_code, answer.json()["created"]) == (200, 500)
+        answer = await agency.http.post("/v1/posts/bulk?atomic=true", json={"items": [good] * 500}, headers=key)
+        assert (answer.status_code, answer.json()["succeeded"]) == (200, 500)
     page = await agency.get("/v1/posts", limit=200)
     seen = {post["id"] for post in page["data"]}
     while page["next_cursor"]:
         page = await agency.get("/v1/posts", limit=200, cursor=page["next_cursor"])
         seen |= {post["id"] for post in page["data"]}
     assert len(seen) == 500
-    await agency.post("/v1/posts/bulk", {"posts": [good] * 501}, status=422)
-    await agency.post("/v1/posts/bulk", {"posts": []}, status=422)
+    await agency.post("/v1/posts/bulk", {"items": [good] * 501}, status=422)
+    await agency.post("/v1/posts/bulk", {"items": []}, status=422)
 
 
 async def test_lists_by_filter_and_time(
@@ -171,7 +171,7 @@ async def test_lists_by_filter_and_time(
     assert await texts(categorised=False) == ["Found", "Plan 2 100%_"]
     assert len(await texts(q="100%_")) == 3
     assert await texts(q="1%0") == []
-    window = {"from": "2026-10-21T07:00:00Z", "to": "2026-10-22T07:00:00Z"}
+    window = {"since": "2026-10-21T07:00:00Z", "until": "2026-10-22T07:00:00Z"}
     assert await texts(sort="planned_at", **window) == ["Plan 1 100%_"]
     assert len(await texts(project_id=project_id, community_id=community_id)) == 4
     assert await texts(project_id=str(uuid.uuid4())) == []
@@ -185,6 +185,6 @@ async def test_a_rivals_posts_do_not_exist(agency: Agency, rival: Agency, commun
     await rival.get(path, status=404)
     await rival.get(f"{path}/metrics", status=404)
     await rival.patch(path, {"text": "mine"}, status=404)
-    await rival.post(f"{path}/publish", {"permalink": f"{HOME}/1"}, status=404)
+    await rival.post(f"{path}/mark-published", {"permalink": f"{HOME}/1"}, status=404)
     assert (await rival.http.delete(path)).status_code == 404
     await rival.post("/v1/posts", {"community_id": community_id}, status=404)

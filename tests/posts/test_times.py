@@ -86,9 +86,3 @@ def test_days_adjoin_without_gap_or_overlap(zone: str, first: date, length: int)
         days = [at.astimezone(here).date() for at in (begin, end - timedelta(microseconds=1))]
         assert first <= days[0] <= days[1] <= last
         assert (begin - timedelta(microseconds=1)).astimezone(here).date() < first
-
-
-def test_a_month_is_local() -> None:
-    at = datetime(2026, 10, 31, 22, 0, tzinfo=UTC)
-    assert times.month_of(at, "Europe/Minsk") == (date(2026, 11, 1), date(2026, 11, 30))
-    assert times.month_of(at, "Europe/Lisbon") == (date(2026, 10, 1), date(2026, 10, 31))

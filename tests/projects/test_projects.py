@@ -12,13 +12,13 @@ from app.kit import events
 from app.projects.events import ProjectZoneChanged
 from tests.conftest import Agency
 
-CAFE = {"name": "Coffee at Nina's", "timezone": "Europe/Minsk"}
+CAFE = {"title": "Coffee at Nina's", "timezone": "Europe/Minsk"}
 
 
 async def test_a_project_is_made_read_and_listed_newest_first(agency: Agency, rival: Agency) -> None:
     first = await agency.post("/v1/projects", CAFE)
-    second = await agency.post("/v1/projects", {**CAFE, "name": "  Bakery  "})
-    assert (first["version"], first["archived_at"], second["name"]) == (1, None, "Bakery")
+    second = await agency.post("/v1/projects", {**CAFE, "title": "  Bakery  "})
+    assert (first["version"], first["archived_at"], second["title"]) == (1, None, "Bakery")
     assert await agency.get(f"/v1/projects/{first['id']}") == first
     page = await agency.get("/v1/projects", limit=1)
     rest = await agency.get("/v1/projects", limit=1, cursor=page["next_cursor"])
@@ -33,8 +33,8 @@ async def test_a_project_is_made_read_and_listed_newest_first(agency: Agency, ri
         {"timezone": "Europe/Atlantis"},
         {"timezone": "europe/minsk"},
         {"timezone": "+03:00"},
-        {"name": " "},
-        {"name": None},
+        {"title": " "},
+        {"title": None},
         {"colour": "red"},
     ],
 )
@@ -46,8 +46,8 @@ async def test_invalid_projects_are_refused(agency: Agency, wrong: dict[str, Any
 
 async def test_a_patch_changes_only_its_fields(agency: Agency) -> None:
     path = f"/v1/projects/{(await agency.post('/v1/projects', CAFE))['id']}"
-    renamed = await agency.patch(path, {"name": "Nina's"})
-    assert (renamed["name"], renamed["timezone"], renamed["version"]) == ("Nina's", "Europe/Minsk", 2)
+    renamed = await agency.patch(path, {"title": "Nina's"})
+    assert (renamed["title"], renamed["timezone"], renamed["version"]) == ("Nina's", "Europe/Minsk", 2)
     assert (await agency.patch(path, {}))["version"] == 2
     archived = await agency.patch(path, {"archived": True})
     assert archived["archived_at"] is not None
@@ -61,7 +61,7 @@ async def test_a_stale_version_is_refused(agency: Agency) -> None:
     path = f"/v1/projects/{(await agency.post('/v1/projects', CAFE))['id']}"
     etag = (await agency.http.get(path)).headers["etag"]
     answers = await asyncio.gather(
-        *(agency.http.patch(path, json={"name": name}, headers={"If-Match": etag}) for name in ("One", "Two"))
+        *(agency.http.patch(path, json={"title": name}, headers={"If-Match": etag}) for name in ("One", "Two"))
     )
     assert sorted(answer.status_code for answer in answers) == [200, 412]
     won = next(answer for answer in answers if answer.status_code == 200)
@@ -86,7 +86,7 @@ async def test_another_zone_publishes_an_event_and_the_same_one_does_not(
 ) -> None:
     project = await agency.post("/v1/projects", CAFE)
     path = f"/v1/projects/{project['id']}"
-    await agency.patch(path, {"timezone": "Europe/Minsk", "name": "Nina's"})
+    await agency.patch(path, {"timezone": "Europe/Minsk", "title": "Nina's"})
     assert zone_changes == []
     await agency.patch(path, {"timezone": "Asia/Tbilisi"})
     assert zone_changes == [ProjectZoneChanged(uuid.UUID(project["id"]), "Europe/Minsk", "Asia/Tbilisi")]

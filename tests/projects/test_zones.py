@@ -52,7 +52,7 @@ async def test_unknown_zones_are_refused(app: FastAPI, agency: Agency, zone: str
 
 
 async def test_old_names_are_taken(agency: Agency) -> None:
-    await agency.post("/v1/projects", {"name": "Chai house", "timezone": "Asia/Calcutta"})
+    await agency.post("/v1/projects", {"title": "Chai house", "timezone": "Asia/Calcutta"})
 
 
 async def test_every_name_can_be_used(agency: Agency) -> None:

@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 
 from app.access.permissions import SCOPES, Permission
 from app.kpis import all_kpis
-from app.kpis.contract import AddsUp, Kpi
+from app.kpis.contract import Kpi
+from app.kpis.values import AddsUp
 from app.main import operations
 from app.settings import Settings
 from tests.shipping import platforms

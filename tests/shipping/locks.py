@@ -1,8 +1,11 @@
 """The locks name public hosts only, hash everything, and agree with each other.
 
+Those of `tests/clients` are apart: of what generates clients of the API, which neither the service nor its tests use.
+
 `python -m tests.shipping.locks` prints what is wrong and ends with 1 if anything is.
 """
 
+import json
 import re
 import sys
 import tomllib
@@ -16,6 +19,8 @@ INDEX = "https://pypi.org/simple"
 FILES = "files.pythonhosted.org"
 BUILD = "requirements-build.lock"
 """What builds the package, and nothing of what it runs with."""
+NPM = "registry.npmjs.org"
+CLIENTS = ("tests/clients/requirements.lock", "tests/clients/package-lock.json")
 EXPORTS = ("requirements.lock", "requirements-image.lock", "requirements-dev.lock", BUILD)
 
 LEAKS = {
@@ -125,6 +130,23 @@ def missing(needed: list[str], text: str) -> Iterator[str]:
             yield f"{name} is missing"
 
 
+def npm_strangers(lock: dict[str, Any]) -> Iterator[str]:
+    """Packages of package-lock.json that come from elsewhere than the public registry, or have no hash."""
+    for name, package in lock["packages"].items():
+        if name and (urlsplit(package.get("resolved", "")).hostname != NPM or "integrity" not in package):
+            yield f"{name} comes from {package.get('resolved')}"
+
+
+def _clients(root: Path) -> Iterator[str]:
+    """What is wrong with the locks of `tests/clients`."""
+    pip, npm = CLIENTS
+    text = (root / pip).read_text()
+    unhashed = (f"{package} {version} has no hash" for (package, version), hashes in pinned(text).items() if not hashes)
+    yield from leaks(pip, text)
+    yield from (f"{pip}: {problem}" for problem in (*strangers(text), *unhashed))
+    yield from (f"{npm}: {problem}" for problem in npm_strangers(json.loads((root / npm).read_text())))
+
+
 def examine(root: Path) -> list[str]:
     """Everything that is wrong with the locks in `root`."""
     project = tomllib.loads((root / "pyproject.toml").read_text())
@@ -137,7 +159,7 @@ def examine(root: Path) -> list[str]:
         problems += leaks(name, text)
         problems += [f"{name}: {problem}" for problem in (*strangers(text), *missing(needed, text))]
         problems += disagreements(name, text, lock)
-    return problems
+    return [*problems, *_clients(root)]
 
 
 def main() -> int:

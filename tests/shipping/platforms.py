@@ -7,6 +7,7 @@ from typing import Final
 from app.platforms import adapters
 from app.platforms.contract import CALLS, LimitScope, TextUnit
 from app.platforms.routes import Hooks, Limit, MetricSource, MetricUse, Platform, Publishing, TokenUse, describe
+from app.platforms.spec import NativeChange
 
 YES: Final = "✓"
 NO: Final = "–"
@@ -22,6 +23,19 @@ CONCERNED: Final = {
     LimitScope.ADDRESS: "network address of ours",
     LimitScope.APP: "application",
     LimitScope.COMMUNITY: "community or chat",
+}
+CHANGES: Final = {
+    NativeChange.ANSWER_TO_COMMENT: "answers to comments",
+    NativeChange.ANSWER_TO_MENTION: "answers to mentions",
+    NativeChange.ANSWER_TO_MESSAGE: "answers to messages",
+    NativeChange.COMMENT_EDITED: "comments edited",
+    NativeChange.COMMENT_DELETED: "comments deleted",
+    NativeChange.COMMENT_HIDDEN: "comments hidden",
+    NativeChange.MENTION_EDITED: "mentions edited",
+    NativeChange.MENTION_DELETED: "mentions deleted",
+    NativeChange.MESSAGE_EDITED: "messages edited",
+    NativeChange.MESSAGE_DELETED: "messages deleted",
+    NativeChange.POST_EDITED: "own posts edited",
 }
 SIZES: Final = (("MiB", 2**20), ("MB", 10**6), ("kB", 10**3))
 TIMES: Final = (("day", 86_400), ("h", 3600), ("min", 60), ("s", 1))
@@ -45,6 +59,7 @@ def matrix() -> str:
         ("sends events at once", lambda one: _mark(one.capabilities.hooks or one.capabilities.stream)),
         ("counters in one call", lambda one: str(one.metrics_batch) if _polled(one) else NO),
         ("… of several communities", lambda one: _mark(one.capabilities.measure_across)),
+        ("answers in its own app seen", _natively_answered),
         ("customers answered", lambda one: _mark(one.replying is not None)),
         ("posts published", lambda one: _mark(one.publishing is not None)),
         ("pictures in a post", lambda one: str(one.publishing.pictures) if one.publishing else NO),
@@ -70,6 +85,22 @@ def _counter(name: str) -> Callable[[Platform], str]:
     return cell
 
 
+def _natively_answered(one: Platform) -> str:
+    """For which kinds of message, with how late at most without a hook."""
+    names = {
+        "comments": NativeChange.ANSWER_TO_COMMENT,
+        "mentions": NativeChange.ANSWER_TO_MENTION,
+        "messages": NativeChange.ANSWER_TO_MESSAGE,
+    }
+    parts = []
+    for name, change in names.items():
+        seen = one.changes[change].seen
+        times = [way.within_seconds for way in seen or () if way.within_seconds is not None]
+        if times:
+            parts.append(f"{name} {_time(min(times))}")
+    return ", ".join(parts) or NO
+
+
 def _polled(one: Platform) -> bool:
     return any(use.how is MetricSource.POLLED for use in one.metrics.values())
 
@@ -90,9 +121,19 @@ def facts(one: Platform) -> str:
         "Before the connection": "is read" if one.history else "cannot be read",
         "A post": _post(one),
         "An answer": _answer(one),
+        "What is done on the platform": _changes(one),
         "Limits kept to": "<br>".join(_limit(limit) for limit in one.limits),
     }
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def _changes(one: Platform) -> str:
+    """What is seen of it, changes that are seen alike in one line; those that there are not are left out."""
+    by_text: defaultdict[str, list[str]] = defaultdict(list)
+    for change, use in one.changes.items():
+        if use.seen is not None:
+            by_text[use.text].append(CHANGES[change])
+    return "<br>".join(f"{', '.join(names)}: {text}" for text, names in by_text.items())
 
 
 def _token(one: TokenUse) -> str:

@@ -103,7 +103,7 @@ async def test_the_examples_are_found_and_work(caller: Agency, clock: SetClock) 
     assert matrix["plaza"]["metrics"]["views"]["status"] == "unsupported"
     assert "shares" in {row["key"] for row in (await caller.get("/v1/kpis"))["data"]}
 
-    project = await caller.post("/v1/projects", {"name": "Coffee house", "timezone": "Europe/Minsk"})
+    project = await caller.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
     body = {
         "project_id": project["id"],
         "platform": "plaza",
@@ -116,7 +116,7 @@ async def test_the_examples_are_found_and_work(caller: Agency, clock: SetClock) 
         await caller.work("communities.poll")
         clock.advance(timedelta(minutes=6))
     health = await caller.get(f"/v1/communities/{community['id']}/health")
-    assert (health["state"], health["publications"]) == ("healthy", 120)
+    assert (health["status"], health["publications"]) == ("healthy", 120)
     inquiries = (await caller.get("/v1/inquiries"))["data"]
     assert len(inquiries) == 1
 

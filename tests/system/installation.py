@@ -40,10 +40,10 @@ class Agency:
     def __init__(self, url: str) -> None:
         # Connections are given up before the server does so, which it does while a request may be under way.
         self.http = httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(keepalive_expiry=1))
-        body = {"name": "Step & Co", "owner": {"name": "Anna", "email": "anna@agency.example"}}
+        body = {"title": "Step & Co", "owner": {"name": "Anna", "email": "anna@agency.example"}}
         made = self.call("POST", "/v1/workspaces", body)
         self.http.headers["Authorization"] = f"Bearer {made['api_key']['key']}"
-        self.project = self.call("POST", "/v1/projects", {"name": "Town", "timezone": "Europe/Minsk"})["id"]
+        self.project = self.call("POST", "/v1/projects", {"title": "Town", "timezone": "Europe/Minsk"})["id"]
 
     def call(self, method: str, path: str, body: object = None, **params: Any) -> Any:
         """The response's JSON. Fails on an error."""

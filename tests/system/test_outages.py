@@ -175,7 +175,7 @@ def test_without_valkey_the_api_works_and_the_jobs_run_later(
         with down(valkey.process, signal.SIGKILL):
             started = time.monotonic()
             communities = _connect_all(agency, network)
-            assert all(agency.health(community)["state"] == "connecting" for community in communities)
+            assert all(agency.health(community)["status"] == "connecting" for community in communities)
             assert time.monotonic() - started < RESPONSE_TIMEOUT
         for community in communities:
             eventually(lambda c=community: agency.polled(c), "every community is read")  # type: ignore[misc]  # mypy knows no default of a lambda
@@ -202,7 +202,7 @@ def test_the_service_outlives_a_restart_of_postgresql(
                 answer = agency.http.get(path)
                 assert time.monotonic() - started < RESPONSE_TIMEOUT
                 _is_a_problem(answer)
-            _is_a_problem(agency.http.post("/v1/projects", json={"name": "Later", "timezone": "UTC"}))
+            _is_a_problem(agency.http.post("/v1/projects", json={"title": "Later", "timezone": "UTC"}))
             assert agency.http.get("/ready").status_code == 503
             assert agency.http.get("/live").status_code == 200
         eventually(lambda: agency.http.get("/v1/me").is_success, "the API answers again")

@@ -91,7 +91,7 @@ class Run:
         mention = network.act(key, "mention", text=f"Who is {uuid4()}?", person=rng.randrange(920_000, 930_000))
         network.act(key, "message", text=f"Where is {uuid4()}?", person=rng.randrange(930_000, 940_000))
         for one in rng.sample([question, mention], rng.randrange(3)):
-            network.act(key, "answer", text=f"Here: {uuid4()}", id=one["id"])
+            network.act(key, "answer", text=f"Here: {uuid4()}", parent=one["id"])
         records = self.own()
         gone = {one["id"] for one in records if one["type"] == "comment_deleted"}
         began = (datetime.now(UTC) - timedelta(days=12)).isoformat()
@@ -104,9 +104,8 @@ class Run:
         ]
         for act, selected in zip(("delete_comment", "edit", "answer"), rng.sample(old, 3), strict=True):
             if act != "edit" or self.platform == "mastodon":
-                network.act(
-                    key, act, id=selected["id"], **({} if act == "delete_comment" else {"text": f"Now {uuid4()}"})
-                )
+                target = {"parent" if act == "answer" else "id": selected["id"]}
+                network.act(key, act, **target, **({} if act == "delete_comment" else {"text": f"Now {uuid4()}"}))
         inquiries = self.agency.call("GET", "/v1/inquiries", community_id=self.community, status="open", limit=200)
         for inquiry in rng.sample(inquiries["data"], min(2, len(inquiries["data"]))):
             text = f"Ours {uuid4()}"
@@ -123,7 +122,7 @@ class Run:
     def by_ledger(self) -> VisibleState:
         """What the ledger says."""
         records = self.network.records()
-        takahe = self.platform == "mastodon" and not SERVERS[self.variant].lists_direct
+        takahe = self.platform == "mastodon" and not SERVERS[self.variant].own_list_is_whole
         chat_down = self.platform == "bluesky" and not CONDITIONS[self.variant].chat
         native = [one for one in self.own() if one["type"] in WRITTEN and one["origin"] != "api"]
         hidden = [one for one in native if takahe and one.get("via") == "message"]

@@ -36,7 +36,7 @@ async def create_agency(servers: Servers, database: str, url: str) -> tuple[str,
     db = Database(configuration.database_url, pool=1)
     resources = Resources(configuration, SystemClock(), db, Keyring(configuration.secret_keys), SilentDoorbell())
     async with httpx.AsyncClient(base_url=url) as client:
-        body = {"name": "Step & Co", "owner": {"name": "Anna", "email": "anna@agency.example"}}
+        body = {"title": "Step & Co", "owner": {"name": "Anna", "email": "anna@agency.example"}}
         made = (await client.post("/v1/workspaces", json=body)).json()
         key = made["api_key"]["key"]
         client.headers["Authorization"] = f"Bearer {key}"

@@ -20,8 +20,9 @@ from sqlalchemy.orm import aliased
 
 from app.communities import publications
 from app.communities.events import CommunityRef, MessagesChanged, MessagesDeleted, MessagesSeen, PostsMeasured
+from app.communities.inbound.models import Hook, InboundEvent, InboundItem, InboundStatus
 from app.communities.inbound.store import APPLY, EVENT, PENDING, READ_ANNOUNCED, RETENTION, hook_of
-from app.communities.models import Community, Hook, InboundEvent, InboundItem, InboundStatus, Publication
+from app.communities.models import Community, Publication
 from app.kit.actors import Actor, ActorKind
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, fetch, in_workspace, now, workspace_of

@@ -20,9 +20,10 @@ from sqlalchemy import Row, and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.inbound import store
+from app.communities.inbound.models import Hook, HookRoute
 from app.communities.inbound.store import EVENTS, ReceivedEvent
 from app.communities.inbound.subscriptions import app_secrets, installation_hook_at, open_secrets, receiver
-from app.communities.models import Community, Hook, HookRoute
+from app.communities.models import Community
 from app.kit.cache import Cache, OnePer
 from app.kit.db import in_workspace
 from app.kit.errors import Forbidden, Invalid, NotFound, Unavailable

@@ -11,9 +11,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import platform_calls
+from app.communities.disconnecting import DESTROY_TOKENS, destroy_tokens
 from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.inbound import apply
 from app.communities.inbound.ingest import CACHE_SECONDS
+from app.communities.inbound.models import Hook, InboundEvent, SubscriptionStatus
 from app.communities.inbound.store import APPLY, READ_ANNOUNCED, hook_of
 from app.communities.inbound.subscriptions import (
     PROBE,
@@ -27,9 +29,10 @@ from app.communities.inbound.subscriptions import (
     open_secrets,
     seal_secrets,
 )
-from app.communities.models import Community, Hook, InboundEvent, State, SubscriptionState
+from app.communities.models import UNPOLLED, Community, CommunityStatus
 from app.communities.platform_calls import Answered, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
+from app.kit.actors import SYSTEM
 from app.kit.db import fetch, now, workspace_of
 from app.kit.events import publish
 from app.kit.jobs import Reschedule, Run, Snooze, job
@@ -76,6 +79,9 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
         zone = (await fetch(session, Project, community.project_id)).timezone
+        if community.status == CommunityStatus.DISCONNECTED:
+            await run.finish(session)
+            return
     adapter = client.adapter
     assert isinstance(adapter, ReadsAnnounced), "only called for adapters that read announced messages"
     result = await platform_calls.call(
@@ -84,7 +90,7 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
     match result:
         case Postponed():
             raise result.snooze()
-        case Failed(error) if result.is_outage:
+        case Failed(error) if result.platform_is_unwell:
             raise error
         case Failed(error):
             log.info("inbound.announced_unreadable", community_id=str(community_id), code=error.code)
@@ -98,16 +104,16 @@ async def read_announced(run: Run, community_id: UUID, reference: str) -> None:
                 await run.finish(session)
 
 
-# These two are not given up when a platform fails for long: the hook's state would stay outdated.
+# These two are not given up when a platform fails for long: the hook's status would stay outdated.
 @job(SUBSCRIBE, attempts=1000)
 async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
-    """Subscribe a hook at its platform; the result is stored in the hook's state."""
+    """Subscribe a hook at its platform; the result is stored in the hook's status."""
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
         hook = await session.scalar(select(Hook).where(hook_of(session, community_id)))
     if hook is None:
         return None
-    if community.external_id is None and community.state != State.FAILED:
+    if community.external_id is None and community.status != CommunityStatus.FAILED:
         raise Snooze(run.now + RETRY_UNREAD_AFTER, "the community was not polled yet")
     adapter = client.adapter
     assert isinstance(adapter, Subscribes), "only called for adapters that subscribe"
@@ -119,7 +125,7 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
         reason = (
             f"Without {', '.join(lacking)}, which only a person knows, no call can be verified: open the hook with it."
         )
-        await _store_state(run, hook, SubscriptionState.REFUSED, reason)
+        await _store_status(run, hook, SubscriptionStatus.REFUSED, reason)
         return None
     url = address(run.resources.settings, community.platform, hook.public_id)
     result = await platform_calls.call(
@@ -132,8 +138,8 @@ async def subscribe(run: Run, community_id: UUID) -> Reschedule | None:
         case Postponed():
             raise result.snooze()
         case Failed():
-            state = SubscriptionState.REFUSED if result.needs_person else SubscriptionState.WAITING
-            await _store_state(run, hook, state, result.error.message)
+            status = SubscriptionStatus.REFUSED if result.needs_person else SubscriptionStatus.WAITING
+            await _store_status(run, hook, status, result.error.message)
             if not result.needs_person:
                 raise result.error
             return None
@@ -146,16 +152,19 @@ async def _subscribed(
 ) -> Reschedule | None:
     """Store that a hook is subscribed, and the secrets that the platform chose."""
     if new_secrets.items() <= current.items():
-        await _store_state(run, hook, SubscriptionState.SUBSCRIBED)
+        await _store_status(run, hook, SubscriptionStatus.SUBSCRIBED)
         return None
     # The platform chose secrets, and may have called already: subscribe again once no cache has the old ones.
-    await _store_state(run, hook, SubscriptionState.WAITING, new_secrets={**stored, **new_secrets})
+    await _store_status(run, hook, SubscriptionStatus.WAITING, new_secrets={**stored, **new_secrets})
     return Reschedule(run.now + timedelta(seconds=CACHE_SECONDS))
 
 
 @job(UNSUBSCRIBE, attempts=1000)
 async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
-    """Unsubscribe a closed hook at its platform; where the tokens are refused, that is left to a person."""
+    """Unsubscribe a closed hook at its platform; where the tokens are refused, that is left to a person.
+
+    If its community is disconnected, its tokens were kept for this call alone, and are destroyed after it.
+    """
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
     adapter = client.adapter
@@ -171,6 +180,17 @@ async def unsubscribe(run: Run, community_id: UUID, hook_id: UUID) -> None:
             log.warning("hook.not_unsubscribed", code=error.code, detail=error.message)
         case Failed(error):
             raise error
+    async with run.step() as session:
+        await destroy_tokens(session, SYSTEM, community_id=community_id)
+        await run.finish(session)
+
+
+@job(DESTROY_TOKENS)
+async def destroy_kept_tokens(run: Run, community_id: UUID) -> None:
+    """Destroy the tokens of a disconnected community whose hook could not be unsubscribed for long."""
+    async with run.step() as session:
+        await destroy_tokens(session, SYSTEM, community_id=community_id)
+        await run.finish(session)
 
 
 def _credentials_for(run: Run, hook: Hook, adapter: Adapter, client: PlatformClient) -> Credentials:
@@ -180,10 +200,10 @@ def _credentials_for(run: Run, hook: Hook, adapter: Adapter, client: PlatformCli
     return replace(client.credentials, app={}) if is_other else client.credentials
 
 
-async def _store_state(
+async def _store_status(
     run: Run,
     hook: Hook,
-    state: SubscriptionState,
+    status: SubscriptionStatus,
     reason: str | None = None,
     *,
     new_secrets: dict[str, str] | None = None,
@@ -193,7 +213,7 @@ async def _store_state(
             if new_secrets is not None:
                 one.sealed = seal_secrets(run.resources.keyring, new_secrets)
             if one.community_id == hook.community_id:
-                one.state, one.reason = state.value, reason
+                one.status, one.reason = status.value, reason
 
 
 @job(PROBE, attempts=1000)
@@ -205,7 +225,7 @@ async def probe(run: Run, community_id: UUID) -> Reschedule | None:
         if hook is None or not isinstance(client.adapter, Subscribes):
             await run.finish(session)
             return None
-        is_due = community.state not in {State.PAUSED, State.FAILED} and await _is_probe_due(session, hook, community)
+        is_due = community.status not in UNPOLLED and await _is_probe_due(session, hook, community)
     if is_due:
         await _probe(run, hook, community, client)
     return Reschedule(run.now + PROBE_CHECK_INTERVAL)

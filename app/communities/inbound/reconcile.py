@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.communities.inbound.apply import POST, items, kind_of
+from app.communities.inbound.models import Hook, InboundEvent, InboundGap, InboundItem
 from app.communities.inbound.store import EVENT, PENDING, RETENTION, hook_of, pushed_late
-from app.communities.models import Hook, InboundEvent, InboundGap, InboundItem
 from app.kit.db import now, workspace_of
 from app.platforms.contract import RemoteMessage, RemotePost
 

@@ -11,7 +11,8 @@ from app.access.current import CurrentActor, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.communities.inbound import ingest, subscriptions
-from app.communities.models import Community, Hook
+from app.communities.inbound.models import Hook
+from app.communities.models import Community
 from app.communities.schemas import HookPut, HookRead
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, TooLarge
@@ -35,11 +36,16 @@ _EVENT: Final = {
     "requestBody": {
         "required": True,
         "description": "As the platform sends it; at most 256 KiB.",
-        "content": {"application/json": {"schema": {"type": "object"}}},
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "additionalProperties": True},
+                "example": {"type": "confirmation", "group_id": 225000001},
+            }
+        },
     }
 }
 
-Platform = Annotated[Text, Path(max_length=40, examples=["vk"])]
+Platform = Annotated[Text, Path(max_length=40, description="The `key` of the platform that calls.", examples=["vk"])]
 
 
 @ROUTER.put(
@@ -53,8 +59,8 @@ async def open_hook(
 ) -> HookRead:
     """Open a community's hook, or give it further secrets.
 
-    Then the platform sends events itself, and polling becomes rarer. Where `state` is not null, the
-    service subscribes the hook at the platform, and `state` shows in a moment whether that worked; send
+    Then the platform sends events itself, and polling becomes rarer. Where `status` is not null, the
+    service subscribes the hook at the platform, and `status` shows in a moment whether that worked; send
     the same again to have it tried again. Otherwise, and where it is `refused`, enter the `url` at the
     platform, and its secrets on both sides: without them every event is refused. Secrets are stored
     sealed and never shown again; those not named stay as they are.
@@ -83,7 +89,7 @@ async def read_hook(actor: CurrentActor, connection: ReadDep, resources: Resourc
         await connection.execute(
             select(
                 *(Community.platform, Community.last_event_at),
-                *(Hook.public_id, Hook.created_at, Hook.state, Hook.reason),
+                *(Hook.public_id, Hook.created_at, Hook.status, Hook.reason),
             )
             .outerjoin(Hook, and_(Hook.workspace_id == Community.workspace_id, Hook.community_id == Community.id))
             .where(in_workspace(Community, actor.workspace_id), Community.id == community_id)
@@ -122,7 +128,11 @@ async def close_hook(actor: CurrentActor, session: SessionDep, resources: Resour
     responses=_TEXT | problems(403, 404),
 )
 async def challenge(platform: Platform, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
-    """For platforms: answer the challenge by which one verifies the address with GET."""
+    """For platforms: answer the challenge by which one verifies the address with GET.
+
+    A platform that verifies an address in this way gets back what it sent, if that carries the hook's secret;
+    anything else is refused. Nothing is stored.
+    """
     return await _receive(platform, hook_id, request, resources)
 
 
@@ -164,7 +174,7 @@ def _to_read(resources: ResourcesDep, platform: str, hook: Any, last_event_at: A
     return HookRead(
         url=subscriptions.address(resources.settings, platform, hook.public_id),
         platform=platform,
-        state=hook.state,
+        status=hook.status,
         reason=hook.reason,
         created_at=hook.created_at,
         last_event_at=last_event_at,

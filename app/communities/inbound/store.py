@@ -35,7 +35,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.events import CommunityRef
-from app.communities.models import Community, CommunityToken, Hook, InboundEvent, InboundGap, InboundItem, State
+from app.communities.inbound.models import Hook, InboundEvent, InboundGap, InboundItem
+from app.communities.models import Community, CommunityStatus, CommunityToken
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.ids import uuid7
 from app.kit.jobs import INSERT_JOB, ring_after_commit
@@ -53,7 +54,7 @@ MAX_EVENT_ID: Final = 500
 
 EVENT: Final = TypeAdapter(Event)
 """An event as the `payload` of a pending row."""
-READABLE_STATES: Final = (State.HEALTHY, State.DEGRADED)
+READABLE_STATUSES: Final = (CommunityStatus.HEALTHY, CommunityStatus.DEGRADED)
 """States of communities whose tokens are accepted."""
 # With constants, as in the partial indexes: a prepared statement with a parameter would not use those.
 PENDING: Final = InboundEvent.status == literal_column("'pending'")
@@ -186,6 +187,7 @@ async def communities_by_account_id(
             in_workspace(Community, workspace_id),
             Community.platform == platform,
             Community.base_url == base_url,
+            Community.disconnected_at.is_(None),
             or_(Community.external_id.in_(ordered_ids), Community.aliases.has_any(literal(ordered_ids, ARRAY(Text)))),
             *conditions,
         )
@@ -216,10 +218,10 @@ async def target_community(
 ) -> UUID | None:
     """The community with this id; where the hook is not an application's, only one with the same token.
 
-    `readable_only`: only one in a state of `READABLE_STATES`. Agencies that share an application share its
+    `readable_only`: only one whose status is one of `READABLE_STATUSES`. Agencies that share an application share its
     hook: one whose client has withdrawn the permission gets no more events, though another agency does.
     """
-    conditions = [Community.state.in_(READABLE_STATES)] if readable_only else []
+    conditions = [Community.status.in_(READABLE_STATUSES)] if readable_only else []
     matches = await communities_by_account_id(
         connection, source.workspace_id, source.platform, source.base_url, {account_id}, *conditions
     )

@@ -24,9 +24,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.communities import platform_client
+from app.communities.inbound.models import Hook, HookRoute, SubscriptionStatus
 from app.communities.inbound.store import hook_of
-from app.communities.models import Community, Hook, HookRoute, SubscriptionState
-from app.communities.service import poll_now
+from app.communities.models import Community
+from app.communities.service import poll_now, require_connected
 from app.kit.actors import Actor
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import fetch, in_workspace, lock, now, workspace_of
@@ -137,6 +138,7 @@ async def open_hook(
     hook would change its application; `Invalid` for a secret that the platform does not use.
     """
     community = await fetch(session, Community, community_id)
+    require_connected(community)
     adapter_class = receiver(community.platform)
     spec = adapter_class.spec
     new_secrets = {name: text.get_secret_value() for name, text in requested.items()}
@@ -165,7 +167,7 @@ async def open_hook(
     hook = next(one for one in hooks if one.community_id == community_id)
     audit.record(session, actor, "communities.open-hook", community_id=community_id)
     if subscribes:
-        hook.state, hook.reason = SubscriptionState.WAITING.value, None
+        hook.status, hook.reason = SubscriptionStatus.WAITING.value, None
     if shared is not None and public_id == shared.public_id:
         if new_secrets.items() <= shared.secrets.items():
             return community, hook
@@ -286,7 +288,15 @@ async def close_hook(session: AsyncSession, actor: Actor, *, community_id: UUID)
     Where the adapter can unsubscribe it at the platform, a job does that.
     """
     community = await fetch(session, Community, community_id)
-    adapter_class = receiver(community.platform)
+    receiver(community.platform)
+    if await remove_hook(session, community) is None:
+        raise NotFound("This community has no hook.", code="no-hook")
+    audit.record(session, actor, "communities.close-hook", community_id=community_id)
+
+
+async def remove_hook(session: AsyncSession, community: Community) -> bool | None:
+    """Delete a community's hook, if it has one (else None); whether a job unsubscribes it at the platform."""
+    community_id, adapter_class = community.id, adapters().get(community.platform)
     # Without push, polls are due as often as before. A worker locks a poll's job first, the community second
     # and its hook last: the same order here.
     await poll_now(session, community_id)
@@ -295,8 +305,7 @@ async def close_hook(session: AsyncSession, actor: Actor, *, community_id: UUID)
     )
     closed = await session.scalar(delete(Hook).where(hook_of(session, community_id)).returning(Hook.public_id))
     if closed is None:
-        raise NotFound("This community has no hook.", code="no-hook")
-    audit.record(session, actor, "communities.close-hook", community_id=community_id)
+        return None
     # The address may have delivered events of communities without a hook of their own, too.
     without_hook = and_(
         Community.platform == community.platform,
@@ -312,7 +321,9 @@ async def close_hook(session: AsyncSession, actor: Actor, *, community_id: UUID)
     underived = await lock_hooks_at(session, closed)
     if underived:
         await _route(session, closed, underived[0].community_id)
-    elif issubclass(adapter_class, Unsubscribes) and not await _is_routed(session, closed):
+    elif (
+        adapter_class is not None and issubclass(adapter_class, Unsubscribes) and not await _is_routed(session, closed)
+    ):
         await enqueue(
             session,
             UNSUBSCRIBE,
@@ -321,6 +332,8 @@ async def close_hook(session: AsyncSession, actor: Actor, *, community_id: UUID)
             community_id=community_id,
             hook_id=closed,
         )
+        return True
+    return False
 
 
 def _communities(session: AsyncSession, condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.communities.inbound import store
-from app.communities.models import Community, InboundEvent, InboundStatus
+from app.communities.inbound.models import InboundEvent, InboundStatus
+from app.communities.models import Community
 from app.kit.db import now, workspace_of
 from app.platforms.capabilities import Event
 

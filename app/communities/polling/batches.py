@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import publications
 from app.communities.events import CommunityRef
-from app.communities.models import Community, State, UnreadItem
+from app.communities.models import Community, CommunityStatus, UnreadItem
 from app.communities.platform_client import PlatformClient
 from app.communities.polling import fair_share, poll_schedule, unread_items
 from app.communities.polling.fair_share import DailyDemand, IntervalMultipliers, smoothed
@@ -30,6 +30,7 @@ from app.communities.tokens import fingerprint
 from app.kit import jobs
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.jobs import Run
+from app.platforms import poll_intervals
 from app.platforms.capabilities import MeasuresAcross, PostRef
 from app.platforms.contract import PostMetrics, Spec
 from app.projects.models import Project
@@ -40,14 +41,13 @@ PARTIAL_BATCH_INTERVAL: Final = timedelta(minutes=1)
 """The shortest time between two calls with batches that are not full, so that they fill up."""
 FILL_AHEAD: Final = timedelta(minutes=15)
 """A batch that is not full is filled with posts that are due within this time: they cost no further call."""
-CONTENT_SCHEDULES: Final[Mapping[str, poll_schedule.PollSchedule]] = {
-    "size": poll_schedule.SIZE,
-    "tokens": poll_schedule.TOKENS,
-    "posts": poll_schedule.POSTS,
-    "conversations": poll_schedule.CONVERSATIONS,
-    "threads": poll_schedule.THREADS,
-    "own_replies": poll_schedule.OWN_REPLIES,
-    "revisions": poll_schedule.REVISIONS,
+CONTENT_SCHEDULES: Final[Mapping[str, poll_intervals.PollSchedule]] = {
+    "size": poll_intervals.SIZE,
+    "tokens": poll_intervals.TOKENS,
+    "posts": poll_intervals.POSTS,
+    "conversations": poll_intervals.CONVERSATIONS,
+    "threads": poll_intervals.THREADS,
+    "revisions": poll_intervals.REVISIONS,
 }
 
 
@@ -89,27 +89,27 @@ async def calling_community(session: AsyncSession, metrics_group: str) -> UUID |
 
 
 def _members(session: AsyncSession, metrics_group: str) -> Any:
-    watched = [State.HEALTHY.value, State.DEGRADED.value, State.CONNECTING.value]
+    watched = [CommunityStatus.HEALTHY.value, CommunityStatus.DEGRADED.value, CommunityStatus.CONNECTING.value]
     return (
         in_workspace(Community, workspace_of(session))
         & (Community.metrics_group == metrics_group)
-        & Community.state.in_(watched)
+        & Community.status.in_(watched)
     )
 
 
 _NO_OTHER_FAULT: Final = (
-    Community.state.in_([State.HEALTHY.value, State.DEGRADED.value])
+    Community.status.in_([CommunityStatus.HEALTHY.value, CommunityStatus.DEGRADED.value])
     & (Community.failures == 0)
-    & (Community.state_code.is_(None) | (Community.state_code == Community.metrics_poll_code))
+    & (Community.status_code.is_(None) | (Community.status_code == Community.metrics_poll_code))
 )
-"""Polls recorded no failure: the group's measuring alone decides the state."""
+"""Polls recorded no failure: the group's measuring alone decides the status."""
 
 
-def _state_columns(state: Any, code: str | None, reason: str | None) -> dict[str, Any]:
+def _status_columns(status: CommunityStatus, code: str | None, reason: str | None) -> dict[str, Any]:
     return {
-        "state": state,
-        "state_code": case((_NO_OTHER_FAULT, code), else_=Community.state_code),
-        "state_reason": case((_NO_OTHER_FAULT, reason), else_=Community.state_reason),
+        "status": case((_NO_OTHER_FAULT, status.value), else_=Community.status),
+        "status_code": case((_NO_OTHER_FAULT, code), else_=Community.status_code),
+        "status_reason": case((_NO_OTHER_FAULT, reason), else_=Community.status_reason),
     }
 
 
@@ -126,7 +126,7 @@ async def record_failure(session: AsyncSession, metrics_group: str, by: UUID | N
             metrics_poll_code=code,
             metrics_poll_reason=reason,
             metrics_poll_failures=Community.metrics_poll_failures + case((is_caller, 1), else_=0),
-            **_state_columns(case((_NO_OTHER_FAULT, State.DEGRADED.value), else_=Community.state), code, reason),
+            **_status_columns(CommunityStatus.DEGRADED, code, reason),
         )
     )
 
@@ -250,7 +250,7 @@ class Measuring:
                 metrics_poll_code=None,
                 metrics_poll_reason=None,
                 metrics_poll_failures=case((is_caller, 0), else_=Community.metrics_poll_failures),
-                **_state_columns(case((_NO_OTHER_FAULT, State.HEALTHY.value), else_=Community.state), None, None),
+                **_status_columns(CommunityStatus.HEALTHY, None, None),
             )
         )
 
@@ -298,7 +298,7 @@ def daily_demand(
     polls_per_day = {"metrics": metrics_polls_per_day, "comments": 1.0, "comments_since_plan": 0.0}
     for part, one in CONTENT_SCHEDULES.items():
         idle = {"posts": community.posts_idle_polls, "conversations": community.conversations_idle_polls}.get(part, 0)
-        polls_per_day[part] = poll_schedule.DAY / one.interval(1.0, idle=idle, push_is_active=community.push_is_active)
+        polls_per_day[part] = poll_intervals.DAY / one.interval(1.0, idle=idle, push_is_active=community.push_is_active)
     content_units: dict[str, float] = {}
     metrics_units: dict[str, float] = {}
     for part, spent in costs.items():

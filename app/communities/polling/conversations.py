@@ -4,27 +4,25 @@ Where a platform has several lists (`ListsSeparately`), each has a cursor of its
 are read meanwhile. `conversations_seen_at` moves only once all of them are read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import orjson
 
+from app.communities import publications
 from app.communities.inbound import store
-from app.communities.polling import parts, poll_schedule, unread_items
+from app.communities.polling import parts, unread_items
 from app.communities.polling.parts import ListResults, Part
 from app.communities.polling.poll_state import PollState
 from app.communities.polling.unread_items import Stored, Unread
-from app.platforms.capabilities import ListsOwnReplies, ListsSeparately, Streams
-from app.platforms.contract import AuthExpired, Page, PlatformError, RemoteMessage, Throttled
+from app.platforms import poll_intervals
+from app.platforms.capabilities import ListsSeparately, Streams
+from app.platforms.contract import AuthExpired, Page, PlatformError, RemoteMessage, RemotePost, Throttled
 
 ONLY_LIST: Final = ""
 """The name of the list where a platform has one."""
-
-
-OVERLAP: Final = timedelta(minutes=5)
-"""How late a platform's list may show a reply."""
 
 
 class PartlyRead(Exception):
@@ -51,7 +49,8 @@ class ConversationReads(PollState):
         put_off = {name for name, at in parts.list_retry_times(self.community).items() if at > self.started_at}
         errors: dict[str, PlatformError] = {}
         read, new = set[str](), False
-        for name in names:
+        # Its posts first, so that they are known before what is written below them.
+        for name in sorted(names, key=lambda one: one != adapter.spec.posts_list):
             if name in put_off:
                 continue
             try:
@@ -70,7 +69,7 @@ class ConversationReads(PollState):
             self.column_updates["conversations_seen_at"] = began
             self.check_time()
             return
-        interval = poll_schedule.CONVERSATIONS.interval(
+        interval = poll_intervals.CONVERSATIONS.interval(
             self.run.resources.settings.poll_interval_multiplier * self.multipliers.content,
             idle=idle_polls,
             push_is_active=self.community.push_is_active,
@@ -80,48 +79,47 @@ class ConversationReads(PollState):
             raise next(iter(errors.values()))
         raise PartlyRead
 
-    async def own_replies(self) -> None:
-        """Read the community's own replies, a little further back than the read before: a list may show one late."""
-        adapter = self.client.adapter
-        assert isinstance(adapter, ListsOwnReplies)
-        began, since = self.begin(Part.OWN_REPLIES), self.community.backfill_since
-        if (seen_at := self.community.seen_at(Part.OWN_REPLIES)) is not None:
-            since = max(since, seen_at - OVERLAP)
-        pages: list[Page[RemoteMessage]] = []
-        cursor, more = None, True
-        while more:
-            page, _ = await unread_items.next_page(
-                lambda at: adapter.own_replies(self.client.credentials, at, since), cursor
-            )
-            pages.append(page)
-            cursor, more = page.cursor, page.more
-            if more:
-                self.check_time()
-        for page in reversed(pages):  # the earliest first: a reply may answer one of the page before
-            if page.items:
-                async with self.run.step() as session:
-                    await self.publish_messages(session, page)
-        self.reread_at[Part.OWN_REPLIES.value] = began.isoformat()
-
     async def _read_list(self, name: str, cursors: dict[str, str | None]) -> bool:
         """Read one list to its end; whether it had something new."""
-        last, new, more = self.community.conversations_seen_at, False, True
+        last, new, new_posts, more = self.community.conversations_seen_at, False, 0, True
+        posts_began = self.begin(Part.POSTS)
         while more:
             page, left_out = await unread_items.next_page(lambda cursor: self._page(name, cursor), cursors[name])
+            at = self.run.now
+            posts = await self._changed_posts(page.posts, at)
             self.newly_unread += [
                 Unread(Part.CONVERSATIONS, one.id, one.error, one.retry_cursor, name) for one in left_out
             ]
             new = new or any(last is None or message.sent_at > last for message in page.items)
             cursors[name], more = page.cursor, page.more
-            if page.items or more or self.newly_unread:
+            if page.items or posts or more or self.newly_unread:
                 async with self.run.step() as session:
+                    community = await self.lock_community(session)  # before its publications, as everywhere
+                    new_posts += await self.store_posts(session, posts, at) if posts else 0
                     await self.publish_messages(session, page)
-                    community = await self.lock_community(session)
                     community.conversations_cursor = dump_cursors(cursors)
                     await self.store_newly_unread(session)
             if more:
                 self.check_time()
-        return new
+        if name == self.client.adapter.spec.posts_list:
+            self._mark_posts(posts_began, new_posts)
+        return new or new_posts > 0
+
+    async def _changed_posts(self, posts: Sequence[RemotePost], at: datetime) -> Sequence[RemotePost]:
+        """The posts of a page, if any of them is to be written."""
+        if not posts:
+            return ()
+        async with self.run.resources.db.read_session(self.ref.workspace_id) as session:
+            return posts if await publications.has_changes(session, self.ref, posts, at) else ()
+
+    def _mark_posts(self, began: datetime, new: int) -> None:
+        """Mark the posts read by a list that has them too. After a failure they are read by themselves."""
+        if self.community.backfilled_at is None or Part.POSTS in parts.problems(self.community):
+            return
+        self.posts_listed = True
+        self.costs[Part.POSTS.value] = {}  # the list's cost is that of conversations
+        self.column_updates["posts_seen_at"] = began
+        self.column_updates["posts_idle_polls"] = 0 if new else self.community.posts_idle_polls + 1
 
     async def _page(self, name: str, cursor: str | None) -> Page[RemoteMessage]:
         adapter, since = self.client.adapter, self.community.backfill_since

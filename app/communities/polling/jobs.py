@@ -13,7 +13,7 @@ from app.communities import platform_calls, publications, tokens
 from app.communities.events import CommunityRef
 from app.communities.inbound import jobs as jobs
 from app.communities.inbound import store, unparsed
-from app.communities.models import Community, State
+from app.communities.models import UNPOLLED, Community, CommunityStatus
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import platform_client, renewable
 from app.communities.polling import batches, fair_share, parts, poll_schedule, rate_limits, worker_slots
@@ -71,7 +71,7 @@ async def _poll(run: Run, community_id: UUID) -> Reschedule | None:
         community, client = await platform_client(run.resources, session, community_id)
         timezone, pending = await publications.timezone_and_pending(session, community, run.now)
         multipliers = await fair_share.current_multipliers(session, limits_used(community.costs))
-    if community.state in {State.PAUSED, State.FAILED}:
+    if community.status in UNPOLLED:
         return None
     ref = CommunityRef(community.workspace_id, community.project_id, community.id, community.platform, timezone)
     polling = Poll(run, community, ref, client, multipliers, pending, run.now)
@@ -185,14 +185,16 @@ async def _try_to_record(run: Run, record: Callable[[AsyncSession], Awaitable[No
 
 
 async def _record_internal_error(session: AsyncSession, community_id: UUID) -> None:
-    watched = Community.state.in_([State.HEALTHY.value, State.DEGRADED.value, State.CONNECTING.value])
+    watched = Community.status.in_(
+        [CommunityStatus.HEALTHY.value, CommunityStatus.DEGRADED.value, CommunityStatus.CONNECTING.value]
+    )
     await session.execute(
         update(Community)
         .where(in_workspace(Community, workspace_of(session)), Community.id == community_id, watched)
         .values(
-            state=case((Community.external_id.is_not(None), State.DEGRADED.value), else_=Community.state),
-            state_code=INTERNAL_ERROR,
-            state_reason=_INTERNAL_ERROR_REASON,
+            status=case((Community.external_id.is_not(None), CommunityStatus.DEGRADED.value), else_=Community.status),
+            status_code=INTERNAL_ERROR,
+            status_reason=_INTERNAL_ERROR_REASON,
             failures=Community.failures + 1,
         )
     )
@@ -200,7 +202,8 @@ async def _record_internal_error(session: AsyncSession, community_id: UUID) -> N
 
 async def _assign_metrics_group(session: AsyncSession, polling: Poll, community: Community) -> str:
     """Store a community's metrics group, which depends on its tokens; its name."""
-    metrics_group = batches.metrics_group_of(polling.client, community)
+    disconnected = community.status == CommunityStatus.DISCONNECTED
+    metrics_group = "" if disconnected else batches.metrics_group_of(polling.client, community)
     if metrics_group != community.metrics_group:
         community.metrics_group = metrics_group
         community.metrics_poll_code, community.metrics_poll_reason, community.metrics_poll_failures = None, None, 0
@@ -229,15 +232,15 @@ async def _plan(session: AsyncSession, polling: Poll, community: Community, *, a
 
 
 def _store_result(community: Community, polling: Poll, run: Run, error: PlatformError | None) -> datetime | None:
-    """Store a poll's result in the community's state; when to poll next, None for never.
+    """Store a poll's result in the community's status; when to poll next, None for never.
 
     `error` ended the whole poll; errors of parts are in `polling.failures`.
     """
     at = run.now
-    if community.state == State.PAUSED:
+    if community.status in {CommunityStatus.PAUSED, CommunityStatus.DISCONNECTED}:
         return None
     community.throttled_until = None
-    refused, reauth = isinstance(error, AuthExpired), community.state == State.REAUTH_REQUIRED
+    refused, reauth = isinstance(error, AuthExpired), community.status == CommunityStatus.REAUTH_REQUIRED
     # Each poll repeats the call that was refused: where nothing stopped it, the token was accepted.
     unclear = any(isinstance(one, Transient | Malformed) for one in polling.failures.values())
     accepted = error is None and not unclear and (polling.any_read or bool(polling.failures))
@@ -247,23 +250,23 @@ def _store_result(community: Community, polling: Poll, run: Run, error: Platform
         community.refusals = 0
     elif reauth:
         community.failures += 1
-        return at + poll_schedule.back_off(community.failures)  # nothing new is known of the token: its state stays
+        return at + poll_schedule.back_off(community.failures)  # nothing new is known of the token: its status stays
     if error is None:
-        if parts.derive_state(community, any_read=polling.any_read, at=at):
+        if parts.derive_status(community, any_read=polling.any_read, at=at):
             community.polled_at = at
         return max(min(polling.due(community).values()), _earliest(run))
     community.failures += 1
-    community.state_code, community.state_reason = error.code, parts.reason(error)
+    community.status_code, community.status_reason = error.code, parts.reason(error)
     never_answered = community.external_id is None
     if refused:
         if never_answered or reauth or community.refusals >= FAILURE_THRESHOLD:
-            community.state = State.REAUTH_REQUIRED.value
+            community.status = CommunityStatus.REAUTH_REQUIRED.value
             return at + REFUSED_TOKEN_INTERVAL
     elif never_answered and isinstance(error, Gone | Rejected):
-        community.state = State.FAILED.value
+        community.status = CommunityStatus.FAILED.value
         return None
     if not never_answered or isinstance(error, AuthExpired | MissingPermission):
-        community.state = State.DEGRADED.value
+        community.status = CommunityStatus.DEGRADED.value
     if isinstance(error, MissingPermission):
         community.missing_scopes = sorted(error.scopes)
     return at + poll_schedule.back_off(community.failures)

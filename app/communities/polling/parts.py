@@ -1,7 +1,7 @@
 """The parts of a community, each of which is read, fails and backs off by itself.
 
 What keeps a part from being read is one entry of `Community.part_problems`, by the part's name; a part without an
-entry has none. The community's state follows from the entries (`derive_state`).
+entry has none. The community's status follows from the entries (`derive_status`).
 """
 
 from collections.abc import Collection, Mapping
@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from app.communities.models import Community, State
+from app.communities.models import Community, CommunityStatus
 from app.communities.polling import poll_schedule
 from app.communities.polling.fair_share import IntervalMultipliers
-from app.communities.polling.poll_schedule import PollSchedule
+from app.platforms import poll_intervals
 from app.platforms.contract import (
     AuthExpired,
     Gone,
@@ -24,11 +24,12 @@ from app.platforms.contract import (
     Transient,
     Unsupported,
 )
+from app.platforms.poll_intervals import PollSchedule
 
 RATE_LIMITED: Final = "rate-limited"
 """The code of a part that waits for a rate limit."""
 RATE_LIMITED_REASON: Final = "The platform's rate limit is used up. It is read when the limit allows it."
-UNSUPPORTED_INTERVAL: Final = poll_schedule.DAY
+UNSUPPORTED_INTERVAL: Final = poll_intervals.DAY
 """How often a part is tried that the server does not have: it may run a new version."""
 LATE: Final = timedelta(minutes=10)
 """A part that waits for a rate limit for longer makes the community degraded, even while others are read."""
@@ -59,13 +60,11 @@ class Part(StrEnum):
     """What the platform reports about them."""
     THREADS = "threads"
     """Open threads below its posts, looked at again."""
-    OWN_REPLIES = "own_replies"
-    """The community's own replies, given in the platform's own app."""
     REVISIONS = "revisions"
     """Recent posts and their comments, read again."""
 
 
-class PartState(StrEnum):
+class PartStatus(StrEnum):
     """Whether a part is read."""
 
     OK = "ok"
@@ -117,14 +116,14 @@ class PartProblem:
     """Of a part that has several lists, those that fail."""
 
     @property
-    def state(self) -> PartState:
+    def status(self) -> PartStatus:
         match self.code:
             case Unsupported.code:
-                return PartState.UNSUPPORTED
+                return PartStatus.UNSUPPORTED
             case _ if self.code == RATE_LIMITED:
-                return PartState.WAITING
+                return PartStatus.WAITING
             case _:
-                return PartState.FAILING
+                return PartStatus.FAILING
 
     def as_json(self) -> dict[str, Any]:
         """For `Community.part_problems`."""
@@ -189,7 +188,7 @@ def record(
         if lists is not None and name is Part.CONVERSATIONS:
             continue
         before = by_part.get(name)
-        again = before is not None and before.state is not PartState.WAITING
+        again = before is not None and before.status is not PartStatus.WAITING
         count = before.failures + 1 if before is not None and again else 1
         wait = UNSUPPORTED_INTERVAL if isinstance(error, Unsupported) else poll_schedule.back_off(count)
         scopes = error.scopes if isinstance(error, MissingPermission) else ()
@@ -197,7 +196,7 @@ def record(
         by_part[name] = PartProblem(error.code, reason(error), count, since, at, at + wait, scopes)
     for name, until in blocked_until.items():
         before = by_part.get(name)
-        if name in read or (before is not None and before.state is not PartState.WAITING):
+        if name in read or (before is not None and before.status is not PartStatus.WAITING):
             continue
         by_part[name] = PartProblem(
             RATE_LIMITED, RATE_LIMITED_REASON, 0, at if before is None else before.since, at, until
@@ -233,8 +232,8 @@ def _with_lists(before: PartProblem | None, results: ListResults, at: datetime) 
     )
 
 
-def derive_state(community: Community, *, any_read: bool, at: datetime) -> bool:
-    """Set a connected community's state by its parts, and whether all that the server has is read.
+def derive_status(community: Community, *, any_read: bool, at: datetime) -> bool:
+    """Set a connected community's status by its parts, and whether all that the server has is read.
 
     A part that the server does not have changes nothing. Nor does `TOKENS` where a person can do nothing about it:
     tokens that cannot be inspected can be used. `any_read`: the last poll read a part.
@@ -244,24 +243,24 @@ def derive_state(community: Community, *, any_read: bool, at: datetime) -> bool:
     failing = {
         name: one
         for name, one in by_part.items()
-        if one.state is PartState.FAILING
+        if one.status is PartStatus.FAILING
         and (name != Part.TOKENS or one.code in {AuthExpired.code, MissingPermission.code})
     }
-    waiting = {name: one for name, one in by_part.items() if one.state is PartState.WAITING}
+    waiting = {name: one for name, one in by_part.items() if one.status is PartStatus.WAITING}
     late = {name: one for name, one in waiting.items() if not any_read or at - one.since >= LATE}
     community.failures = max((one.failures for one in failing.values()), default=0)
     unread = failing or late
     if unread:
         worst = min(unread.values(), key=lambda one: severity(one.code))
-        community.state = State.DEGRADED.value
-        community.state_code = worst.code
+        community.status = CommunityStatus.DEGRADED.value
+        community.status_code = worst.code
         names = ", ".join(_title(name, one) for name, one in unread.items())
-        community.state_reason = f"{worst.reason} Not read: {names}."
+        community.status_reason = f"{worst.reason} Not read: {names}."
         return False
     # A failure of the metrics group stays: polls do not read its counters.
     unmeasured = community.metrics_poll_code is not None
-    community.state = (State.DEGRADED if unmeasured else State.HEALTHY).value
-    community.state_code, community.state_reason = community.metrics_poll_code, community.metrics_poll_reason
+    community.status = (CommunityStatus.DEGRADED if unmeasured else CommunityStatus.HEALTHY).value
+    community.status_code, community.status_reason = community.metrics_poll_code, community.metrics_poll_reason
     return not waiting
 
 
@@ -284,25 +283,20 @@ def due_times(community: Community, factor: float, multipliers: IntervalMultipli
         return min(at, community.requested(name) or at)
 
     due_at = {
-        Part.SIZE: due(Part.SIZE, poll_schedule.SIZE),
-        Part.TOKENS: due(Part.TOKENS, poll_schedule.TOKENS),
+        Part.SIZE: due(Part.SIZE, poll_intervals.SIZE),
+        Part.TOKENS: due(Part.TOKENS, poll_intervals.TOKENS),
         Part.POSTS: due(
-            Part.POSTS, poll_schedule.POSTS, idle=community.posts_idle_polls, push_is_active=push_is_active
+            Part.POSTS, poll_intervals.POSTS, idle=community.posts_idle_polls, push_is_active=push_is_active
         ),
         Part.CONVERSATIONS: due(
             Part.CONVERSATIONS,
-            poll_schedule.CONVERSATIONS,
+            poll_intervals.CONVERSATIONS,
             idle=community.conversations_idle_polls,
             push_is_active=push_is_active,
         ),
     }
     if community.backfilled_at is not None:  # until then everything is new
-        reread = (
-            (Part.THREADS, poll_schedule.THREADS),
-            (Part.OWN_REPLIES, poll_schedule.OWN_REPLIES),
-            (Part.REVISIONS, poll_schedule.REVISIONS),
-        )
-        for name, one in reread:
+        for name, one in ((Part.THREADS, poll_intervals.THREADS), (Part.REVISIONS, poll_intervals.REVISIONS)):
             seen_at: datetime = community.seen_at(name) or community.backfilled_at
             at = seen_at + one.interval(interval_factor, push_is_active=push_is_active)
             due_at[name] = min(at, community.requested(name) or at)
@@ -313,7 +307,7 @@ def retry_times(community: Community) -> dict[Part, datetime]:
     """When each part that fails is tried again: by its own back-off, or at once where a read was requested since."""
     retries: dict[Part, datetime] = {}
     for name, one in problems(community).items():
-        if one.state is PartState.WAITING:
+        if one.status is PartStatus.WAITING:
             continue  # tried at each poll: other parts of the limit may be free again
         # Whoever requests a community's size requests all of it.
         request = name if name in {Part.POSTS, Part.CONVERSATIONS, Part.TOKENS} else Part.SIZE
@@ -331,7 +325,7 @@ def to_request(community: Community, *names: Part) -> list[Part]:
         problem = by_part.get(name)
         if requested_at is None:
             return False
-        return problem is None or problem.state is PartState.WAITING or problem.at < requested_at
+        return problem is None or problem.status is PartStatus.WAITING or problem.at < requested_at
 
     return [name for name in names if not under_way(name)]
 

@@ -16,8 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.communities import publications, tokens
 from app.communities.events import CommunityConnected, SizeMeasured
-from app.communities.inbound import reconcile
-from app.communities.models import Community, State
+from app.communities.models import Community, CommunityStatus
 from app.communities.platform_client import PlatformClient
 from app.communities.polling import parts
 from app.communities.polling.conversations import ConversationReads, PartlyRead
@@ -26,7 +25,7 @@ from app.communities.polling.parts import Part, due_times
 from app.communities.polling.publication_reads import PublicationReads
 from app.communities.polling.rate_limits import Priority, RateLimitKey, RateLimitReached
 from app.kit.events import publish
-from app.platforms.capabilities import Inspects, ListsComments, ListsOwnReplies, MeasuresAcross, Streams
+from app.platforms.capabilities import Inspects, ListsComments, MeasuresAcross, Streams
 from app.platforms.contract import (
     AuthExpired,
     Page,
@@ -40,7 +39,7 @@ log = structlog.get_logger()
 
 EARLY_SHARE: Final = 0.1
 """The share of its interval by which a part may be read early: cheaper than another poll a little later."""
-CONNECTED: Final = frozenset({State.HEALTHY.value, State.DEGRADED.value})
+CONNECTED: Final = frozenset({CommunityStatus.HEALTHY.value, CommunityStatus.DEGRADED.value})
 
 
 @dataclass(slots=True)
@@ -59,9 +58,9 @@ class Poll(PublicationReads, ConversationReads):
             self.any_read = True
         elif Part.SIZE in due:
             await self._read_part(Part.SIZE, self.size)
-        again = (Part.THREADS, Part.OWN_REPLIES, Part.REVISIONS)
-        for name in due:
-            if name not in {Part.SIZE, *again}:
+        again = (Part.THREADS, Part.REVISIONS)
+        for name in self._in_turn(due):
+            if name not in {Part.SIZE, *again} and not (name is Part.POSTS and self.posts_listed):
                 await self._read_part(name, getattr(self, name))
         measuring = (self.posts_changed or self.pending.counters) and not isinstance(
             self.client.adapter, MeasuresAcross
@@ -76,6 +75,15 @@ class Poll(PublicationReads, ConversationReads):
             retries, Part.COMMENTS
         ):
             await self._read_part(Part.COMMENTS, self.comments)
+
+    def _in_turn(self, due: Sequence[Part]) -> Sequence[Part]:
+        """Parts in the order in which they are read: where conversations have the posts too, these need not follow.
+
+        The backfill reads them by themselves.
+        """
+        if self.client.adapter.spec.posts_list is None or self.community.backfilled_at is None:
+            return due
+        return sorted(due, key=lambda name: name is Part.POSTS)
 
     def _may_try(self, retries: Mapping[Part, datetime], name: Part) -> bool:
         return retries.get(name, self.started_at) <= self.started_at
@@ -100,8 +108,6 @@ class Poll(PublicationReads, ConversationReads):
             due_at.pop(Part.REVISIONS, None)
         if not isinstance(adapter, ListsComments):
             due_at.pop(Part.THREADS, None)
-        if not isinstance(adapter, ListsOwnReplies):
-            due_at.pop(Part.OWN_REPLIES, None)
         due_at |= {name: at for name, at in parts.retry_times(community).items() if name in due_at}
         return {name: max(at, self.blocked_until.get(name, at)) for name, at in due_at.items()}
 
@@ -140,7 +146,7 @@ class Poll(PublicationReads, ConversationReads):
 
     def _priority(self, name: Part) -> Priority:
         """Whether a person waits for a part; counters say so themselves, post by post (`measure`)."""
-        if self.community.state == State.CONNECTING:
+        if self.community.status == CommunityStatus.CONNECTING:
             return Priority.REQUESTED
         if name in {Part.COUNTERS, Part.COMMENTS}:
             return Priority.BACKGROUND
@@ -154,7 +160,7 @@ class Poll(PublicationReads, ConversationReads):
         same = (stored.external_id, stored.title, stored.url, stored.aliases)
         if (
             same == (snapshot.external_id, snapshot.title, snapshot.url, sorted(snapshot.aliases))
-            and stored.state in CONNECTED
+            and stored.status in CONNECTED
         ):
             self.column_updates["size_seen_at"] = began
             self.deferred_events.append(SizeMeasured(self.ref, at, snapshot.size))
@@ -163,8 +169,8 @@ class Poll(PublicationReads, ConversationReads):
             async with self.run.step() as session:
                 community = await self.lock_community(session)
                 first = community.external_id is None
-                if community.state == State.CONNECTING:
-                    community.state = State.HEALTHY.value
+                if community.status == CommunityStatus.CONNECTING:
+                    community.status = CommunityStatus.HEALTHY.value
                 community.external_id = snapshot.external_id
                 community.title, community.url = snapshot.title, snapshot.url
                 community.aliases = sorted(snapshot.aliases)
@@ -207,10 +213,8 @@ class Poll(PublicationReads, ConversationReads):
                 self.column_updates["posts_idle_polls"] = 0 if new else self.community.posts_idle_polls + 1
                 return
             async with self.run.step() as session:
-                result = await publications.store(session, self.ref, page.items, at, self.factor)
-                self.posts_changed, new = self.posts_changed or result.written > 0, new + result.new
-                await reconcile.reconcile(session, self.ref, posts=page.items)
-                community = await self.lock_community(session)
+                community = await self.lock_community(session)  # before its publications, as everywhere
+                new += await self.store_posts(session, page.items, at)
                 community.posts_cursor = page.cursor
                 if community.backfilled_at is None:
                     community.backfilled_to = _furthest(community.backfilled_to, page.items)

@@ -1,6 +1,7 @@
 """The state of one poll of one community, and what reading any part of it takes."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,7 +22,7 @@ from app.communities.publications import PendingReads
 from app.kit.db import fetch
 from app.kit.events import publish
 from app.kit.jobs import Run
-from app.platforms.contract import Page, PlatformError, RemoteMessage
+from app.platforms.contract import Page, PlatformError, RemoteMessage, RemotePost
 
 SLICE: Final = timedelta(seconds=20)
 """A poll that takes longer yields to other communities and goes on later."""
@@ -44,6 +45,8 @@ class PollState:
     started_at: datetime
     posts_changed: bool = False
     """The list of posts had a new post or a change."""
+    posts_listed: bool = False
+    """A list of conversations had the posts too (`Spec.posts_list`)."""
     any_read: bool = False
     """The platform let anything be read."""
     comments_requested: bool = False
@@ -125,6 +128,13 @@ class PollState:
     async def lock_community(self, session: AsyncSession) -> Community:
         """The community's row as it is now."""
         return await fetch(session, Community, self.ref.community_id, for_update=True)
+
+    async def store_posts(self, session: AsyncSession, posts: Sequence[RemotePost], at: datetime) -> int:
+        """Store posts of the community as a list reported them at `at`; how many of them are new."""
+        result = await publications.store(session, self.ref, posts, at, self.factor)
+        self.posts_changed = self.posts_changed or result.written > 0
+        await reconcile.reconcile(session, self.ref, posts=posts)
+        return result.new
 
     async def publish_messages(self, session: AsyncSession, page: Page[RemoteMessage]) -> None:
         """Publish the messages of a page to the rooms that store them."""

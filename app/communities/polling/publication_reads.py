@@ -7,12 +7,13 @@ from uuid import UUID
 
 from app.communities import publications
 from app.communities.events import CommentsListed, MessagesDeleted, OpenThreadsDue
-from app.communities.polling import parts, poll_schedule, unread_items
+from app.communities.polling import parts, unread_items
 from app.communities.polling.parts import Part
 from app.communities.polling.poll_state import OutOfTime, PollState
 from app.communities.polling.rate_limits import Priority, RateLimitReached
 from app.communities.polling.unread_items import ReadResult, Unread
 from app.kit.events import publish
+from app.platforms import poll_intervals
 from app.platforms.capabilities import ChecksComments, ListsComments
 from app.platforms.contract import AuthExpired, PlatformError, PostMetrics, Throttled
 
@@ -166,7 +167,7 @@ class PublicationReads(PollState):
         """
         began = self.begin(Part.THREADS)
         async with self.run.step() as session:
-            since = self.run.now - poll_schedule.OPEN_RECENTLY
+            since = self.run.now - poll_intervals.OPEN_RECENTLY
             await publish(session, OpenThreadsDue(self.ref, since, OPEN_POSTS))
         self.reread_at["threads"], self.comments_requested = began.isoformat(), True
         return 0
@@ -174,7 +175,7 @@ class PublicationReads(PollState):
     async def revisions(self) -> None:
         """Read the recent posts again, and the comments of recent posts and of all open threads."""
         began = self.begin(Part.REVISIONS)
-        since = max(self.run.now - poll_schedule.RECENT, self.community.backfill_since)
+        since = max(self.run.now - poll_intervals.RECENT, self.community.backfill_since)
         cursor, more = None, True
         while more:
             page, _ = await unread_items.next_page(

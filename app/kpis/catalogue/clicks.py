@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from app.kpis.contract import AddsUp, Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.clicks import CLICKS_OF_ALL, PEOPLE
+from app.kpis.values import AddsUp, Direction, Excluded, GoalType, Term, Unit, Value
 
 
 def value(people: int, bots: int, repeats: int) -> Value:

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.clicks import PEOPLE, PEOPLES_CLICKS
 from app.kpis.inputs.columns import Counted
 from app.kpis.inputs.publications import PUBLICATIONS, PUBLISHED
+from app.kpis.values import AddsUp, Direction, GoalType, Term, Unit, Value
 
 NO_POSTS: Final = "no-posts"
 

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.engagement import ENGAGED, Gained, gains, included
 from app.kpis.inputs.sizes import OF_DAYS, AverageSize
+from app.kpis.values import AddsUp, Direction, GoalType, Term, Unit, Value
 
 EMPTY: Final = "empty"
 """Reason: the size is 0, and the engagement cannot be divided by it."""

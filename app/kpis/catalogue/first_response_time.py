@@ -4,14 +4,15 @@ from statistics import median
 from typing import Final
 
 from app.kpis.arithmetic import percentile
-from app.kpis.contract import AddsUp, Direction, Doc, Excluded, GoalType, Kpi, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.waits import ANSWERED, OpeningWaits
+from app.kpis.values import AddsUp, Direction, Excluded, GoalType, Term, Unit, Value
 
 NO_ANSWERS: Final = "no-answers"
 NO_ANSWER_NEEDED: Final = "resolved-without-answer"
 
 
-def value(seconds: list[int], unanswered: list[int]) -> Value:
+def value(seconds: list[int], unanswered: list[int], by_clock: list[int]) -> Value:
     """The median, in working seconds, of the opening waits that an answer ended in the window."""
     excluded = (Excluded(len(unanswered), NO_ANSWER_NEEDED),) if unanswered else ()
     if not seconds:
@@ -21,6 +22,7 @@ def value(seconds: list[int], unanswered: list[int]) -> Value:
         Term("W", "Median working seconds of the waits", middle),
         Term("n", "Waits that an answer ended", len(seconds)),
         Term("p90", "90 of 100 waits were not longer than", percentile(seconds, 0.9)),
+        Term("C", "Median of the same waits by the clock, in seconds", float(median(by_clock))),
     )
     return Value(middle, excluded=excluded, evidence=terms)
 
@@ -45,6 +47,7 @@ KPI: Final = Kpi(
         recount="The median of `working_seconds`: the middle one in order, or the mean of the two in the middle.",
         caveats=(
             "A wait counts in the window in which it ended: who still waits counts in the open backlog, not here.",
+            "Only working time counts, so 0 s is right for an answer before opening; `C` is the time by the clock.",
             "A bot's message is no answer. Waits that ended without an answer are excluded, and reported as such.",
             "Without answers there is no time.",
         ),

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.inquiries import HANDLED, INQUIRIES_HANDLED
+from app.kpis.values import AddsUp, Direction, GoalType, Term, Unit, Value
 
 
 def value(handled: int) -> Value:

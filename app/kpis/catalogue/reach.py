@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.engagement import VIEWED, Gained, gains, included
+from app.kpis.values import AddsUp, Direction, GoalType, Term, Unit, Value
 
 
 def value(views: int, before_connection: int, late: int) -> Value:

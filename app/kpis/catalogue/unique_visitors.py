@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from app.kpis.contract import AddsUp, Direction, Doc, GoalType, Kpi, Term, Unit, Value
+from app.kpis.contract import Doc, Kpi
 from app.kpis.inputs.clicks import VISITS
 from app.kpis.inputs.visitors import DifferentVisitors
+from app.kpis.values import AddsUp, Direction, GoalType, Term, Unit, Value
 
 
 def value(visitors: frozenset[str]) -> Value:

@@ -10,21 +10,10 @@ from sqlalchemy import BigInteger, ColumnElement, Text, cast, func, literal, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.kit.db import in_workspace
-from app.kpis.contract import (
-    Community,
-    D,
-    Dataset,
-    EvidenceQuery,
-    LoadRequest,
-    Missing,
-    Project,
-    Section,
-    Source,
-    Span,
-    Window,
-)
+from app.kpis.contract import D, Dataset, EvidenceQuery, LoadRequest, Project, Section, Source, Span, Window
 from app.kpis.inputs.columns import Counted, DailyCounts, MakeData, taken_off
 from app.kpis.inputs.parameters import AS_OF, FIRST, LAST, PROJECT, PROJECTS, WORKSPACE, columns_by_community, position
+from app.kpis.values import Community, Missing
 from app.links.models import Click, ClickDay, Link
 
 NO_LINKS: Final = "no-links"

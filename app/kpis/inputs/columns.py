@@ -5,7 +5,8 @@ from datetime import date
 from itertools import accumulate
 from typing import Any
 
-from app.kpis.contract import Community, CommunityData, D, LoadRequest, Measure, Source, Span, Window
+from app.kpis.contract import CommunityData, D, LoadRequest, Measure, Source, Span, Window
+from app.kpis.values import Community
 
 Columns = Sequence[Sequence[Any]]
 """The rows of one community as lists, one for each column; the first holds positions of days."""

@@ -17,17 +17,13 @@ from app.communities.models import Publication
 from app.kit.db import in_workspace
 from app.kpis.contract import (
     DAY,
-    Community,
     CommunityData,
     D,
     Dataset,
     EvidenceQuery,
-    Excluded,
     LoadRequest,
     Measure,
-    Missing,
     Project,
-    Reason,
     Section,
     Source,
     Span,
@@ -44,6 +40,7 @@ from app.kpis.inputs.parameters import (
     polled,
     position,
 )
+from app.kpis.values import Community, Excluded, Missing, Reason
 from app.metrics.contributions import COLUMNS, OF_PROJECT, contributions
 from app.metrics.models import DifferenceSource, PostLast, RollupDay
 from app.metrics.sql import statement

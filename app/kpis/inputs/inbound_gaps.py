@@ -6,12 +6,13 @@ from typing import Any, Final
 from sqlalchemy import Boolean, DateTime, bindparam, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.communities.inbound.models import InboundGap
 from app.communities.inbound.reconcile import GRACE, is_certain
-from app.communities.models import Community, InboundGap
+from app.communities.models import Community
 from app.kit.db import in_workspace
+from app.kit.statement import Statement
 from app.kpis.contract import Dataset, LoadRequest, Project
 from app.kpis.inputs.parameters import END, PROJECTS, START, WORKSPACE, local_day
-from app.kpis.statement import Statement
 from app.projects.models import Project as ProjectRow
 
 _ZONE: Final = ProjectRow.__table__.c.timezone

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Date, DateTime, Select, Text, any_, bindpa
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY, UUID, aggregate_order_by
 
-from app.kpis.contract import DAY, Community, CommunityData, Missing, Project, Reason, Span, Window
+from app.kpis.contract import DAY, CommunityData, Project, Span, Window
+from app.kpis.values import Community, Missing, Reason
 from app.projects.models import Project as ProjectRow
 from app.projects.models import ZoneRule
 
@@ -74,11 +75,13 @@ def polled(
     stale_after: timedelta = STALE_AFTER,
 ) -> Span:
     """The span of days known from polling: from `since` to the last poll, at `seen_at`."""
-    state_reason = {"reauth_required": Reason.REAUTH_REQUIRED, "paused": Reason.PAUSED}.get(community.state)
+    status_reason = {"reauth_required": Reason.REAUTH_REQUIRED, "paused": Reason.PAUSED}.get(community.status)
+    end = community.disconnected
     if seen_at is None:
-        return Span(since, None, None, state_reason or Reason.NOT_MEASURED_YET)
-    is_stale = project.now - seen_at > stale_after
-    return Span(since, project.day_of(seen_at), seen_at, (state_reason or Reason.STALE) if is_stale else None)
+        return Span(since, None, None, status_reason or Reason.NOT_MEASURED_YET, end=end)
+    due = project.now if end is None else min(project.now, project.start_of(end))
+    is_stale = due - seen_at > stale_after
+    return Span(since, project.day_of(seen_at), seen_at, (status_reason or Reason.STALE) if is_stale else None, end=end)
 
 
 def lost_days(data: CommunityData, window: Window, seen: Iterable[date], reason: str) -> Iterator[Missing]:

@@ -15,15 +15,12 @@ from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
 from app.kpis.contract import (
     DAY,
-    Community,
     CommunityData,
     Dataset,
     EvidenceQuery,
     LoadRequest,
     Measure,
-    Missing,
     Project,
-    Reason,
     Section,
     Source,
     Span,
@@ -43,6 +40,7 @@ from app.kpis.inputs.parameters import (
     polled,
     position,
 )
+from app.kpis.values import Community, Missing, Reason
 from app.metrics.models import CommunityDay, CommunitySnapshot
 
 SIZE_STALE_AFTER: Final = timedelta(days=3)
@@ -225,6 +223,8 @@ class SizeAtEnd(SizeMeasure):
         """Whether the size is known, and the days without a poll where it is an older one."""
         if window.first > window.today:
             return False, [data.missing_whole(Reason.NOT_YET, window)]
+        if data.ended_within(window):
+            return False, [data.missing_whole(Reason.DISCONNECTED, window)]
         latest = data.polled_days(window)[1] - 1
         if latest < 0:
             return False, data.no_size(window)
@@ -263,12 +263,14 @@ class SizesOfGrowth(SizeMeasure):
         """Whether both sizes are known, and the days without a poll."""
         first, stop = data.polled_days(window)
         if first == stop:
+            if data.span.end is not None and data.span.end < window.first:
+                return False, [data.missing_whole(Reason.DISCONNECTED, window)]
             if not first:
                 return False, data.no_size(window)
             reason = Reason.NOT_YET if window.first > window.today else Reason.NO_SNAPSHOT
             return False, [data.missing_whole(reason, window)]
         missing: list[Missing] = []
-        last, day = min(window.last, window.today), data.days[stop - 1]
+        last, day = min(window.last, window.today, data.span.end or window.last), data.days[stop - 1]
         if day < last - SIZE_STALE_AFTER:
             missing.append(Missing(data.community, Reason.STALE, day + DAY, last))
         day = data.days[first - 1] if first else data.days[0]

@@ -6,21 +6,11 @@ from typing import Any, Final
 from sqlalchemy import func, literal, select
 
 from app.kit.db import in_workspace
-from app.kpis.contract import (
-    Community,
-    CommunityData,
-    Dataset,
-    LoadRequest,
-    Measure,
-    Missing,
-    Project,
-    Source,
-    Span,
-    Window,
-)
+from app.kpis.contract import CommunityData, Dataset, LoadRequest, Measure, Project, Source, Span, Window
 from app.kpis.inputs.clicks import by_links, with_first_links
 from app.kpis.inputs.columns import Columns, running_sums
 from app.kpis.inputs.parameters import AS_OF, FIRST, LAST, PROJECT, WORKSPACE, columns_by_community, position
+from app.kpis.values import Community, Missing
 from app.links.models import Click
 
 

@@ -6,14 +6,13 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, case, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.inquiries.models import ResponseWait
 from app.kit.db import in_workspace
 from app.kpis.contract import (
     DAY,
-    Community,
     CommunityData,
     Dataset,
     EvidenceQuery,
@@ -29,12 +28,13 @@ from app.kpis.inputs.columns import Columns, running_sums
 from app.kpis.inputs.inbound_gaps import add_inbound_gaps
 from app.kpis.inputs.inquiries import by_conversations
 from app.kpis.inputs.parameters import AS_OF, END, PROJECT, START, WORKSPACE, columns_by_community, local_day, position
+from app.kpis.values import Community, Missing, Reason
 
 ANSWER: Final = "answer"
 
 
 class _ByDay:
-    """Working seconds of waits, in the order of the positions of the days on which they ended."""
+    """Seconds of waits, in the order of the positions of the days on which they ended."""
 
     def __init__(self, waits: Sequence[tuple[int, int]]) -> None:
         self._days = [at for at, _ in waits]
@@ -48,11 +48,11 @@ class _ByDay:
 class WaitDays(CommunityData):
     """The waits of one community that overlap the loaded days, by the day on which they ended."""
 
-    __slots__ = ("_answered", "_open", "_unanswered")
+    __slots__ = ("_answered", "_answered_by_clock", "_open", "_unanswered")
 
     def __init__(self, community: Community, span: Span, columns: Columns, request: LoadRequest) -> None:
         super().__init__(community, span, request)
-        started, ended, opening, by_answer, seconds = columns or ((), (), (), (), ())
+        started, ended, opening, by_answer, seconds, by_clock = columns or ((), (), (), (), (), ())
         """`started` and `ended` are positions of days; `ended` is None while a wait lasts."""
         began = [min(max(at, 0), self.length) for at in started]
         over = [self.length if at is None else min(max(at, 0), self.length) for at in ended]
@@ -65,12 +65,16 @@ class WaitDays(CommunityData):
             )
         ]
         waits = sorted(
-            (at, answered, length if length is not None else -1)
-            for at, is_opening, answered, length in zip(ended, opening, by_answer, seconds, strict=True)
+            (at, answered, length if length is not None else -1, clock)
+            for at, is_opening, answered, length, clock in zip(
+                ended, opening, by_answer, seconds, by_clock, strict=True
+            )
             if is_opening and at is not None and 0 <= at < self.length
         )
-        self._answered = _ByDay([(at, length) for at, answered, length in waits if answered and length >= 0])
-        self._unanswered = _ByDay([(at, length) for at, answered, length in waits if not answered])
+        answered = [(at, length, clock) for at, by_answer, length, clock in waits if by_answer and length >= 0]
+        self._answered = _ByDay([(at, length) for at, length, _ in answered])
+        self._answered_by_clock = _ByDay([(at, clock) for at, _, clock in answered])
+        self._unanswered = _ByDay([(at, length) for at, by_answer, length, _ in waits if not by_answer])
 
     def open_at_end(self, window: Window) -> int:
         """The number of waits that were open at the end of the window's last day."""
@@ -80,12 +84,22 @@ class WaitDays(CommunityData):
         """The working seconds of the opening waits that an answer ended in the window."""
         return self._answered.between(window.start, window.stop)
 
+    def answered_by_clock(self, window: Window) -> Sequence[int]:
+        """The seconds of the same waits by the clock."""
+        return self._answered_by_clock.between(window.start, window.stop)
+
     def unanswered(self, window: Window) -> Sequence[int]:
         """The working seconds of the opening waits that ended in the window without an answer (-1 where unknown)."""
         return self._unanswered.between(window.start, window.stop)
 
 
 _ENDED_AT: Final = case((ResponseWait.ended_at <= AS_OF, ResponseWait.ended_at))
+
+
+BY_CLOCK: Final = cast(func.extract("epoch", ResponseWait.ended_at - ResponseWait.started_at), BigInteger).label(
+    "seconds"
+)
+"""The duration of a wait by the clock."""
 
 
 class Waits(Source[WaitDays]):
@@ -101,6 +115,7 @@ class Waits(Source[WaitDays]):
             ResponseWait.opening,
             func.coalesce(ResponseWait.ended_by == ANSWER, False).label("by_answer"),
             ResponseWait.working_seconds,
+            BY_CLOCK,
         ).where(
             in_workspace(ResponseWait, WORKSPACE),
             ResponseWait.project_id == PROJECT.c.id,
@@ -133,16 +148,28 @@ class OpenWaits(Measure[WaitDays]):
         """The number of open waits, by window."""
         return [[data.open_at_end(window) for window in windows]]
 
+    def missing(self, data: WaitDays, window: Window) -> tuple[bool, Sequence[Missing]]:
+        """Whether it is known; of a community disconnected before the window's end no wait counts."""
+        if data.ended_within(window):
+            return False, [data.missing_whole(Reason.DISCONNECTED, window)]
+        return super().missing(data, window)
+
 
 class OpeningWaits(Measure[WaitDays]):
-    """The working seconds of the opening waits that ended in the window: with an answer, and without one."""
+    """The working seconds of the opening waits that ended in the window, with an answer and without one; and those of
+    the answered ones by the clock.
+    """
 
     source = WAITS
-    nothing = ((), ())
+    nothing = ((), (), ())
 
     def amounts(self, data: WaitDays, windows: Sequence[Window]) -> list[list[Sequence[int]]]:
-        """For both kinds of waits the list of their seconds, by window."""
-        return [[data.answered(window) for window in windows], [data.unanswered(window) for window in windows]]
+        """The three lists of seconds, by window."""
+        return [
+            [data.answered(window) for window in windows],
+            [data.unanswered(window) for window in windows],
+            [data.answered_by_clock(window) for window in windows],
+        ]
 
     def totals(self, columns: Iterable[Sequence[Sequence[int]]]) -> list[list[int]]:
         """The lists of all communities concatenated, by window."""
@@ -159,6 +186,7 @@ def _select(workspace_id: UUID, project: Project, *filters: ColumnElement[bool])
         ResponseWait.ended_by,
         ResponseWait.opening,
         ResponseWait.working_seconds,
+        BY_CLOCK,
     ).where(in_workspace(ResponseWait, workspace_id), ResponseWait.project_id == project.id, *filters)
 
 
@@ -187,7 +215,8 @@ def _open(workspace_id: UUID, project: Project, first: date, last: date) -> Evid
 
 
 _FIELDS: Final = (
-    "`id`, `inquiry_id`, `community_id`, `started_at`, `ended_at`, `ended_by`, `opening`, `working_seconds`."
+    "`id`, `inquiry_id`, `community_id`, `started_at`, `ended_at`, `ended_by`, `opening`, `working_seconds`, "
+    "`seconds` (by the clock)."
 )
 ANSWERED: Final = Section(
     "wait",

@@ -65,6 +65,7 @@ CONVOS_PAGE: Final = 50
 DEPTH: Final = 60
 """How many levels below a post one call reads; the JSON parser fails at about 90."""
 NOTIFICATIONS: Final = "notifications"
+OWN_FEED: Final = "own_feed"
 MESSAGES: Final = "messages"
 REASONS: Final = ("reply", "mention", "quote")
 
@@ -81,6 +82,7 @@ class Bluesky:
         rate_limits=calls.RATE_LIMITS,
         metrics_batch=25,
         text_limit=300,
+        post_domains=None,
         text_unit=TextUnit.GRAPHEMES,
         text_bytes=3000,
         message_limit=TextLimit(1000, TextUnit.GRAPHEMES, 10_000),
@@ -96,6 +98,9 @@ class Bluesky:
             dedup_window=timedelta(days=30),
         ),
         scopes={Token.COMMUNITY: (PRIVILEGED,)},
+        posts_list=OWN_FEED,
+        changes=translate.CHANGES,
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -124,17 +129,26 @@ class Bluesky:
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
         """Without reposts and replies, those to the account's own posts included."""
+        entries, next_cursor, more = await self._feed(c, cursor, since, "posts_no_replies")
+        return Page(translate.posts(entries, since), next_cursor, more)
+
+    async def _answers(self, c: Credentials, cursor: str | None, since: datetime | None) -> Page[RemoteMessage]:
+        """The account's own answers, and its posts (`Page.posts`)."""
+        entries, next_cursor, more = await self._feed(c, cursor, since, "posts_with_replies")
+        answers = translate.answers(entries, guards.community_id(c))
+        items = tuple(answer for answer in answers if since is None or answer.sent_at >= since)
+        return Page(items, next_cursor, more, posts=translate.posts(entries, since))
+
+    async def _feed(
+        self, c: Credentials, cursor: str | None, since: datetime | None, kinds: str
+    ) -> tuple[list[bsky.FeedEntry], str, bool]:
+        """A page of the account's own posts of these kinds, the next cursor, and whether there is more."""
         paginator, own_id = wire.load(ListPaginator, cursor) or ListPaginator(), guards.community_id(c)
-        query = {"actor": own_id, "limit": str(PAGE), "filter": "posts_no_replies", **paginator.query()}
+        query = {"actor": own_id, "limit": str(PAGE), "filter": kinds, **paginator.query()}
         feed = wire.parse(bsky.FEED, await self._read(c, calls.FEED, query))
         paginator, more = paginator.after([translate.feed_time(entry) for entry in feed.feed], feed.cursor, since)
-        posts = [
-            translate.post(entry.post)
-            for entry in feed.feed
-            if entry.reason is None and entry.post.author.did == own_id and entry.post.record.reply is None
-        ]
-        items = tuple(post for post in posts if since is None or post.published_at >= since)
-        return Page(items, wire.dump(paginator), more)
+        own = [entry for entry in feed.feed if entry.reason is None and entry.post.author.did == own_id]
+        return own, wire.dump(paginator), more
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         guards.check_batch(ids, self.spec)
@@ -170,16 +184,17 @@ class Bluesky:
         return Page(items, wire.dump(CommentPaginator(pending=pending)), more=bool(pending))
 
     def conversation_lists(self, c: Credentials) -> tuple[str, ...]:
-        """Answers, mentions and quotes; and direct messages, where the app password may read them."""
+        """Answers, mentions and quotes; messages, where the app password may read them; and the account's own feed."""
         if Token.COMMUNITY not in c.tokens:
             return ()
         reads_messages = sessions.reads_messages(c.tokens[Token.COMMUNITY])
-        return (NOTIFICATIONS, MESSAGES) if reads_messages else (NOTIFICATIONS,)
+        return (NOTIFICATIONS, MESSAGES, OWN_FEED) if reads_messages else (NOTIFICATIONS, OWN_FEED)
 
     async def conversation_list(
         self, c: Credentials, name: str, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        return await (self._messages if name == MESSAGES else self._notifications)(c, cursor, since)
+        readers = {MESSAGES: self._messages, OWN_FEED: self._answers}
+        return await readers.get(name, self._notifications)(c, cursor, since)
 
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
@@ -242,24 +257,6 @@ class Bluesky:
 
     async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:
         return frozenset(one.external_id for one in await self.metrics(c, ids) if not one.gone)
-
-    async def own_replies(
-        self, c: Credentials, cursor: str | None, since: datetime | None = None
-    ) -> Page[RemoteMessage]:
-        """From the account's own feed. Direct messages come with the conversations."""
-        if Token.COMMUNITY not in c.tokens:
-            return Page((), None, more=False)
-        paginator, own_id = wire.load(ListPaginator, cursor) or ListPaginator(), guards.community_id(c)
-        query = {"actor": own_id, "limit": str(PAGE), "filter": "posts_with_replies", **paginator.query()}
-        feed = wire.parse(bsky.FEED, await self._read(c, calls.FEED, query))
-        paginator, more = paginator.after([translate.feed_time(entry) for entry in feed.feed], feed.cursor, since)
-        replies = [
-            translate.own_reply(entry.post)
-            for entry in feed.feed
-            if entry.reason is None and entry.post.author.did == own_id and entry.post.record.reply is not None
-        ]
-        items = tuple(reply for reply in replies if since is None or reply.sent_at >= since)
-        return Page(items, wire.dump(paginator), more)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
 

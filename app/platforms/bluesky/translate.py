@@ -1,7 +1,7 @@
 """Bluesky's wire models as the contract's types, and addresses as people type them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -35,7 +35,19 @@ from app.platforms.contract import (
     RemoteMessage,
     RemotePerson,
     RemotePost,
+    thread_of_answers,
 )
+from app.platforms.spec import BY_LIST, NativeChange
+
+CHANGES: Final = {NativeChange.ANSWER_TO_MESSAGE: BY_LIST}
+"""What shows changes made on the platform itself, besides reading comments and posts again."""
+NO_CHANGES: Final = frozenset(
+    {
+        *(NativeChange.COMMENT_EDITED, NativeChange.MENTION_EDITED),
+        *(NativeChange.MESSAGE_EDITED, NativeChange.POST_EDITED),
+    }
+)
+"""Nothing can be edited."""
 
 SITE: Final = "https://bsky.app"
 HOSTS: Final = frozenset({"bsky.app"})
@@ -163,7 +175,23 @@ def post(post: Post) -> RemotePost:
     )
 
 
+def posts(entries: Iterable[FeedEntry], since: datetime | None) -> tuple[RemotePost, ...]:
+    """Those of the account's own entries of its feed that are posts, from `since` on."""
+    made = (post(entry.post) for entry in entries if entry.post.record.reply is None)
+    return tuple(one for one in made if since is None or one.published_at >= since)
+
+
 # ── conversations ─────────────────────────────────────────────────────────────────────────────────
+
+
+def answers(entries: Iterable[FeedEntry], own_id: str) -> Iterator[RemoteMessage]:
+    """Those of the account's own entries of its feed that are answers, each in the thread of what it answers."""
+    for entry in entries:
+        reply = entry.post.record.reply
+        if reply is not None:
+            thread_id = thread_of_answers(reply.parent.uri)
+            answer = _remote_message(entry.post, MessageKind.MENTION, thread_id, own_id, None)
+            yield replace(answer, guesses_thread=True)
 
 
 def notification(notice: Notification, own_id: str) -> RemoteMessage:
@@ -174,11 +202,6 @@ def notification(notice: Notification, own_id: str) -> RemoteMessage:
     kind = MessageKind.COMMENT if below_own_post else MessageKind.MENTION
     thread_id = f"{kind}:{root_uri}:{notice.author.did}"
     return _remote_message(notice, kind, thread_id, own_id, root_uri if below_own_post else None)
-
-
-def own_reply(post: Post) -> RemoteMessage:
-    """The community's own reply, whatever it answers."""
-    return replace(_remote_message(post, MessageKind.MENTION, "", post.author.did, None), in_parents_thread=True)
 
 
 def comments(root_post: Thread, post_id: str, own_id: str) -> Iterator[RemoteMessage]:

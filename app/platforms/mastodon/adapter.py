@@ -1,8 +1,9 @@
 """Mastodon, and the servers that speak its API (GoToSocial, Takahe, Pleroma, Pixelfed, Friendica, Sharkey).
 
 A handle's domain need not be its server's (`webfinger`). Public accounts are read without a token. With the account's
-own token (`read write`), mentions and direct statuses are read from the notifications, and replies and posts can be
-sent. A token does not expire (unless an administrator has configured it), and there is no refresh token.
+own token (`read write`), mentions and direct statuses are read from the notifications and the account's own answers
+from its statuses (`conversations`), and replies and posts can be sent. A token does not expire (unless an administrator
+has configured it), and there is no refresh token.
 
 Since 4.3 a server filters private mentions by accounts that the account does not follow out of the notifications.
 Customers are such accounts, so these are requested too (`include_filtered`).
@@ -23,14 +24,14 @@ Sources: docs.joinmastodon.org, the OpenAPI of abraham/mastodon-openapi, Mastodo
 Unverified: that ids are ordered by time on every such server, as they are on Mastodon.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 import httpx
 
-from app.platforms import dates, guards, markup, outgoing, wire
+from app.platforms import guards, markup, outgoing, separate_lists, wire
 from app.platforms.capabilities import OutgoingPost, Picture, PostRef, ReplyTo, TokenState, Usage
 from app.platforms.contract import (
     Address,
@@ -59,32 +60,21 @@ from app.platforms.contract import (
     Transient,
     Unsupported,
 )
-from app.platforms.mastodon import calls, limits, lists, permalinks, servers, translate, webfinger
+from app.platforms.mastodon import calls, conversations, limits, lists, permalinks, servers, translate, webfinger
 from app.platforms.mastodon.addresses import HINT, canonical, split
 from app.platforms.mastodon.errors import from_response
-from app.platforms.mastodon.lists import Unparsed
-from app.platforms.mastodon.paginators import IdPaginator
 from app.platforms.mastodon.wire_models import (
     ACCOUNT,
     APPLICATION,
     COUNTED,
     CREATED,
     MEDIA,
-    MENTIONS,
     STATUS,
     Account,
     Counted,
-    Mention,
-    Other,
-    OwnStatus,
     Status,
 )
 
-PAGE = 40
-MENTIONS_PAGE = 20
-"""Each mention that is an answer costs one more request, for the statuses above it."""
-MAX_CONTEXTS: Final = 20
-"""How many more requests are made for the root of one thread."""
 CUT_OFF: Final = frozenset({*range(40, 61), 4096})
 """A context with so many answers may lack others: Takahe returns 50, Mastodon 60 without a token and 4096 with one.
 Some of them may be left out as not understood.
@@ -125,6 +115,9 @@ class Mastodon:
         ),
         scopes={Token.COMMUNITY: SCOPES},
         metrics_group_tokens=frozenset({Token.COMMUNITY}),
+        posts_list=conversations.OWN_STATUSES,
+        changes=translate.CHANGES,
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -168,22 +161,10 @@ class Mastodon:
         return wire.parse(ACCOUNT, await self._get(c, "accounts/lookup", {"acct": name}))
 
     async def posts(self, c: Credentials, cursor: str | None, since: datetime | None = None) -> Page[RemotePost]:
-        paginator = wire.load(IdPaginator, cursor) or IdPaginator()
-        query = {"limit": str(PAGE), "exclude_replies": "true", "exclude_reblogs": "true", **paginator.query()}
-        response = await self._get(c, f"accounts/{guards.community_id(c)}/statuses", query)
-        statuses = lists.parse_list(response, lists.STATUSES, lists.STATUSES_LENIENT)
-        paginator, more = paginator.after([s.id for s in statuses], reached_since=_reaches(statuses, since))
-        posts = tuple(
-            translate.post(s)
-            for s in statuses
-            if isinstance(s, OwnStatus)
-            and s.reblog is None
-            and s.in_reply_to_id is None
-            and s.visibility != "direct"
-            and s.account.id == c.external_id
-            and (since is None or s.created_at >= since)
+        own, next_cursor, more = await conversations.own_statuses(
+            self._http, c, cursor, since, self.classify, replies=False
         )
-        return Page(posts, wire.dump(paginator), more)
+        return Page(translate.posts(own), next_cursor, more)
 
     async def metrics(self, c: Credentials, ids: tuple[str, ...]) -> tuple[PostMetrics, ...]:
         """One request, or one for each post where the server has no batch (before 4.3, GoToSocial, Takahe).
@@ -232,65 +213,25 @@ class Mastodon:
             )
         return Page(tuple(items), "{}", more=False, complete=len(context.descendants) not in CUT_OFF)
 
+    def conversation_lists(self, c: Credentials) -> tuple[str, ...]:
+        """Notifications, and the account's own statuses."""
+        return (conversations.NOTIFICATIONS, conversations.OWN_STATUSES) if Token.COMMUNITY in c.tokens else ()
+
+    async def conversation_list(
+        self, c: Credentials, name: str, cursor: str | None, since: datetime | None = None
+    ) -> Page[RemoteMessage]:
+        if Token.COMMUNITY not in c.tokens:
+            return Page((), cursor, more=False)
+        read = conversations.answers if name == conversations.OWN_STATUSES else conversations.mentions
+        return await read(self._http, c, cursor, since, self.classify)
+
     async def conversations(
         self, c: Credentials, cursor: str | None, since: datetime | None = None
     ) -> Page[RemoteMessage]:
-        """Statuses that mention or quote the account; direct ones are messages. The account's own replies to messages
-        are read as soon as the customer writes again.
-
-        A status is sent when its author's server says so, if the notification's date, which is the account's own
-        server's, confirms it.
-        """
-        if Token.COMMUNITY not in c.tokens:
-            return Page((), cursor, more=False)
-        own_id, paginator = guards.community_id(c), wire.load(IdPaginator, cursor) or IdPaginator()
-        query: calls.Query = {
-            "limit": str(MENTIONS_PAGE),
-            "types[]": list(MENTIONS),
-            "include_filtered": "true",
-            **paginator.query(),
-        }
-        response = await self._get(c, "notifications", query)
-        notices = lists.parse_list(response, lists.NOTICES, lists.NOTICES_LENIENT)
-        paginator, more = paginator.after([n.id for n in notices], reached_since=_reaches(notices, since))
-        items: list[RemoteMessage] = []
-        undated = 0
-        for notice in notices:
-            if not isinstance(notice, Mention) or notice.status is None:
-                continue
-            status, recorded = notice.status, notice.created_at or wire.response_date(response)
-            sent_at = status.created_at if recorded is None else dates.sent(status.created_at, recorded)
-            undated += sent_at is None
-            if sent_at is not None and (since is None or sent_at >= since) and status.account.id != own_id:
-                items += await self._with_own_replies(c, status, sent_at)
-        if undated:
-            wire.left_out(undated, "neither a status nor its notification has a date")
-        return Page(tuple(items), wire.dump(paginator), more)
+        return await separate_lists.next_page(self, c, cursor, since)
 
     async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:
         return frozenset(one.external_id for one in await self.metrics(c, ids) if not one.gone)
-
-    async def own_replies(
-        self, c: Credentials, cursor: str | None, since: datetime | None = None
-    ) -> Page[RemoteMessage]:
-        """From the account's own statuses; direct ones too, which Takahe leaves out there."""
-        if Token.COMMUNITY not in c.tokens:
-            return Page((), None, more=False)
-        own_id, paginator = guards.community_id(c), wire.load(IdPaginator, cursor) or IdPaginator()
-        query = {"limit": str(PAGE), "exclude_reblogs": "true", **paginator.query()}
-        response = await self._get(c, f"accounts/{own_id}/statuses", query)
-        statuses = lists.parse_list(response, lists.STATUSES, lists.STATUSES_LENIENT)
-        paginator, more = paginator.after([s.id for s in statuses], reached_since=_reaches(statuses, since))
-        replies = tuple(
-            translate.own_reply(s)
-            for s in statuses
-            if isinstance(s, OwnStatus)
-            and s.reblog is None
-            and s.in_reply_to_id is not None
-            and s.account.id == own_id
-            and (since is None or s.created_at >= since)
-        )
-        return Page(replies, wire.dump(paginator), more)
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply below the message, with its visibility, mentioning its author, who is notified by that.
@@ -321,7 +262,9 @@ class Mastodon:
         """Among the statuses below the message, and the account's own latest ones: either list may be cut off."""
         own_id = guards.community_id(c)
         below = lists.parse_context(await self._get(c, f"statuses/{to.external_id}/context")).descendants
-        response = await self._get(c, f"accounts/{own_id}/statuses", {"limit": str(PAGE), "exclude_reblogs": "true"})
+        response = await self._get(
+            c, f"accounts/{own_id}/statuses", {"limit": str(conversations.PAGE), "exclude_reblogs": "true"}
+        )
         latest = lists.parse_list(response, lists.STATUSES, lists.STATUSES_LENIENT)
         statuses = {one.id: one for one in (*below, *latest) if isinstance(one, Status)}
         matches = [
@@ -380,46 +323,6 @@ class Mastodon:
         except Gone:
             return translate.gone(post_id)
 
-    async def _with_own_replies(self, c: Credentials, status: Status, sent_at: datetime) -> list[RemoteMessage]:
-        """A status that mentions the account; if it is direct, after the account's own replies above it."""
-        ancestors: list[Status] = []
-        if status.in_reply_to_id is not None:
-            try:
-                ancestors = await self._ancestors(c, status, whole=status.visibility != "direct")
-            except Gone:
-                return []
-        own_id = guards.community_id(c)
-        if status.visibility == "direct":
-            own = [s for s in ancestors if s.account.id == own_id and s.visibility == "direct"]
-            replies = [translate.direct(s, status.account.id, own_id, sent_at=s.created_at or sent_at) for s in own]
-            return [*replies, translate.direct(status, status.account.id, own_id, sent_at=sent_at)]
-        root = ancestors[0] if ancestors else status
-        if root.account.id == own_id and root.in_reply_to_id is None and root is not status:
-            thread_id = translate.comment_thread([status, *reversed(ancestors[1:])], own_id)
-            return [translate.message(status, MessageKind.COMMENT, thread_id, own_id, root.id, sent_at=sent_at)]
-        thread_id = f"mention:{root.id}:{status.account.id}"
-        return [translate.message(status, MessageKind.MENTION, thread_id, own_id, sent_at=sent_at)]
-
-    async def _ancestors(self, c: Credentials, status: Status, *, whole: bool) -> list[Status]:
-        """The statuses above one, the highest first; up to the root where `whole`, else as many as come at once.
-
-        A server may return only the nearest ones (Takahe: ten), so that a thread's root would change with its depth.
-        """
-        response = await self._get(c, f"statuses/{status.id}/context")
-        ancestors = lists.parse_context(response).ancestors
-        for _ in range(MAX_CONTEXTS if whole and ancestors else 0):
-            if ancestors[0].in_reply_to_id is None:
-                break
-            try:
-                response = await self._get(c, f"statuses/{ancestors[0].id}/context")
-            except Gone:
-                break
-            above = lists.parse_context(response).ancestors
-            if not above or above[0].id in {s.id for s in ancestors}:
-                break
-            ancestors = [*above, *ancestors]
-        return ancestors
-
     async def _upload(self, c: Credentials, picture: Picture) -> str:
         """Upload a picture, and return its id once the server has processed it."""
         form = {"description": picture.alt}
@@ -451,16 +354,10 @@ class Mastodon:
     async def _get(
         self, c: Credentials, path: str, query: Mapping[str, str | list[str]] | None = None
     ) -> httpx.Response:
-        return await wire.read(self._http, calls.request(self._http, c, "GET", path, query), self.classify)
+        return await calls.read(self._http, c, path, query, self.classify)
 
     async def _get_open(self, c: Credentials, path: str) -> httpx.Response:
         return await wire.read(self._http, calls.open_request(self._http, c.base_url.rstrip("/") + path), self.classify)
 
 
 ADAPTER: Final = Mastodon
-
-
-def _reaches(page: Sequence[Status | Other | Unparsed], since: datetime | None) -> bool:
-    """Whether the last item of a page, latest first, is older than `since`."""
-    times = [item.created_at for item in page if not isinstance(item, Unparsed) and item.created_at is not None]
-    return since is not None and len(times) > 0 and times[-1] < since

@@ -54,3 +54,10 @@ def open_request(http: httpx.AsyncClient, url: str, query: Query | None = None) 
         headers={"accept": "application/json"},
         extensions={COST: Cost("", None, {CALLS: 1})},
     )
+
+
+async def read(
+    http: httpx.AsyncClient, c: Credentials, path: str, query: Query | None, classify: wire.Classify
+) -> httpx.Response:
+    """The response to a `GET` of the API; raises the `PlatformError` that it reports."""
+    return await wire.read(http, request(http, c, "GET", path, query), classify)

@@ -1,6 +1,6 @@
 """Mastodon's wire models as the contract's types."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -14,9 +14,16 @@ from app.platforms.contract import (
     RemoteMessage,
     RemotePerson,
     RemotePost,
+    thread_of_answers,
 )
 from app.platforms.mastodon import attachments
 from app.platforms.mastodon.wire_models import Counted, OwnStatus, Status
+from app.platforms.spec import BY_LIST, NativeChange
+
+CHANGES: Final = {NativeChange.ANSWER_TO_MESSAGE: BY_LIST}
+"""What shows changes made on the platform itself, besides reading comments and posts again."""
+NO_CHANGES: Final = frozenset({NativeChange.COMMENT_HIDDEN})
+"""Comments cannot be hidden."""
 
 
 def text(status: Status) -> str:
@@ -64,6 +71,11 @@ def post(status: OwnStatus) -> RemotePost:
     )
 
 
+def posts(own: Iterable[OwnStatus]) -> tuple[RemotePost, ...]:
+    """Those of the account's own statuses that are posts."""
+    return tuple(post(one) for one in own if one.in_reply_to_id is None and one.visibility != "direct")
+
+
 def message(
     status: Status,
     kind: MessageKind,
@@ -102,10 +114,19 @@ def direct(status: Status, customer: str, community_id: str, *, sent_at: datetim
     return message(status, MessageKind.MESSAGE, f"direct:{customer}", community_id, sent_at=sent_at)
 
 
-def own_reply(status: OwnStatus) -> RemoteMessage:
-    """The community's own reply, whatever it answers."""
-    reply = message(status, MessageKind.MENTION, "", status.account.id, sent_at=status.created_at)
-    return replace(reply, in_parents_thread=True)
+def own_message(status: OwnStatus, own_id: str) -> RemoteMessage | None:
+    """One of the account's own statuses, as an answer to a customer; None where it is none.
+
+    The thread of a direct one is its addressee's. That of another one is the thread of what it answers.
+    """
+    if status.visibility == "direct":
+        customer = status.customer(own_id)
+        return None if customer is None else direct(status, customer, own_id, sent_at=status.created_at)
+    if status.in_reply_to_id is None:
+        return None
+    thread_id = thread_of_answers(status.in_reply_to_id)
+    answer = message(status, MessageKind.MENTION, thread_id, own_id, sent_at=status.created_at)
+    return replace(answer, guesses_thread=True)
 
 
 def comment_thread(ancestry: Sequence[Status], community_id: str) -> str:

@@ -85,6 +85,14 @@ class OwnStatus(Status):
     """A status in an account's own list, which its server has dated."""
 
     created_at: wire.Moment
+    in_reply_to_account_id: object = None
+    mentions: Objects = ()
+
+    def customer(self, own_id: str) -> str | None:
+        """The id of the account to which a direct status is addressed; None for a note to oneself."""
+        addressed = (self.in_reply_to_account_id, *(one.get("id") for one in self.mentions))
+        ids = [str(one) for one in addressed if isinstance(one, str | int)]
+        return next((one for one in ids if one and one != own_id), None)
 
 
 class Context(wire.Model):

@@ -24,6 +24,14 @@ from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import Change, Entry, event_id
 from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics, without_unknown
 from app.platforms.meta.mail import IsOwn
+from app.platforms.spec import BY_EVENT, BY_LIST, REREAD, NativeChange
+
+CHANGES: Final = {
+    NativeChange.ANSWER_TO_MESSAGE: BY_EVENT | BY_LIST,
+    NativeChange.COMMENT_HIDDEN: REREAD,
+    NativeChange.MESSAGE_DELETED: BY_EVENT,
+}
+"""What shows changes made on the platform itself, besides reading comments and posts again."""
 
 SITE: Final = "https://www.instagram.com"
 TAG: Final = "tag-"

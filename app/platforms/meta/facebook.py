@@ -103,6 +103,7 @@ class Facebook:
         ),
         metrics_batch=BATCH,
         text_limit=63_206,
+        post_domains=permalinks.FACEBOOK_DOMAINS,
         tokens=frozenset({Token.COMMUNITY, Token.USER}),
         public=False,
         address_hint="https://www.facebook.com/name",
@@ -124,6 +125,8 @@ class Facebook:
         scopes={Token.COMMUNITY: PERMISSIONS, Token.USER: (*PERMISSIONS, "pages_show_list")},
         delayed_metrics=frozenset(pages.INSIGHTS.values()),
         metrics_delay=timedelta(hours=48),
+        changes=pages.CHANGES,
+        no_changes=pages.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

@@ -90,7 +90,10 @@ MESSAGES: Final = "messages"
 TAGS: Final = "tags"
 DAY: Final = 86_400
 
-EVENTS: Final = ("comments", "mentions", "messages", "messaging_postbacks", "message_edits")
+EVENTS: Final = ("comments", "mentions", "messages", "messaging_postbacks")
+"""Edits of messages are announced by Messenger alone."""
+LOGIN_EVENTS: Final = ("comments", "messages", "messaging_postbacks")
+"""Those of Instagram's own login, which has no field for mentions."""
 PAGE_EVENTS: Final = ("feed", "messages")
 """What the Page must send for the application to receive events of its Instagram account."""
 
@@ -112,6 +115,7 @@ class Instagram:
         ),
         metrics_batch=BATCH,
         text_limit=2200,
+        post_domains=permalinks.INSTAGRAM_DOMAINS,
         tokens=frozenset({Token.COMMUNITY, Token.USER}),
         public=False,
         address_hint="https://www.instagram.com/name",
@@ -147,6 +151,7 @@ class Instagram:
         },
         delayed_metrics=frozenset(accounts.INSIGHTS.values()),
         metrics_delay=timedelta(hours=48),
+        changes=accounts.CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -387,7 +392,7 @@ def _is_own(c: Credentials) -> mail.IsOwn:
 
 
 def _subscribed_fields(access: GraphAccess) -> tuple[str, ...]:
-    return EVENTS if access.kind is Token.USER else PAGE_EVENTS
+    return LOGIN_EVENTS if access.kind is Token.USER else PAGE_EVENTS
 
 
 def _subscription_credentials(c: Credentials, access: GraphAccess) -> Credentials:

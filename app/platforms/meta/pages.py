@@ -25,6 +25,20 @@ from app.platforms.meta import attachments
 from app.platforms.meta import wire_models as graph
 from app.platforms.meta.hooks import AnyTime, Change, Entry, event_id
 from app.platforms.meta.insights import Counts, post_metrics, unavailable_metrics, without_unknown
+from app.platforms.spec import BY_EVENT, BY_LIST, REREAD, NativeChange
+
+CHANGES: Final = {
+    NativeChange.ANSWER_TO_MESSAGE: BY_EVENT | BY_LIST,
+    NativeChange.COMMENT_EDITED: BY_EVENT,
+    NativeChange.COMMENT_DELETED: BY_EVENT,
+    NativeChange.COMMENT_HIDDEN: BY_EVENT | REREAD,
+    NativeChange.MESSAGE_EDITED: BY_EVENT,
+}
+"""What shows changes made on the platform itself, besides reading comments and posts again."""
+NO_CHANGES: Final = frozenset(
+    {NativeChange.ANSWER_TO_MENTION, NativeChange.MENTION_EDITED, NativeChange.MENTION_DELETED}
+)
+"""Mentions are not read."""
 
 SITE: Final = "https://www.facebook.com"
 HOSTS: Final = frozenset({"facebook.com", "www.facebook.com", "m.facebook.com", "web.facebook.com", "fb.com", "fb.me"})

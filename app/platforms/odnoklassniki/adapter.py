@@ -121,6 +121,7 @@ class Odnoklassniki:
         rate_limits=(RateLimit(5, 1, LimitScope.TOKEN),),
         metrics_batch=50,
         text_limit=32_000,
+        post_domains=permalinks.DOMAINS,
         reply_limit=4_000,
         tokens=frozenset({Token.USER, Token.COMMUNITY, Token.REFRESH}),
         public=False,
@@ -133,6 +134,8 @@ class Odnoklassniki:
         app_settings=frozenset({"application_id", "application_key", "application_secret"}),
         scopes={Token.USER: ("VALUABLE_ACCESS", "GROUP_CONTENT", "PHOTO_CONTENT")},
         metrics_group_tokens=frozenset({Token.USER}),
+        changes=translate.CHANGES,
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

@@ -1,6 +1,7 @@
 """Odnoklassniki's wire models as the contract's types."""
 
 from datetime import datetime
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -17,6 +18,12 @@ from app.platforms.contract import (
 )
 from app.platforms.odnoklassniki import attachments
 from app.platforms.odnoklassniki import wire_models as ok
+from app.platforms.spec import BY_LIST, OF_MENTIONS, NativeChange
+
+CHANGES: Final = {NativeChange.ANSWER_TO_MESSAGE: BY_LIST}
+"""What shows changes made on the platform itself, besides reading comments and posts again."""
+NO_CHANGES: Final = OF_MENTIONS | {NativeChange.COMMENT_HIDDEN}
+"""Mentions are not read, and comments cannot be hidden."""
 
 
 def bare(reference: str) -> str:

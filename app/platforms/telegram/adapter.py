@@ -116,6 +116,7 @@ class Telegram:
         rate_limits=RATE_LIMITS,
         metrics_batch=100,
         text_limit=4096,
+        post_domains=(*permalinks.DOMAINS, "telegram.org"),
         tokens=frozenset({Token.COMMUNITY}),
         public=False,
         address_hint="https://t.me/name",
@@ -126,6 +127,8 @@ class Telegram:
         pushed_metrics=frozenset({Metric.REACTIONS}),
         counted_metrics=frozenset({Metric.COMMENTS}),
         history=False,
+        changes=translate.CHANGES,
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

@@ -24,7 +24,18 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
+from app.platforms.spec import BY_EVENT, BY_LIST, OF_MENTIONS, NativeChange
 from app.platforms.telegram import wire_models as telegram
+
+CHANGES: Final = {
+    NativeChange.ANSWER_TO_COMMENT: BY_EVENT | BY_LIST,
+    NativeChange.COMMENT_EDITED: BY_EVENT | BY_LIST,
+    NativeChange.MESSAGE_EDITED: BY_EVENT | BY_LIST,
+    NativeChange.POST_EDITED: BY_EVENT | BY_LIST,
+}
+"""What updates show. There are none of deletions, and none of what is sent in the bot's name."""
+NO_CHANGES: Final = OF_MENTIONS | {NativeChange.COMMENT_HIDDEN}
+"""Mentions are not read, and comments cannot be hidden."""
 
 CHANNEL_ID_BASE: Final = 10**12
 """A channel's or supergroup's id is the negative of this plus its number (`t.me/c/1234`: -1000000001234)."""

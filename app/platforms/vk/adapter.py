@@ -99,6 +99,7 @@ class Vk:
         ),
         metrics_batch=100,
         text_limit=15895,
+        post_domains=permalinks.DOMAINS,
         reply_limit=9000,
         tokens=frozenset({Token.USER, Token.COMMUNITY, Token.REFRESH}),
         public=False,
@@ -114,6 +115,8 @@ class Vk:
         app_settings=frozenset({"client_id"}),
         scopes={Token.USER: tuple(USER_PERMISSIONS), Token.COMMUNITY: ("manage", "messages", "wall")},
         metrics_group_tokens=frozenset({Token.USER}),
+        changes=hooks.CHANGES,
+        no_changes=hooks.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

@@ -9,10 +9,22 @@ from typing import Final
 from app.platforms import wire
 from app.platforms.capabilities import Event, HookRequest, HookResult, HookState, unparsed_event
 from app.platforms.contract import Credentials, Malformed, MissingPermission, Token
+from app.platforms.spec import BY_EVENT, BY_LIST, OF_MENTIONS, NativeChange
 from app.platforms.vk import translate
 from app.platforms.vk import wire_models as vk
 from app.platforms.vk.addresses import group_id
 from app.platforms.vk.calls import VERSION, Calls
+
+CHANGES: Final = {
+    NativeChange.ANSWER_TO_COMMENT: BY_EVENT,
+    NativeChange.ANSWER_TO_MESSAGE: BY_EVENT | BY_LIST,
+    NativeChange.COMMENT_EDITED: BY_EVENT,
+    NativeChange.COMMENT_DELETED: BY_EVENT,
+    NativeChange.MESSAGE_EDITED: BY_EVENT,
+}
+"""What shows changes made on the platform itself, besides reading comments and posts again."""
+NO_CHANGES: Final = OF_MENTIONS | {NativeChange.COMMENT_HIDDEN}
+"""Mentions are not read, and comments cannot be hidden."""
 
 EVENTS: Final = (
     *("message_new", "message_reply", "message_edit", "message_event"),

@@ -85,12 +85,14 @@ class YouTube:
         ),
         metrics_batch=50,
         text_limit=5000,
+        post_domains=permalinks.DOMAINS,
         tokens=frozenset({Token.APP, Token.COMMUNITY, Token.REFRESH}),
         public=False,
         address_hint="https://www.youtube.com/@name",
         reply_limit=10_000,
         app_settings=APP_SETTINGS,
         scopes={Token.COMMUNITY: (FORCE_SSL,)},
+        no_changes=translate.NO_CHANGES,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

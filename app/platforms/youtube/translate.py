@@ -16,7 +16,11 @@ from app.platforms.contract import (
     RemotePerson,
     RemotePost,
 )
+from app.platforms.spec import OF_MENTIONS, OF_MESSAGES, NativeChange
 from app.platforms.youtube import wire_models as youtube
+
+NO_CHANGES: Final = OF_MENTIONS | OF_MESSAGES | {NativeChange.COMMENT_HIDDEN}
+"""There are neither mentions nor messages, and a comment held for review is not listed."""
 
 SITE: Final = "https://www.youtube.com"
 HOSTS: Final = frozenset({"youtube.com", "www.youtube.com", "m.youtube.com"})

@@ -192,7 +192,7 @@ async def test_what_was_acknowledged_is_applied_whatever_happens_to_the_communit
     await inbound.agency.work(store.APPLY)
     assert await inbound.messages() == [(a, "c1")]
     seen = await inbound.agency.get(f"/v1/communities/{a}")
-    assert seen["state"] == {"pause": "paused", "reconnect": "connecting", "close": "healthy"}[meanwhile]
+    assert seen["status"] == {"pause": "paused", "reconnect": "connecting", "close": "healthy"}[meanwhile]
 
 
 async def test_commits_that_wait_are_applied_together(inbound: InboundSetup, monkeypatch: pytest.MonkeyPatch) -> None:

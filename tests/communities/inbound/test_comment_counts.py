@@ -35,7 +35,7 @@ async def settle(agency: Agency, project_id: str) -> CommunityRef:
                 base_url="https://api.telegram.test",
                 external_id="-1001",
                 aliases=["-1002"],
-                state="healthy",
+                status="healthy",
                 backfill_since=START - timedelta(days=1),
                 created_at=START,
             )

@@ -34,7 +34,7 @@ def ours(inbound: InboundSetup, monkeypatch: pytest.MonkeyPatch) -> InboundSetup
 @pytest.fixture
 async def theirs(ours: InboundSetup, rival: Agency) -> InboundSetup:
     """Another agency on the same installation."""
-    project = (await rival.post("/v1/projects", {"name": "P", "timezone": "UTC"}))["id"]
+    project = (await rival.post("/v1/projects", {"title": "P", "timezone": "UTC"}))["id"]
     return InboundSetup(rival, ours.stranger, project, ours.adapter_class, secret=ours.secret)
 
 
@@ -47,7 +47,7 @@ async def opened(inbound: InboundSetup, name: str) -> tuple[str, str]:
     community_id = await inbound.connect(name)
     path = urlsplit((await put_hook(inbound, community_id))["url"]).path
     await inbound.agency.work(SET)
-    assert (await inbound.agency.get(f"/v1/communities/{community_id}/hook"))["state"] == "subscribed"
+    assert (await inbound.agency.get(f"/v1/communities/{community_id}/hook"))["status"] == "subscribed"
     return community_id, path
 
 
@@ -114,19 +114,19 @@ async def test_the_address_stays_routed_to_hooks_that_stay_open(
     assert urlsplit((await put_hook(ours, a))["url"]).path == path
 
 
-@pytest.mark.parametrize("state", ["reauth_required", "failed", "paused", "healthy"])
+@pytest.mark.parametrize("status", ["reauth_required", "failed", "paused", "healthy"])
 async def test_an_agency_without_permission_gets_no_events(
-    ours: InboundSetup, theirs: InboundSetup, world: World, state: str
+    ours: InboundSetup, theirs: InboundSetup, world: World, status: str
 ) -> None:
     """A client moved to another agency of this installation: customers' messages go to the new one alone."""
     (a, path), (theirs_now, _) = await opened(ours, "a"), await opened(theirs, "a")
     async with ours.agency.resources.transaction(ours.agency.workspace_id) as session:
-        await session.execute(text("UPDATE community SET state = :state WHERE id = :id"), {"state": state, "id": a})
+        await session.execute(text("UPDATE community SET status = :status WHERE id = :id"), {"status": status, "id": a})
     await theirs.deliver(path, event_about(world, 1, "a"), event_about(world, 2, "a talks"))
     await ours.agency.work(store.APPLY)
     assert await theirs.messages() == [(theirs_now, "m1"), (theirs_now, "m2")]
-    assert await ours.messages() == ([(a, "m1"), (a, "m2")] if state == "healthy" else [])
-    assert await ours.rows("SELECT count(*) FROM inbound_event") == [(2 if state == "healthy" else 0,)]
+    assert await ours.messages() == ([(a, "m1"), (a, "m2")] if status == "healthy" else [])
+    assert await ours.rows("SELECT count(*) FROM inbound_event") == [(2 if status == "healthy" else 0,)]
 
 
 async def test_another_application_has_an_address_of_its_own(

@@ -152,8 +152,8 @@ async def connect(agency: Agency, project_id: str, name: str, **tokens: str) -> 
     return made
 
 
-async def state(agency: Agency, community: Mapping[str, Any]) -> str:
-    return str((await agency.get(f"/v1/communities/{community['id']}/health"))["state"])
+async def status(agency: Agency, community: Mapping[str, Any]) -> str:
+    return str((await agency.get(f"/v1/communities/{community['id']}/health"))["status"])
 
 
 async def test_a_batch_is_filled_from_all_communities_of_a_token(
@@ -247,7 +247,7 @@ async def test_a_hold_stops_all_requests_of_its_token_and_no_others(
     await agency.work(POLL)
     ours = [name for _, name in shared.calls if name != "other"]
     assert len(ours) == 1, "the first was refused, the others did not call"
-    assert await state(agency, other) == "healthy"
+    assert await status(agency, other) == "healthy"
     for _ in range(9):
         clock.advance(timedelta(seconds=66))
         await agency.work(POLL)
@@ -273,7 +273,7 @@ async def test_a_community_that_fails_backs_off_alone(
         polled = [name for method, name in shared.calls if method == "posts"]
         assert polled.count("good") >= least
         assert polled.count("bad") <= most, "longer and longer"
-    assert (await state(agency, good), await state(agency, bad)) == ("healthy", "degraded")
+    assert (await status(agency, good), await status(agency, bad)) == ("healthy", "degraded")
 
 
 async def test_another_member_of_a_group_calls_when_one_is_refused(
@@ -306,9 +306,9 @@ async def test_unreadable_counters_degrade_all_of_a_group(
     for turn in range(40):
         await agency.work((POLL, MEASURE)[turn % 2])
         seen = [await agency.get(f"/v1/communities/{one['id']}/health") for one in ours]
-        assert [(one["state"], one["code"]) for one in seen] == [("degraded", "rejected")] * 3
+        assert [(one["status"], one["code"]) for one in seen] == [("degraded", "rejected")] * 3
         assert seen[0]["reason"].startswith("no counters today")
-        assert await state(agency, other) == "healthy"
+        assert await status(agency, other) == "healthy"
         clock.advance(timedelta(minutes=turn % 2))
     assert {name for method, name in shared.calls if method == "metrics"} == {"a", "bb", "ccc"}, "each had its turn"
     shared.fail["ccc"] = [Transient("unwell")] * 1000
@@ -316,12 +316,12 @@ async def test_unreadable_counters_degrade_all_of_a_group(
     await agency.work(POLL)
     shared.fail_metrics.clear()
     await agency.work(MEASURE)
-    assert [await state(agency, one) for one in ours] == ["healthy", "healthy", "degraded"], "a poll has its own word"
+    assert [await status(agency, one) for one in ours] == ["healthy", "healthy", "degraded"], "a poll has its own word"
     shared.fail.clear()
     clock.advance(timedelta(hours=1))
     await agency.work(POLL, MEASURE)
     seen = [await agency.get(f"/v1/communities/{one['id']}/health") for one in ours]
-    assert [(one["state"], one["code"], one["reason"]) for one in seen] == [("healthy", None, None)] * 3
+    assert [(one["status"], one["code"], one["reason"]) for one in seen] == [("healthy", None, None)] * 3
 
 
 async def test_one_post_does_not_freeze_the_counters_of_its_group(
@@ -339,7 +339,7 @@ async def test_one_post_does_not_freeze_the_counters_of_its_group(
     for one, unread in zip(ours, (1, 0), strict=True):
         seen = await agency.get(f"/v1/communities/{one['id']}/health")
         counters = next(part for part in seen["parts"] if part["part"] == "counters")
-        assert (seen["state"], counters["state"], counters["unread_items"]) == ("healthy", "ok", unread)
+        assert (seen["status"], counters["status"], counters["unread_items"]) == ("healthy", "ok", unread)
     shared.calls.clear()
     clock.advance(timedelta(minutes=5))
     await agency.work(MEASURE)
@@ -369,13 +369,13 @@ async def test_counters_that_wait_for_long_make_the_group_degraded(
     for _ in range(15):
         await agency.work(MEASURE)
         seen = await agency.get(f"/v1/communities/{community['id']}/health")
-        states.append((seen["state"], seen["code"]))
+        states.append((seen["status"], seen["code"]))
         clock.advance(timedelta(minutes=1))
     assert states[0] == ("healthy", None)
     assert states[-1] == ("degraded", "rate-limited")
     shared.before = None
     await agency.work(MEASURE)
-    assert await state(agency, community) == "healthy"
+    assert await status(agency, community) == "healthy"
 
 
 async def test_an_internal_error_in_a_group_is_recorded(
@@ -395,12 +395,12 @@ async def test_an_internal_error_in_a_group_is_recorded(
         states = []
         for _ in range(4):
             await agency.work(POLL, MEASURE)
-            states.append(await state(agency, community))
+            states.append(await status(agency, community))
             clock.advance(timedelta(seconds=65))
     assert states == ["healthy", "healthy", "degraded", "degraded"]
     clock.advance(timedelta(minutes=1))
     await agency.work(POLL, MEASURE)
-    assert await state(agency, community) == "healthy"
+    assert await status(agency, community) == "healthy"
 
 
 async def test_a_platform_that_hangs_takes_no_more_than_its_slots(

@@ -98,16 +98,16 @@ async def test_a_poll_that_could_read_nothing_is_no_success(
     await use_up(resources, kind, 95)
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"]) == ("degraded", "rate-limited")
+    assert (seen["status"], seen["code"]) == ("degraded", "rate-limited")
     assert seen["polled_at"] == polled_at
-    waiting = {one["part"]: one["state"] for one in seen["parts"]}
+    waiting = {one["part"]: one["status"] for one in seen["parts"]}
     assert waiting["conversations"] == "waiting"
     clock.advance(2 * HOUR)
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"]) == ("healthy", None)
+    assert (seen["status"], seen["code"]) == ("healthy", None)
     assert seen["polled_at"] > polled_at
-    assert {one["state"] for one in seen["parts"]} <= {"ok", "pending"}
+    assert {one["status"] for one in seen["parts"]} <= {"ok", "pending"}
 
 
 async def test_a_part_that_waits_for_long_makes_the_community_degraded(
@@ -119,7 +119,7 @@ async def test_a_part_that_waits_for_long_makes_the_community_degraded(
     for _ in range(40):
         clock.advance(MINUTE)
         await agency.work(POLL)
-        states.append((await health(agency, community))["state"])
+        states.append((await health(agency, community))["status"])
     assert states[5] == "healthy", "it waits for a few minutes only so far"
     assert states[-1] == "degraded"
     assert "posts" in (await health(agency, community))["reason"]
@@ -173,7 +173,7 @@ async def test_syncs_of_one_agency_leave_the_others_their_share(
     """An agency requests all its communities again and again; what another one requests is read at once."""
     metered(monkeypatch, world, RateLimit(300, 3600, LimitScope.ADDRESS))
     ours = [await connect(agency, project_id, f"name{n}") for n in range(20)]
-    project = await rival.post("/v1/projects", {"name": "Tea house", "timezone": "Europe/Minsk"})
+    project = await rival.post("/v1/projects", {"title": "Tea house", "timezone": "Europe/Minsk"})
     theirs = await connect(rival, str(project["id"]), "tea")
     for _ in range(3):
         await agency.work(POLL)
@@ -260,4 +260,4 @@ async def test_a_sync_tries_again_what_has_failed_since_it_was_requested(
         await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
         await agency.work(POLL)
     assert world.fail["posts"] == [], "each request tries it"
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"

@@ -84,7 +84,7 @@ async def test_a_list_that_fails_does_not_stop_the_other(
     assert world.calls.count("mentions") >= 30, "as often as before"
     assert world.calls.count("messages") <= 7, "30 seconds, doubled each time"
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], conversations(seen)["state"]) == ("degraded", "transient", "failing")
+    assert (seen["status"], seen["code"], conversations(seen)["status"]) == ("degraded", "transient", "failing")
     assert "messages" in seen["reason"]
     assert seen["seen_at"]["conversations"] == read_at, "not all is stored"
     lists.failing.clear()
@@ -92,7 +92,7 @@ async def test_a_list_that_fails_does_not_stop_the_other(
     await agency.work(POLL)
     assert "message 2" in await texts(agency)
     seen = await health(agency, community)
-    assert (seen["state"], conversations(seen)["state"]) == ("healthy", "ok")
+    assert (seen["status"], conversations(seen)["status"]) == ("healthy", "ok")
 
 
 async def test_all_lists_may_fail(
@@ -101,12 +101,12 @@ async def test_all_lists_may_fail(
     lists.failing |= dict.fromkeys(("messages", "mentions"), MissingPermission("Not allowed.", scopes=("chat",)))
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], seen["missing_scopes"]) == ("degraded", "missing-permission", ["chat"])
+    assert (seen["status"], seen["code"], seen["missing_scopes"]) == ("degraded", "missing-permission", ["chat"])
     lists.failing.clear()
     clock.advance(timedelta(seconds=1))
     await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"
 
 
 async def test_each_list_has_its_cursor(

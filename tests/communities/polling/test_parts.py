@@ -59,17 +59,17 @@ async def test_a_part_that_fails_backs_off_alone(
     assert calls["posts"] >= 6, "posts are read as often as before"
     assert await count(agency, Publication) >= 6
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"]) == ("degraded", "transient")
+    assert (seen["status"], seen["code"]) == ("degraded", "transient")
     assert "conversations" in seen["reason"]
-    assert (part(seen, "posts")["state"], part(seen, "size")["state"]) == ("ok", "ok")
+    assert (part(seen, "posts")["status"], part(seen, "size")["status"]) == ("ok", "ok")
     failing = part(seen, "conversations")
-    assert (failing["state"], failing["code"], failing["failures"]) == ("failing", "transient", calls["conversations"])
+    assert (failing["status"], failing["code"], failing["failures"]) == ("failing", "transient", calls["conversations"])
     assert datetime.fromisoformat(failing["next_at"]) > clock.now()
     world.fail.clear()
     clock.advance(HOUR)
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], part(seen, "conversations")["state"]) == ("healthy", None, "ok")
+    assert (seen["status"], seen["code"], part(seen, "conversations")["status"]) == ("healthy", None, "ok")
 
 
 async def test_a_part_that_the_server_does_not_have_is_unsupported_and_nothing_else_is(
@@ -82,10 +82,10 @@ async def test_a_part_that_the_server_does_not_have_is_unsupported_and_nothing_e
         clock.advance(HOUR)
         await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], seen["reason"]) == ("healthy", None, None)
+    assert (seen["status"], seen["code"], seen["reason"]) == ("healthy", None, None)
     assert seen["polled_at"] is not None
     unsupported = part(seen, "conversations")
-    assert (unsupported["state"], unsupported["code"]) == ("unsupported", "unsupported")
+    assert (unsupported["status"], unsupported["code"]) == ("unsupported", "unsupported")
     assert seen["lag"]["conversations"] == 0
     assert world.calls.count("conversations") == 2, "once a day: the server may have a new version"
     assert world.calls.count("community") >= 24
@@ -145,13 +145,13 @@ async def test_tokens_that_cannot_be_inspected_can_be_used(
         await agency.work(POLL)
     assert await count(agency, Message) == 30
     seen = await health(agency, community)
-    assert seen["state"] == "healthy"
+    assert seen["status"] == "healthy"
     assert part(seen, "tokens")["code"] == error.code
     inspecting[0] = MissingPermission("Not allowed.", scopes=("read",))
     clock.advance(timedelta(days=1))
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["missing_scopes"]) == ("degraded", ["read"]), "that a person can mend"
+    assert (seen["status"], seen["missing_scopes"]) == ("degraded", ["read"]), "that a person can mend"
 
 
 async def test_reconnecting_forgets_what_failed(
@@ -162,7 +162,7 @@ async def test_reconnecting_forgets_what_failed(
     await agency.post(f"/v1/communities/{community['id']}/reconnect", {"credentials": {"user": "better"}}, status=200)
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["missing_scopes"]) == ("healthy", [])
+    assert (seen["status"], seen["missing_scopes"]) == ("healthy", [])
 
 
 async def test_failures_of_a_poll_that_ends_early_are_kept(

@@ -42,10 +42,10 @@ async def test_a_connected_community_is_read_to_the_end(
     agency: Agency, community: dict[str, Any], world: World
 ) -> None:
     fill(world)
-    assert community["state"] == "connecting"
+    assert community["status"] == "connecting"
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert seen["state"] == "healthy"
+    assert seen["status"] == "healthy"
     assert seen["publications"] == 5
     assert seen["backfill"]["done_at"] is not None
     assert seen["next_poll_at"] is not None
@@ -103,7 +103,7 @@ async def test_a_part_that_waits_for_a_limit_holds_up_no_other(
     await agency.work(POLL)
     assert world.calls.count("conversations") > before
     health = await agency.get(f"/v1/communities/{community['id']}/health")
-    assert (health["state"], health["throttled_until"]) == ("healthy", None)
+    assert (health["status"], health["throttled_until"]) == ("healthy", None)
     assert datetime.fromisoformat(health["next_poll_at"]) < until, "the others are polled meanwhile"
     clock.advance(timedelta(minutes=5))
     await agency.work(POLL)
@@ -184,7 +184,7 @@ async def test_a_limit_is_respected_to_the_second(
     fill(world)
     world.fail["posts"] = [Throttled("Too fast.", retry_after=90, scope=LimitScope.TOKEN)]
     await agency.work(POLL)
-    assert (await health(agency, community))["throttled_until"] == "2026-10-15T12:01:30.000000Z"
+    assert (await health(agency, community))["throttled_until"] == "2026-10-15T12:01:30Z"
     made = len(world.calls)
     clock.advance(timedelta(seconds=89))
     await agency.work(POLL)
@@ -192,7 +192,7 @@ async def test_a_limit_is_respected_to_the_second(
     clock.advance(timedelta(seconds=1))
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["publications"], seen["throttled_until"]) == ("healthy", 5, None)
+    assert (seen["status"], seen["publications"], seen["throttled_until"]) == ("healthy", 5, None)
 
 
 async def test_one_bad_minute_does_not_disconnect(
@@ -204,14 +204,14 @@ async def test_one_bad_minute_does_not_disconnect(
         clock.advance(timedelta(minutes=10))
         await agency.work(POLL)
         seen = await health(agency, community)
-        assert seen["state"] == expected
+        assert seen["status"] == expected
     assert seen["code"] == "auth-expired"
     assert "Reconnect" in seen["reason"]
     await agency.post(
         f"/v1/communities/{community['id']}/reconnect", {"credentials": {"user": "new-token"}}, status=200
     )
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"
 
 
 async def poll_and_read(agency: Agency, community: dict[str, Any], clock: SetClock) -> Any:
@@ -228,17 +228,17 @@ async def test_what_is_no_refusal_does_not_count_as_one(
     await agency.work(POLL)
     for error in (Transient("Bad gateway."), Transient("Bad gateway."), AuthExpired("Token refused.")):
         world.fail["conversations"] = [error]
-        assert (await poll_and_read(agency, community, clock))["state"] == "degraded"
+        assert (await poll_and_read(agency, community, clock))["status"] == "degraded"
     # A failing gateway between two refusals does not show whether the token is valid; a response does.
     world.fail["conversations"] = [Transient("Bad gateway.")]
     assert (await poll_and_read(agency, community, clock))["code"] == "transient"
     world.fail["conversations"] = [AuthExpired("Token refused.")]
-    assert (await poll_and_read(agency, community, clock))["state"] == "degraded"
+    assert (await poll_and_read(agency, community, clock))["status"] == "degraded"
     world.fail["conversations"] = [MissingPermission("Not allowed.", scopes=("messages",))]
     assert (await poll_and_read(agency, community, clock))["code"] == "missing-permission"
     for expected in ("degraded", "degraded", "reauth_required"):
         world.fail["conversations"] = [AuthExpired("Token refused.")]
-        assert (await poll_and_read(agency, community, clock))["state"] == expected
+        assert (await poll_and_read(agency, community, clock))["status"] == expected
 
 
 async def test_a_refused_token_stays_refused_until_the_platform_takes_it(
@@ -248,19 +248,19 @@ async def test_a_refused_token_stays_refused_until_the_platform_takes_it(
     for _ in range(3):
         world.fail["conversations"] = [AuthExpired("Token refused.")]
         refused = await poll_and_read(agency, community, clock)
-    assert refused["state"] == "reauth_required"
+    assert refused["status"] == "reauth_required"
     for part in ("conversations", "community", "posts"):
         world.fail = {part: [Transient("Bad gateway.")]}
         seen = await poll_and_read(agency, community, clock)
-        assert (seen["state"], seen["code"], seen["reason"]) == ("reauth_required", "auth-expired", refused["reason"])
+        assert (seen["status"], seen["code"], seen["reason"]) == ("reauth_required", "auth-expired", refused["reason"])
     due = clock.now().fromisoformat(seen["next_poll_at"])
     assert due < clock.now() + timedelta(hours=1), "the gateway is asked again before the token is"
     world.fail = {"conversations": [AuthExpired("Token refused.")]}
-    assert (await poll_and_read(agency, community, clock))["state"] == "reauth_required"
+    assert (await poll_and_read(agency, community, clock))["status"] == "reauth_required"
     world.fail = {"conversations": [MissingPermission("Not allowed.", scopes=("messages",))]}
     seen = await poll_and_read(agency, community, clock)
-    assert (seen["state"], seen["code"]) == ("degraded", "missing-permission"), "it was taken, and may not do all"
-    assert (await poll_and_read(agency, community, clock))["state"] == "healthy"
+    assert (seen["status"], seen["code"]) == ("degraded", "missing-permission"), "it was taken, and may not do all"
+    assert (await poll_and_read(agency, community, clock))["status"] == "healthy"
 
 
 async def test_a_fault_of_our_own_does_not_pass_for_health(
@@ -279,14 +279,14 @@ async def test_a_fault_of_our_own_does_not_pass_for_health(
         for _ in range(4):
             await agency.work(POLL)
             seen = await health(agency, community)
-            states.append((seen["state"], seen["code"]))
+            states.append((seen["status"], seen["code"]))
             clock.advance(timedelta(seconds=30))
     assert states == [("healthy", None)] * 2 + [("degraded", "internal-error")] * 2, "once may be chance"
     assert "Ivan" not in seen["reason"]
     assert "Instep" in seen["reason"]
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], seen["reason"], seen["publications"]) == ("healthy", None, None, 5)
+    assert (seen["status"], seen["code"], seen["reason"], seen["publications"]) == ("healthy", None, None, 5)
 
 
 async def test_counters_are_read_when_due_however_seldom_lists_are(
@@ -318,7 +318,7 @@ async def test_a_part_that_may_not_be_read_does_not_stop_the_others(
     world.fail["conversations"] = [MissingPermission("Not allowed.", scopes=("messages",))]
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["missing_scopes"], seen["publications"]) == ("degraded", ["messages"], 5)
+    assert (seen["status"], seen["missing_scopes"], seen["publications"]) == ("degraded", ["messages"], 5)
 
 
 async def test_an_address_that_leads_nowhere_fails_for_good(
@@ -327,7 +327,7 @@ async def test_an_address_that_leads_nowhere_fails_for_good(
     world.fail["community"] = [Gone("No such account.")]
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], seen["next_poll_at"]) == ("failed", "gone", None)
+    assert (seen["status"], seen["code"], seen["next_poll_at"]) == ("failed", "gone", None)
     clock.advance(timedelta(days=1))
     assert await agency.due() == []
 
@@ -337,12 +337,12 @@ async def test_a_failed_connection_is_tried_again_on_request(
 ) -> None:
     world.fail["community"] = [Gone("No such account.")]
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "failed"
+    assert (await health(agency, community))["status"] == "failed"
     requested = await agency.post(f"/v1/communities/{community['id']}/sync", status=202)
-    assert requested["state"] == "connecting"
+    assert requested["status"] == "connecting"
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], seen["reason"]) == ("healthy", None, None)
+    assert (seen["status"], seen["code"], seen["reason"]) == ("healthy", None, None)
 
 
 async def test_the_backfill_shows_its_progress(agency: Agency, community: dict[str, Any], world: World) -> None:
@@ -362,8 +362,8 @@ async def test_the_backfill_shows_its_progress(agency: Agency, community: dict[s
         await agency.work(POLL)
     seen = await health(agency, community)
     assert seen["backfill"]["done_at"] is None
-    assert (seen["backfill"]["progress"], seen["backfill"]["reached"]) == (0.2, "2026-09-27T12:00:00.000000Z")
-    assert seen["next_poll_at"] == "2026-10-15T12:00:00.000000Z", "a worker is at it"
+    assert (seen["backfill"]["progress"], seen["backfill"]["reached"]) == (0.2, "2026-09-27T12:00:00Z")
+    assert seen["next_poll_at"] == "2026-10-15T12:00:00Z", "a worker is at it"
 
 
 async def test_a_platform_that_is_unwell_is_left_alone_for_longer_and_longer(
@@ -379,7 +379,7 @@ async def test_a_platform_that_is_unwell_is_left_alone_for_longer_and_longer(
         clock.advance(due - clock.now())
     assert waits == [30, 60, 120]
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"
 
 
 async def test_two_spellings_of_one_community_are_found_out(
@@ -391,7 +391,7 @@ async def test_two_spellings_of_one_community_are_found_out(
     )
     await agency.work(POLL)
     seen = await health(agency, other)
-    assert (seen["state"], seen["code"]) == ("failed", "rejected")
+    assert (seen["status"], seen["code"]) == ("failed", "rejected")
     assert "connected already" in seen["reason"]
 
 

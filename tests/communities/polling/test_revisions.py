@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -10,8 +10,8 @@ from sqlalchemy import select
 from app.communities.models import Community, Publication
 from app.inquiries.models import Inquiry, Message
 from app.kit.clock import SetClock
-from app.platforms.contract import Credentials, MessageKind, Page, RemoteMessage, RemotePerson, Transient
-from tests.communities.conftest import HOUR, START, Fake, World, register_adapters
+from app.platforms.contract import MessageKind, Page, RemoteMessage, RemotePerson
+from tests.communities.conftest import HOUR, START, Fake, World
 from tests.conftest import Agency
 
 POLL = "communities.poll"
@@ -200,63 +200,3 @@ async def test_the_plan_knows_what_looking_again_costs(
     await work(agency, clock, timedelta(days=1), step=HOUR / 4)
     assert posted.calls.count("posts") <= 24 * 2 + 4 * 2, "every hour, and every six hours the recent ones again"
     assert posted.calls.count("comments") <= 24 * 4 + 8, "an open thread: every quarter of an hour"
-
-
-class Elsewhere(Fake):
-    """A platform that lists the community's own replies."""
-
-    own: ClassVar[list[RemoteMessage]]
-
-    async def own_replies(
-        self, c: Credentials, cursor: str | None, since: datetime | None = None
-    ) -> Page[RemoteMessage]:
-        self._called("own_replies")
-        assert since is not None
-        items = [one for one in self.own if one.sent_at >= since]
-        start = int(cursor or 0)
-        return Page(tuple(items[start : start + 2]), str(start + 2), start + 2 < len(items))
-
-
-@pytest.fixture
-def own(world: World, monkeypatch: pytest.MonkeyPatch) -> list[RemoteMessage]:
-    """The own replies on the platform `fake`, latest first."""
-    made: list[RemoteMessage] = []
-    register_adapters(monkeypatch, {"fake": type("ElsewhereHere", (Elsewhere,), {"world": world, "own": made})})
-    return made
-
-
-def own_reply(number: int, to: str, sent_at: datetime) -> RemoteMessage:
-    reply = comment(number, "", "Yes.", sent_at, own=True)
-    return replace(reply, thread_id="", post_id=None, in_reply_to=to, in_parents_thread=True)
-
-
-async def test_an_answer_in_the_platforms_app_to_what_stands_below_no_post_is_found(
-    agency: Agency, community: dict[str, Any], world: World, own: list[RemoteMessage], clock: SetClock
-) -> None:
-    """Also where it answers an own answer that a later page has; what answers nothing that is known is left out."""
-    world.messages = [world.message_from("ivan", 1, START - HOUR)]
-    await agency.work(POLL)
-    assert await statuses(agency) == ["open"]
-    sent_at = [clock.now() + number * MINUTE for number in (1, 2, 3)]
-    own[:] = [own_reply(9, "c7", sent_at[1]), own_reply(8, "unknown", sent_at[2]), own_reply(7, "m1", sent_at[0])]
-    await work(agency, clock, HOUR / 2)
-    assert await statuses(agency) == ["answered"]
-    assert (await messages(agency)).keys() == {"m1", "c7", "c9"}
-    world.calls.clear()
-    await work(agency, clock, HOUR)
-    assert 3 <= world.calls.count("own_replies") <= 4, "each quarter of an hour"
-
-
-async def test_own_replies_fail_by_themselves(
-    agency: Agency, community: dict[str, Any], world: World, own: list[RemoteMessage], clock: SetClock
-) -> None:
-    await agency.work(POLL)
-    world.fail["own_replies"] = [Transient("Not now.")]
-    await work(agency, clock, HOUR / 4)
-    seen = await agency.get(f"/v1/communities/{community['id']}/health")
-    assert {one["part"]: one["state"] for one in seen["parts"]}["own_replies"] == "failing"
-    world.messages = [world.message_from("ivan", 1, clock.now())]
-    await work(agency, clock, 20 * MINUTE)
-    assert await statuses(agency) == ["open"]
-    seen = await agency.get(f"/v1/communities/{community['id']}/health")
-    assert {one["part"]: one["state"] for one in seen["parts"]}["own_replies"] == "ok"

@@ -34,7 +34,7 @@ async def test_it_is_polled_at_its_server_from_then_on_and_is_one_community(agen
     body = {"project_id": project_id, "platform": "mastodon", "address": f"@me@{HANDLE_DOMAIN}"}
     made = await agency.post("/v1/communities", body)
     await agency.work(POLL)
-    assert (await agency.get(f"/v1/communities/{made['id']}/health"))["state"] == "healthy"
+    assert (await agency.get(f"/v1/communities/{made['id']}/health"))["status"] == "healthy"
     POLLED.clear()
     await agency.post(f"/v1/communities/{made['id']}/sync", status=202)
     await agency.work(POLL)
@@ -42,4 +42,4 @@ async def test_it_is_polled_at_its_server_from_then_on_and_is_one_community(agen
     twin = await agency.post("/v1/communities", {**body, "address": f"https://{SERVER}/@me"})
     await agency.work(POLL)
     seen = await agency.get(f"/v1/communities/{twin['id']}/health")
-    assert (seen["state"], seen["code"]) == ("failed", "rejected")
+    assert (seen["status"], seen["code"]) == ("failed", "rejected")

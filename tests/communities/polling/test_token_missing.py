@@ -29,11 +29,11 @@ async def test_whoever_connects_is_told_that_a_token_is_needed(
 ) -> None:
     world.fail["community"] = [AuthExpired("Token refused.", token=Token.USER)]
     seen = await poll(agency, open_community)
-    assert (seen["state"], seen["code"]) == ("degraded", "token-missing")
+    assert (seen["status"], seen["code"]) == ("degraded", "token-missing")
     assert "none was given; needed: user. Reconnect the community with credentials." in seen["reason"]
     path = f"/v1/communities/{open_community['id']}/reconnect"
     await agency.post(path, {"credentials": {"user": "a-token"}}, status=200)
-    assert (await poll(agency, open_community))["state"] == "healthy"
+    assert (await poll(agency, open_community))["status"] == "healthy"
 
 
 async def test_no_token_is_never_called_a_refused_one_however_often(
@@ -44,4 +44,4 @@ async def test_no_token_is_never_called_a_refused_one_however_often(
         world.fail["conversations"] = [AuthExpired("Token refused.")]
         clock.advance(7 * HOUR)
         seen = await poll(agency, open_community)
-        assert (seen["state"], seen["code"]) == ("degraded", "token-missing")
+        assert (seen["status"], seen["code"]) == ("degraded", "token-missing")

@@ -136,7 +136,7 @@ async def test_a_post_that_fails_its_batch_does_not_freeze_the_counters_of_the_o
     await agency.work(POLL)
     assert await measured_since(agency, before) == {"1", "2", "3", "5", "6"}
     seen = await health(agency, community)
-    assert (seen["state"], part(seen, "counters")["unread_items"]) == ("healthy", 1)
+    assert (seen["status"], part(seen, "counters")["unread_items"]) == ("healthy", 1)
     assert set(await unread(agency)) == {"4"}
     # It is tried again by itself: it costs no further call of the others.
     world.calls.clear()
@@ -178,7 +178,7 @@ async def test_a_platform_that_is_unwell_is_not_asked_for_each_post(
     await agency.work(POLL)
     assert world.calls.count("metrics") <= 8
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"], part(seen, "counters")["state"]) == ("degraded", "transient", "failing")
+    assert (seen["status"], seen["code"], part(seen, "counters")["status"]) == ("degraded", "transient", "failing")
 
 
 async def test_what_is_no_items_fault_is_not_split(
@@ -223,7 +223,7 @@ async def test_closed_comments_under_the_newest_post_do_not_starve_the_others(
     await agency.work(POLL)
     assert await texts(agency) == {"question 2", "question 3"}
     seen = await health(agency, community)
-    assert seen["state"] == "healthy"
+    assert seen["status"] == "healthy"
     assert part(seen, "comments")["unread_items"] == 1
     world.calls.clear()
     clock.advance(MINUTE)
@@ -244,16 +244,16 @@ async def test_a_permission_that_all_posts_lack_shows_in_the_state(
     poisoned.bad_posts |= {str(n): denied for n in range(1, 6)}
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["missing_scopes"]) == ("degraded", ["wall"])
+    assert (seen["status"], seen["missing_scopes"]) == ("degraded", ["wall"])
     assert world.calls.count("comments") == unread_items.DOUBTFUL
     for _ in range(3):  # polls that find nothing else to read do not show the contrary
         clock.advance(MINUTE)
         await agency.work(POLL)
-        assert (await health(agency, community))["state"] == "degraded"
+        assert (await health(agency, community))["status"] == "degraded"
     poisoned.bad_posts.clear()
     await agency.post(f"/v1/communities/{community['id']}/reconnect", {"credentials": {"user": "better"}}, status=200)
     await agency.work(POLL)
-    assert (await health(agency, community))["state"] == "healthy"
+    assert (await health(agency, community))["status"] == "healthy"
     assert await unread(agency) == {}
 
 
@@ -265,7 +265,7 @@ async def test_a_conversation_that_fails_its_page_does_not_hide_the_others(
     await agency.work(POLL)
     assert await texts(agency) == {f"question {n}" for n in range(8) if n != 3}
     seen = await health(agency, community)
-    assert (seen["state"], part(seen, "conversations")["unread_items"]) == ("healthy", 1)
+    assert (seen["status"], part(seen, "conversations")["unread_items"]) == ("healthy", 1)
     assert set(await unread(agency)) == {"t3"}
     clock.advance(HOUR)
     await agency.work(POLL)
@@ -284,7 +284,7 @@ async def test_a_list_that_fails_everywhere_is_not_skipped_to_its_end(
     poisoned.bad_threads |= dict.fromkeys(range(20), FAILED)
     await agency.work(POLL)
     seen = await health(agency, community)
-    assert (seen["state"], seen["code"]) == ("degraded", "transient")
+    assert (seen["status"], seen["code"]) == ("degraded", "transient")
     poisoned.bad_threads.clear()
     clock.advance(HOUR)
     await agency.work(POLL)

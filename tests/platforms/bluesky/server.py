@@ -25,7 +25,7 @@ class Server:
     """Responds by the method's name, and records the requests."""
 
     def __init__(self, **answers: object) -> None:
-        self._answers = answers
+        self._answers = {"getAuthorFeed": {"feed": []}, **answers}
         self.requests: list[httpx.Request] = []
         self.adapter = Bluesky(httpx.AsyncClient(transport=httpx.MockTransport(self._answer)))
 

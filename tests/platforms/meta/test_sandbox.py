@@ -19,6 +19,7 @@ from app.platforms.contract import COST, Gone, MessageKind, Metric, Rejected, To
 from app.platforms.meta.facebook import Facebook
 from app.platforms.meta.instagram import Instagram
 from sandbox.graph.mentions import IN_COMMENT, TAG_ALONE
+from sandbox.graph.state import FEED
 from sandbox.ledger import Record
 from tests.platforms.calls import HOOK
 from tests.platforms.contract.finding import remote_message, remote_post, reply_to
@@ -292,16 +293,28 @@ async def test_a_hidden_comment_is_listed_as_hidden(either: Subject) -> None:
         assert len({event.event_id for (event,) in received}) == 3
 
 
-async def test_a_field_that_meta_does_not_have_is_not_subscribed(account: Subject) -> None:
-    """Edits are sent by Pages only; the rest of the subscription stands."""
-    made = Instagram(account.http)
-    with_own = replace(account.c, tokens={Token.USER: account.c.tokens[Token.USER]})
-    await made.subscribe(with_own, HOOK, secrets(account))
-    (app,) = (await account.http.get(
-        f"{account.c.base_url}/v26.0/me/subscribed_apps",
-        headers={"authorization": f"Bearer {with_own.tokens[Token.USER]}"},
-    )).json()["data"]  # fmt: skip
-    assert app["subscribed_fields"] == ["comments", "mentions", "messages", "messaging_postbacks"]
+async def subscribed_fields(subject: Subject, token: str) -> list[str]:
+    """The fields that the community sends to the application."""
+    url = f"{subject.c.base_url}/v26.0/me/subscribed_apps"
+    (app,) = (await subject.http.get(url, headers={"authorization": f"Bearer {token}"})).json()["data"]
+    return list(app["subscribed_fields"])
+
+
+async def test_instagrams_own_login_subscribes_only_to_what_it_has(account: Subject) -> None:
+    """It has no field for mentions, and Instagram announces no edits: nothing is asked for and refused."""
+    token = account.c.tokens[Token.USER]
+    account.transport.requests.clear()
+    await Instagram(account.http).subscribe(replace(account.c, tokens={Token.USER: token}), HOOK, secrets(account))
+    assert [request.method for request in account.transport.requests] == ["POST"]
+    assert await subscribed_fields(account, token) == ["comments", "messages", "messaging_postbacks"]
+
+
+async def test_a_field_that_meta_does_not_have_is_left_out(page: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older version of Meta's API has no edits of messages; the rest of the subscription stands."""
+    monkeypatch.setattr("sandbox.graph.subscriptions.FEED", FEED - {"message_edits"})
+    await Facebook(page.http).subscribe(page.c, HOOK, secrets(page))
+    fields = await subscribed_fields(page, page.c.tokens[Token.COMMUNITY])
+    assert sorted(fields) == sorted(FEED - {"message_edits"})
 
 
 # ── mentions ──────────────────────────────────────────────────────────────────────────────────────

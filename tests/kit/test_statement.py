@@ -8,7 +8,7 @@ from app.cli.database import asyncpg_url
 from app.kit.db import Database
 from app.kit.errors import Unavailable
 from app.kit.ids import uuid7
-from app.kpis.statement import Statement
+from app.kit.statement import Statement
 from tests.servers import Servers
 
 

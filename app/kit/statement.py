@@ -28,21 +28,22 @@ class Statement:
         assert isinstance(inlined, ClauseElement)
         compiled = inlined.compile(dialect=_DIALECT)
         assert isinstance(compiled, SQLCompiler)
-        self._text = str(compiled)
-        self._names = tuple(compiled.positiontup or ())
+        self.text = str(compiled)
+        self.names = tuple(compiled.positiontup or ())
 
     async def rows(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[Any]:
         """Execute it with these parameters and return the rows; `Unavailable` where the connection breaks."""
         raw: Any = pooled(connection).driver_connection
         try:
-            rows: list[Any] = await raw.fetch(self._text, *[values[name] for name in self._names])
+            rows: list[Any] = await raw.fetch(self.text, *[values[name] for name in self.names])
         except Exception as error:
-            if not raw.is_closed():
-                if isinstance(error, asyncpg.PostgresError) and is_outage(error):
-                    raise Unavailable("The database is out of reach; try again.", code="database-away") from error
+            if not is_outage(error) and not raw.is_closed():
                 raise
-            # SQLAlchemy does not notice that the connection broke, and would return it to the pool.
-            await connection.invalidate(error)
+            if not isinstance(error, asyncpg.PostgresError) or raw.is_closed():
+                # SQLAlchemy does not notice that the connection broke or that the server is silent, and would return
+                # it to the pool.
+                raw.terminate()
+                await connection.invalidate(error)
             raise Unavailable("The database is out of reach; try again.", code="database-away") from error
         return rows
 

@@ -1,0 +1,1 @@
+"""Generated clients of the API: `python -m tests.clients`."""
