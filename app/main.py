@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app.access.routing import SECURITY_SCHEMES, Router
-from app.kit import docs, errors, events, openapi, telemetry, web
+from app.kit import docs, errors, events, openapi, sealing, telemetry, web
 from app.kit.clock import Clock, SystemClock
 from app.kit.compression import Compression
 from app.kit.crypto import Keyring
@@ -20,6 +21,9 @@ from app.kit.resources import Doorbell, Resources
 from app.kit.route_index import RouteIndex
 from app.kit.routing import Route
 from app.settings import Settings, settings
+
+ANY_PORT = ":*"
+"""At the end of an origin in `INSTEP_CORS_ORIGINS`."""
 
 DESCRIPTION = """\
 The back office of a social media marketing agency: clients' projects, communities, posts,
@@ -56,8 +60,10 @@ def create_app(
         db = Database(config.database_url, pool=config.database_pool, clock=time)
         bell = doorbell or ArqDoorbell(config.redis_url)
         try:
+            keyring = Keyring(config.secret_keys)
             await db.require_unprivileged_role()
-            app.state.resources = Resources(config, time, db, Keyring(config.secret_keys), bell)
+            await sealing.require_keys(db, keyring)
+            app.state.resources = Resources(config, time, db, keyring, bell)
             yield
         finally:
             if isinstance(bell, ArqDoorbell):
@@ -103,9 +109,11 @@ def create_app(
         clock=time,
     )
     if config.cors_origins:
+        of_any_port = [re.escape(one.removesuffix(ANY_PORT)) for one in config.cors_origins if one.endswith(ANY_PORT)]
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=config.cors_origins,
+            allow_origins=[one for one in config.cors_origins if not one.endswith(ANY_PORT)],
+            allow_origin_regex=f"({'|'.join(of_any_port)}):[0-9]+" if of_any_port else None,
             allow_methods=["GET", "POST", "PATCH", "PUT", "DELETE"],
             allow_headers=[
                 "Authorization",
@@ -125,5 +133,5 @@ def create_app(
             ],
             max_age=600,
         )
-    app.add_middleware(web.RequestContext, unlogged_prefixes=("/hooks/",))
+    app.add_middleware(web.RequestContext, unlogged_prefixes=("/hooks/", "/live", "/ready", "/metrics"))
     return app

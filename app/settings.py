@@ -4,9 +4,11 @@ Read from the environment and from a `.env` file in the working directory; the e
 wins. `DATABASE_URL` and `REDIS_URL` are the names that hosting providers use; all others are `INSTEP_*`.
 """
 
+import json
 from functools import lru_cache
 from typing import Annotated, Literal, Self
 
+from cryptography.fernet import Fernet
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -43,7 +45,7 @@ class Settings(BaseSettings):
     sign_up: Literal["open", "closed"] = "open"
     """Whether anybody may create a workspace."""
     cors_origins: Annotated[list[str], NoDecode] = []
-    """Origins whose pages may call the API from a browser, comma separated."""
+    """Origins whose pages may call the API from a browser, comma separated; `http://localhost:*` is any port."""
     trusted_proxies: Annotated[list[str], NoDecode] = []
     """Addresses or networks of proxies whose `X-Forwarded-For` is used, comma separated."""
 
@@ -64,9 +66,9 @@ class Settings(BaseSettings):
 
     poll_interval_multiplier: float = Field(default=1.0, gt=0, le=100)
     """Multiplies every polling interval; a demonstration sets a small one."""
-    platform_urls: dict[str, str] = {}
+    platform_urls: Annotated[dict[str, str], NoDecode] = {}
     """JSON, platform key → base URL, in place of the platform's own; for the sandbox."""
-    platform_apps: dict[str, dict[str, SecretStr]] = {}
+    platform_apps: Annotated[dict[str, dict[str, SecretStr]], NoDecode] = {}
     """JSON, platform key → credentials of this installation's application on it (`client_id`, `client_secret` …),
     with which tokens are refreshed before they expire."""
     outbound_allow: Annotated[list[str], NoDecode] = []
@@ -76,6 +78,28 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("platform_urls", "platform_apps", mode="before")
+    @classmethod
+    def _parse(cls, value: object) -> object:
+        """JSON, parsed here and not by pydantic-settings, whose error would hide those of all other settings."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value or "{}")
+        except ValueError:
+            raise ValueError("must be a JSON object") from None
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _are_fernet_keys(cls, keys: list[SecretStr]) -> list[SecretStr]:
+        for number, key in enumerate(keys, 1):
+            try:
+                Fernet(key.get_secret_value())
+            except ValueError:
+                which = "holds" if len(keys) == 1 else f"has, as number {number},"
+                raise ValueError(f"{which} what is no Fernet key: make one with `instep keys secret`") from None
+        return keys
 
     @field_validator("database_url", "owner_database_url")
     @classmethod
@@ -94,15 +118,18 @@ class Settings(BaseSettings):
             raise ValueError("INSTEP_SECRET_KEYS must hold at least one Fernet key")
         if self.environment != "production":
             return self
+        problems = []
         if any(key.get_secret_value() == DEVELOPMENT_KEY for key in self.secret_keys):
-            raise ValueError(
+            problems.append(
                 "INSTEP_SECRET_KEYS is missing: make a key with `instep keys secret` and set it; "
                 "without one, anybody could open sealed tokens"
             )
         if not self.public_url.startswith("https://"):
-            raise ValueError("INSTEP_PUBLIC_URL must start with https:// in production")
+            problems.append("INSTEP_PUBLIC_URL must start with https:// in production")
         if "*" in self.cors_origins:
-            raise ValueError("INSTEP_CORS_ORIGINS must name its origins in production, not *")
+            problems.append("INSTEP_CORS_ORIGINS must name its origins in production, not *")
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from alembic import op
 
-from app.kit import events, idempotency, jobs  # noqa: F401 - they declare tables
+from app.kit import events, gauges, idempotency, jobs, sealing  # noqa: F401 - they declare tables
 from app.kit.registry import rooms
 
 

@@ -35,6 +35,10 @@ def test_a_safe_production_configuration_is_accepted() -> None:
         ({"database_url": "mysql://db"}, "must start with postgresql"),
         ({"requests_per_minute": "0"}, "greater than or equal to 1"),
         ({"environment": "staging"}, "production"),
+        ({"secret_keys": "short"}, "holds what is no Fernet key"),
+        ({"secret_keys": f"{SAFE['secret_keys']},short"}, "has, as number 2, what is no Fernet key"),
+        ({"platform_urls": "no JSON"}, "must be a JSON object"),
+        ({"platform_apps": '["vk"]'}, "valid dictionary"),
     ],
 )
 def test_unsafe_and_invalid_settings_are_refused(changed: dict[str, object], message: str) -> None:

@@ -16,7 +16,7 @@ from arq.connections import RedisSettings
 from arq.cron import CronJob
 from prometheus_client import start_http_server
 
-from app.kit import events, gc_freeze, jobs, scheduler, telemetry
+from app.kit import events, gc_freeze, jobs, scheduler, sealing, telemetry
 from app.kit.clock import SystemClock
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -41,11 +41,13 @@ async def startup(ctx: Context) -> None:
     telemetry.configure_logs(level=config.log_level, style=config.log_format)
     clock = SystemClock()
     db = Database(config.database_url, pool=config.database_pool, clock=clock, deadlines=JOBS)
+    keyring = Keyring(config.secret_keys)
     await db.require_unprivileged_role()
+    await sealing.require_keys(db, keyring)
     await zones.warn(db)
     outbound = AsyncExitStack()
     http = await outbound.enter_async_context(client(allow=config.outbound_allow))
-    resources = Resources(config, clock, db, Keyring(config.secret_keys), ArqDoorbell(config.redis_url), http)
+    resources = Resources(config, clock, db, keyring, ArqDoorbell(config.redis_url), http)
     ctx.update(resources=resources, outbound=outbound)
     events.listen()
     jobs.collect()

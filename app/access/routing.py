@@ -58,7 +58,7 @@ class ProtectedRoute(Route):
             raise Unauthenticated("Send your API key: Authorization: Bearer isk_…")
         actor = await authenticator(request.app.state.resources).authenticate(credential)
         verified(request.scope, str(actor))
-        structlog.contextvars.bind_contextvars(actor=str(actor))
+        structlog.contextvars.bind_contextvars(actor=str(actor), workspace_id=str(actor.workspace_id))
         if required not in actor.permissions:
             scope = SCOPES[required].value
             raise Forbidden(

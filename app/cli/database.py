@@ -5,7 +5,12 @@ ordinary role, so that row-level security applies to it. The superuser creates t
 again.
 """
 
+from typing import TypedDict
+from urllib.parse import unquote, urlsplit
+
 import asyncpg
+
+from app.settings import Settings
 
 OWNER = "instep_owner"
 APP = "instep_app"
@@ -27,6 +32,22 @@ _GRANTS = (
 def asyncpg_url(url: str) -> str:
     """A SQLAlchemy URL in asyncpg's form."""
     return url.replace("postgresql+asyncpg://", "postgresql://", 1)
+
+
+class Passwords(TypedDict):
+    """Of both roles; None: none is set."""
+
+    owner_password: str | None
+    app_password: str | None
+
+
+def passwords(settings: Settings) -> Passwords:
+    """The passwords of both roles, as the settings' URLs have them."""
+    owner, app = urlsplit(settings.owner_database_url or ""), urlsplit(settings.database_url)
+    return {
+        "owner_password": unquote(owner.password) if owner.password else None,
+        "app_password": unquote(app.password) if app.password else None,
+    }
 
 
 async def prepare_database(

@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import json
 import socket
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 
 from app.cli.console import console, done, step, warn
+from app.cli.environment import variable
 from app.cli.sample import Sample, seed
 from app.cli.supervisor import Program, Supervisor
 from app.cli.up import (
@@ -29,6 +32,8 @@ REPLACED_PLATFORMS = ("vk",)
 accounts can be connected as well."""
 SAMPLE_PLATFORMS = ("mastodon", "vk")
 """The platforms on which the sample agency has communities."""
+FRONTEND_ORIGINS = "http://localhost:*,http://127.0.0.1:*"
+"""Pages that may call the API of a demonstration: a frontend that is being written on this machine."""
 INTERVAL_MULTIPLIER = 0.1
 """A demonstration polls ten times as often as a service."""
 
@@ -70,6 +75,7 @@ async def run(installation: Installation) -> None:
         "INSTEP_PLATFORM_URLS": json.dumps(dict.fromkeys(REPLACED_PLATFORMS, sandbox_url)),
         "INSTEP_POLL_INTERVAL_MULTIPLIER": str(INTERVAL_MULTIPLIER),
         "INSTEP_OUTBOUND_ALLOW": sandbox_url.removeprefix("http://"),
+        "INSTEP_CORS_ORIGINS": variable("INSTEP_CORS_ORIGINS") or FRONTEND_ORIGINS,
     }
     api, worker = programs(installation, extra, logs=installation.data / "log")
     async with stop_signals() as stop, Supervisor(warn) as supervisor:
@@ -93,17 +99,28 @@ async def run(installation: Installation) -> None:
 
 
 def show(url: str, sample: Sample) -> None:
-    """Print the responses, then the documentation's URL and the API key, last to stay visible."""
+    """Print the head of each response, then the documentation's URL and the API key, last to stay visible."""
     for answer in sample.answers:
         console.print()
         console.print(f"[bold]{escape(answer.title)}[/]")
         console.print(f"[dim]$[/] {escape(answer.curl)}")
-        console.print(escape(json.dumps(answer.body, indent=2, ensure_ascii=False)))
+        console.print(escape(head(answer.body)))
     console.print()
     console.print(f"[bold]Documentation[/]  {url}/docs")
+    console.print(f"[bold]All figures[/]    {url}/v1/portfolio/kpis")
     console.print(f"[bold]API key[/]        {escape(sample.api_key)}")
     console.print()
     step("it goes on watching: ask again in a minute. Ctrl-C stops all of it; the next start finds its data")
+
+
+HEAD = ("key", "title", "unit", "window", "value", "status", "reason")
+"""What is printed of a KPI; its series, breakdown, freshness and coverage fill screens."""
+
+
+def head(body: Mapping[str, Any]) -> str:
+    """The head of a KPI as JSON, with an ellipsis in place of the rest."""
+    text = json.dumps({name: body[name] for name in HEAD}, indent=2, ensure_ascii=False)
+    return f"{text.removesuffix('}').rstrip()},\n  …\n}}"
 
 
 def demo(data: Path, host: str, port: int) -> None:

@@ -1,27 +1,24 @@
 """`instep doctor`: checks this installation, and says how to fix what is wrong."""
 
 import importlib.metadata
-import json
 import re
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import AsyncIterator, Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from rich.markup import escape
 
-from app.cli.console import console
 from app.cli.database import asyncpg_url
-from app.cli.environment import SettingsRefused, load_settings
+from app.cli.environment import SecretKeyLost, first_line, has_database, settings_without_faults, variable
+from app.cli.findings import Finding, failing, ok, warning
 from app.cli.migrate import heads, known_revisions
+from app.cli.variables import unread
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import Database
 from app.projects.zones import unexpected
@@ -37,58 +34,57 @@ LOCK_FILE = Path(__file__).resolve().parents[2] / "requirements.lock"
 TIMEOUT = 5.0
 
 
-class Level(StrEnum):
-    """The severity of a finding."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILING = "failing"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check."""
-
-    subject: str
-    level: Level
-    message: str
-    remedy: str | None = None
-
-
-def _ok(subject: str, message: str) -> Finding:
-    return Finding(subject, Level.OK, message)
-
-
-def _warning(subject: str, message: str, remedy: str) -> Finding:
-    return Finding(subject, Level.WARNING, message, remedy)
-
-
-def _failing(subject: str, message: str, remedy: str) -> Finding:
-    return Finding(subject, Level.FAILING, message, remedy)
-
-
 async def check_installation(data: Path) -> list[Finding]:
-    """Run all checks; a check that cannot be run is a finding as well."""
-    findings = [*check_python(), *check_packages(LOCK_FILE), *check_disk(data)]
-    try:
-        settings = load_settings()
-    except SettingsRefused as refused:
-        remedy = "set it in the environment or in .env, then run this again"
-        return [*findings, *(_failing("settings", line, remedy) for line in str(refused).splitlines())]
-    findings.append(_ok("settings", f"complete, for {settings.environment}"))
-    findings.extend(check_settings(settings))
-    findings.extend([finding async for finding in check_database(settings)])
-    findings.extend([finding async for finding in check_redis(settings)])
+    """Run all checks; a check that cannot be run is a finding as well.
+
+    One fault hides no other: where a setting is refused, the checks that do without it are run all the same.
+    """
+    findings = [*check_python(), *check_packages(LOCK_FILE), *check_disk(data), *check_variables()]
+    settings, faults, refused = settings_without_faults()
+    stopped = has_database(data) and "database_url" in refused
+    if stopped:
+        findings.append(failing("servers", f"the embedded servers in {data} do not run", "start them with `instep up`"))
+        faults = [
+            fault for fault in faults if not fault.startswith(("DATABASE_URL is missing", "REDIS_URL is missing"))
+        ]
+    findings.extend(failing("settings", fault, "set it in the environment or in .env") for fault in faults)
+    if not faults and not stopped:
+        findings.append(ok("settings", f"complete, for {settings.environment}"))
+    findings.extend(check_key_file(data))
+    named = {name for name in ("secret_keys", "public_url") if any(f"INSTEP_{name.upper()} " in one for one in faults)}
+    findings.extend(check_settings(settings, refused | named))
+    if "database_url" not in refused:
+        findings.extend([finding async for finding in check_database(settings)])
+    if "redis_url" not in refused:
+        findings.extend([finding async for finding in check_redis(settings)])
     return findings
+
+
+def check_variables() -> Iterator[Finding]:
+    """Variables that look like settings and are none."""
+    misspelt = list(unread())
+    for one in misspelt:
+        remedy = f"rename it to {one.meant}, or remove it" if one.meant else "remove it"
+        yield failing("variables", f"{one.name} is set, but nothing reads it", remedy)
+    if not misspelt:
+        yield ok("variables", "each that is set is read")
+
+
+def check_key_file(data: Path) -> Iterator[Finding]:
+    """Whether the data folder still has the key that sealed its tokens."""
+    if not has_database(data) or variable("DATABASE_URL") is not None or variable("INSTEP_SECRET_KEYS") is not None:
+        return
+    if not (data / "secret_key").exists():
+        yield failing("secret key file", str(SecretKeyLost(data)), "put it back from where you keep it")
 
 
 def check_python() -> Iterator[Finding]:
     """The interpreter's environment; one that is too old does not get this far."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     if sys.prefix == sys.base_prefix and not Path("/.dockerenv").exists():
-        yield _warning("python", f"{version}, outside of a virtual environment", "use the one that `make up` makes")
+        yield warning("python", f"{version}, outside of a virtual environment", "use the one that `make up` makes")
     else:
-        yield _ok("python", version)
+        yield ok("python", version)
 
 
 def _canonical(name: str) -> str:
@@ -123,9 +119,9 @@ def check_packages(lock: Path) -> Iterator[Finding]:
     remedy = f"pip install --require-hashes -r {lock.name}"
     if wrong or absent:
         message = "; ".join([*wrong, *(f"{name} is not installed" for name in absent)])
-        yield _warning("packages", message, remedy)
+        yield warning("packages", message, remedy)
     else:
-        yield _ok("packages", "as in the lock")
+        yield ok("packages", "as in the lock")
 
 
 def check_disk(data: Path) -> Iterator[Finding]:
@@ -133,33 +129,35 @@ def check_disk(data: Path) -> Iterator[Finding]:
     folder = data if data.exists() else Path()
     free = shutil.disk_usage(folder).free
     if free < MIN_FREE_BYTES:
-        yield _failing(
-            "disk", f"{free // 1024**2} MB left at {folder.resolve()}", "make room; PostgreSQL stops without"
-        )
+        yield failing("disk", f"{free // 1024**2} MB left at {folder.resolve()}", "make room; PostgreSQL stops without")
     else:
-        yield _ok("disk", f"{free // 1024**3} GB free")
+        yield ok("disk", f"{free // 1024**3} GB free")
 
 
-def check_settings(settings: Settings) -> Iterator[Finding]:
-    """Settings that are valid, but unsafe or unsuitable."""
-    if any(key.get_secret_value() == DEVELOPMENT_KEY for key in settings.secret_keys):
-        yield _warning(
+def check_settings(settings: Settings, refused: Collection[str] = ()) -> Iterator[Finding]:
+    """Settings that are valid, but unsafe or unsuitable; not those that were refused."""
+    if "secret_keys" in refused:
+        pass
+    elif any(key.get_secret_value() == DEVELOPMENT_KEY for key in settings.secret_keys):
+        yield warning(
             "secret keys",
             "tokens are sealed with the development key, which is public",
             "set INSTEP_SECRET_KEYS to what `instep keys secret` prints",
         )
     else:
-        yield _ok("secret keys", f"{len(settings.secret_keys)} of your own")
+        yield ok("secret keys", f"{len(settings.secret_keys)} of your own")
+    if "public_url" in refused:
+        return
     url = urlsplit(settings.public_url)
     if url.hostname in {"127.0.0.1", "localhost", "::1"}:
-        yield _warning(
+        yield warning(
             "public url",
             f"{settings.public_url} is this machine alone: tracked links and inbound hooks do not work from outside",
             "set INSTEP_PUBLIC_URL to the public URL of this service",
         )
         yield from check_port(url.hostname, url.port or 80)
     else:
-        yield _ok("public url", settings.public_url)
+        yield ok("public url", settings.public_url)
 
 
 def check_port(host: str, port: int) -> Iterator[Finding]:
@@ -169,9 +167,9 @@ def check_port(host: str, port: int) -> Iterator[Finding]:
         try:
             probe.bind((host, port))
         except OSError:
-            yield _warning("port", f"{port} is taken", "nothing to do if that is the API; else start it with --port")
+            yield warning("port", f"{port} is taken", "nothing to do if that is the API; else start it with --port")
         else:
-            yield _ok("port", f"{port} is free")
+            yield ok("port", f"{port} is free")
 
 
 async def check_database(settings: Settings) -> AsyncIterator[Finding]:
@@ -179,15 +177,15 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
     try:
         connection = await asyncpg.connect(asyncpg_url(settings.database_url), timeout=TIMEOUT)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as problem:
-        yield _failing(
+        yield failing(
             "database",
-            f"cannot be reached: {_first_line(problem)}",
+            f"cannot be reached: {first_line(problem)}",
             "start PostgreSQL and check DATABASE_URL, or use `instep up`",
         )
         return
     try:
         version = await connection.fetchval("SELECT current_setting('server_version')")
-        yield _ok("database", f"PostgreSQL {version}")
+        yield ok("database", f"PostgreSQL {version}")
         yield await _role(connection)
         yield await _clock_skew(connection)
         revisions = await _revisions(connection)
@@ -196,18 +194,15 @@ async def check_database(settings: Settings) -> AsyncIterator[Finding]:
             return  # the checks below need this code's tables
         if revisions == heads():
             yield await _zones(settings)
+            yield await _keys(connection, Keyring(settings.secret_keys))
         async for finding in _work(connection):
             yield finding
         if await connection.fetchval("SELECT to_regclass('community_token')") is not None:
             yield await _sealed_tokens(connection, Keyring(settings.secret_keys))
     except (OSError, asyncpg.PostgresError, TimeoutError) as problem:
-        yield _failing("database", f"does not answer: {_first_line(problem)}", "see PostgreSQL's log")
+        yield failing("database", f"does not answer: {first_line(problem)}", "see PostgreSQL's log")
     finally:
         await connection.close()
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem) or type(problem).__name__).splitlines()[0]
 
 
 async def _role(connection: asyncpg.Connection) -> Finding:
@@ -224,12 +219,12 @@ async def _role(connection: asyncpg.Connection) -> Finding:
         ("owner", "owns the database"),
     ):
         if role[trait]:
-            return _failing(
+            return failing(
                 "role",
                 f"{name} {message}: agencies would not be kept apart",
                 "let DATABASE_URL name an ordinary role; `instep migrate --superuser-url …` makes instep_app",
             )
-    return _ok("role", f"{name} is an ordinary role")
+    return ok("role", f"{name} is an ordinary role")
 
 
 async def _clock_skew(connection: asyncpg.Connection) -> Finding:
@@ -238,10 +233,10 @@ async def _clock_skew(connection: asyncpg.Connection) -> Finding:
     after = datetime.now(UTC)
     skew = abs(database_time - (before + (after - before) / 2))
     if skew > MAX_CLOCK_SKEW:
-        return _warning(
+        return warning(
             "clocks", f"this host and the database differ by {skew.total_seconds():.1f} s", "run NTP on both"
         )
-    return _ok("clocks", "this host and the database agree")
+    return ok("clocks", "this host and the database agree")
 
 
 async def _revisions(connection: asyncpg.Connection) -> frozenset[str]:
@@ -254,13 +249,13 @@ async def _revisions(connection: asyncpg.Connection) -> frozenset[str]:
 def _migrations(revisions: frozenset[str]) -> Finding:
     remedy = "run `instep migrate`"
     if not revisions:
-        return _failing("migrations", "none was run", remedy)
+        return failing("migrations", "none was run", remedy)
     for revision in sorted(revisions - known_revisions()):
-        return _failing("migrations", *refusal(revision))
+        return failing("migrations", *refusal(revision))
     at = ", ".join(sorted(revisions))
     if revisions != heads():
-        return _failing("migrations", f"the database is at {at}, not {', '.join(sorted(heads()))}", remedy)
-    return _ok("migrations", f"at {at}, the newest")
+        return failing("migrations", f"the database is at {at}, not {', '.join(sorted(heads()))}", remedy)
+    return ok("migrations", f"at {at}, the newest")
 
 
 async def _zones(settings: Settings) -> Finding:
@@ -272,8 +267,22 @@ async def _zones(settings: Settings) -> Finding:
         await db.close()
     if names:
         some = ", ".join(sorted(names)[:3]) + ("…" if len(names) > 3 else "")
-        return _warning("time zones", f"PostgreSQL has other rules for {len(names)}: {some}", "run `instep migrate`")
-    return _ok("time zones", f"all days are those of tzdata {importlib.metadata.version('tzdata')}")
+        return warning("time zones", f"PostgreSQL has other rules for {len(names)}: {some}", "run `instep migrate`")
+    return ok("time zones", f"all days are those of tzdata {importlib.metadata.version('tzdata')}")
+
+
+async def _keys(connection: asyncpg.Connection, keyring: Keyring) -> Finding:
+    """Whether every key that has sealed something here is configured; API and worker do not start without."""
+    stored = [row["fingerprint"] for row in await connection.fetch("SELECT fingerprint FROM sealing_key")]
+    lacking = [one for one in stored if one not in keyring.fingerprints]
+    if lacking:
+        return failing(
+            "keys of the database",
+            f"INSTEP_SECRET_KEYS lacks {len(lacking)} of the {len(stored)} that have sealed tokens; API and worker "
+            "do not start",
+            "put the key back, behind the current one and a comma; if it is lost for good: `instep keys adopt`",
+        )
+    return ok("keys of the database", "those that sealed its tokens are configured")
 
 
 async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
@@ -282,23 +291,25 @@ async def _work(connection: asyncpg.Connection) -> AsyncIterator[Finding]:
     last_heartbeat = await connection.fetchval("SELECT max(at) FROM worker_heartbeat")
     restart = "start `instep worker`, under something that starts it again when it ends"
     if last_heartbeat is None:
-        yield _warning("worker", "none was ever seen", restart)
+        yield warning("worker", "none was ever seen", restart)
     elif now - last_heartbeat > HEARTBEAT_TIMEOUT:
-        yield _failing("worker", f"last seen at {last_heartbeat:%Y-%m-%d %H:%M:%S} UTC", restart)
+        yield failing("worker", f"last seen at {last_heartbeat:%Y-%m-%d %H:%M:%S} UTC", restart)
     else:
-        yield _ok("worker", "alive")
+        yield ok("worker", "alive")
     due = await connection.fetchval("SELECT min(run_at) FROM job WHERE state = 'waiting' AND run_at <= $1", now)
     if due is not None and now - due > MAX_LATENESS:
-        yield _failing("jobs", f"the oldest due one waits since {due:%Y-%m-%d %H:%M:%S} UTC", "start more workers")
+        yield failing("jobs", f"the oldest due one waits since {due:%Y-%m-%d %H:%M:%S} UTC", "start more workers")
     else:
-        yield _ok("jobs", "none is late")
+        yield ok("jobs", "none is late")
     dead = await connection.fetchval("SELECT count(*) FROM job WHERE state = 'dead'")
     if dead:
-        yield _warning(
-            "dead jobs", f"{dead} were given up", "see their errors in the table job, fix the cause, then set them due"
+        yield warning(
+            "dead jobs",
+            f"{dead} were given up",
+            "see them with `instep jobs list`, mend the cause, then `instep jobs retry --all`",
         )
     else:
-        yield _ok("dead jobs", "none")
+        yield ok("dead jobs", "none")
 
 
 async def _sealed_tokens(connection: asyncpg.Connection, keyring: Keyring) -> Finding:
@@ -316,13 +327,13 @@ async def _sealed_tokens(connection: asyncpg.Connection, keyring: Keyring) -> Fi
                     lost.add(str(sealed_row["community_id"]))
     if lost:
         some = ", ".join(sorted(lost)[:3]) + (", …" if len(lost) > 3 else "")
-        return _failing(
+        return failing(
             "sealed tokens",
             f"no key opens those of {len(lost)} communities: {some}",
             "add the key that sealed them to INSTEP_SECRET_KEYS, or reconnect the communities and give their "
             "hooks' secrets anew",
         )
-    return _ok("sealed tokens", "the keys open all of them")
+    return ok("sealed tokens", "the keys open all of them")
 
 
 async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
@@ -330,19 +341,19 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
     redis = Redis.from_url(settings.redis_url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
     try:
         info = await redis.info()
-        yield _ok("redis", f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}")
+        yield ok("redis", f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}")
         if info.get("aof_enabled") or await _saves_snapshots(redis):
-            yield _ok("redis persistence", "what it holds survives a restart")
+            yield ok("redis persistence", "what it holds survives a restart")
         else:
-            yield _warning(
+            yield warning(
                 "redis persistence",
                 "what it holds is lost at a restart: jobs are late then, none is lost",
                 "start it with --appendonly yes",
             )
     except (OSError, RedisError, TimeoutError) as problem:
-        yield _failing(
+        yield failing(
             "redis",
-            f"cannot be reached: {_first_line(problem)}",
+            f"cannot be reached: {first_line(problem)}",
             "start Valkey and check REDIS_URL, or use `instep up`",
         )
     finally:
@@ -354,15 +365,3 @@ async def _saves_snapshots(redis: "Redis") -> bool:
         return bool((await redis.config_get("save")).get("save"))
     except RedisError:  # hosted servers may refuse CONFIG
         return True
-
-
-def show(findings: list[Finding], *, as_json: bool) -> None:
-    """Print the findings, one line each, followed by the remedy."""
-    if as_json:
-        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
-        return
-    marks = {Level.OK: "[green]ok     [/]", Level.WARNING: "[yellow]warning[/]", Level.FAILING: "[red]failing[/]"}
-    for finding in findings:
-        console.print(f"{marks[finding.level]}  {finding.subject}: {escape(finding.message)}")
-        if finding.remedy:
-            console.print(f"         → {escape(finding.remedy)}")

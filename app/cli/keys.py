@@ -8,6 +8,7 @@ from app.access import service
 from app.access.models import ApiKeyScope, Workspace
 from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
+from app.kit import sealing
 from app.kit.actors import Actor, ActorKind
 from app.kit.crypto import Keyring
 from app.kit.db import Database
@@ -40,6 +41,22 @@ async def reseal(settings: Settings) -> ResealResult:
             async with database.transaction(workspace_id, actor) as session:
                 resealed = await reseal_tokens(session, actor, keyring)
             tokens, lost = tokens + resealed.tokens, lost | resealed.lost
+        if not lost:
+            async with database.transaction(None) as session:
+                await sealing.forget_others(session, keyring)
     finally:
         await database.close()
     return ResealResult(tokens, lost)
+
+
+async def adopt(settings: Settings) -> list[str]:
+    """Require only the current keys from now on; the fingerprints of those that were required and are lost."""
+    database, keyring = Database(settings.database_url, pool=1), Keyring(settings.secret_keys)
+    try:
+        async with database.transaction(None) as session:
+            lost = await sealing.missing(session, keyring)
+            if lost:
+                await sealing.forget(session, lost)
+    finally:
+        await database.close()
+    return lost

@@ -9,8 +9,10 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from app.cli.console import done, step
 from app.kit.http import Client, client
@@ -48,11 +50,15 @@ WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "satu
 """The sample project works every day."""
 
 PLAN: Final = (
-    ("engaging", "What is your word for a very small coffee?", "2026-12-07T10:00:00"),
-    ("user_generated", "Olga's cups of the month: thank you for the photographs!", "2026-12-08T18:30:00"),
-    ("educational", "Why the second pour matters: brewing at home in four pictures.", "2026-12-10T09:00:00"),
-    ("promotional", "Two cups for one before nine in the morning, all week.", "2026-12-11T08:00:00"),
+    (timedelta(hours=3), "engaging", "What is your word for a very small coffee?"),
+    (timedelta(days=1), "user_generated", "Olga's cups of the month: thank you for the photographs!"),
+    (timedelta(days=3), "educational", "Why the second pour matters: brewing at home in four pictures."),
+    (timedelta(days=4), "promotional", "Two cups for one before nine in the morning, all week."),
+    (timedelta(days=8), "engaging", "Guess the bean: three photographs, one cup to win."),
 )
+"""What is planned: how far from now, the category, the text. What lies before is on the platforms already."""
+CATEGORISED: Final = 12
+"""So many of the newest posts that were found on the platforms get a category, as a person would give it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Answer:
 
     title: str
     curl: str
-    body: object
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ async def seed(api_url: str, sandbox_url: str, *, state_file: Path) -> Sample:
         api = _Api(http, api_url, state["api_key"])
         await _wait_until_read(api, state["communities"])
         if not state.get("answered"):
+            await _categorise(api, state["communities"][0])
             await _answer_latest_customer(api)
             state_file.write_text(json.dumps({**state, "answered": True}))
         return Sample(
@@ -142,14 +149,16 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
         await _connect(api, project["id"], community) for community in await _busiest_communities(http, sandbox_url)
     ]
     done("connected its communities on Mastodon and VK")
-    for category, text, at in PLAN:
+    now = datetime.now(ZoneInfo(project["timezone"]))
+    for ahead, category, text in PLAN:
+        at = (now + ahead).replace(minute=0, second=0, microsecond=0, tzinfo=None).isoformat()
         plan = {"community_id": communities[0], "text": text, "category": category, "planned_for": at}
         await api.call("POST", "/v1/posts", {**plan, "status": "planned"})
     link = await api.call(
         "POST", "/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu", "title": "The menu"}
     )
     await _follow(http, api_url, link["slug"])
-    done("planned a week of posts; people, and link previews, followed its tracked link")
+    done("planned posts for the week to come; people, and link previews, followed its tracked link")
     return {"api_key": api.key, "project_id": project["id"], "communities": communities, "slug": link["slug"]}
 
 
@@ -196,6 +205,26 @@ async def _wait_until_read(api: _Api, communities: Sequence[str]) -> None:
             if one["status"] in {"failed", "reauth_required"} or asyncio.get_running_loop().time() > deadline:
                 raise SampleError(f"a sample community is {one['status']}: {one['reason'] or 'still being read'}")
         await asyncio.sleep(1)
+
+
+async def _categorise(api: _Api, community: str) -> None:
+    """Give the newest posts of a community the category that their text suggests."""
+    page = await api.call("GET", f"/v1/posts?community_id={community}&origin=found&limit={CATEGORISED}")
+    for post in page["data"]:
+        await api.call("PATCH", f"/v1/posts/{post['id']}", {"category": category_of(post["text"])})
+    done(f"gave {len(page['data'])} of those posts a category; the plan goes on from today")
+
+
+def category_of(text: str) -> str:
+    """The category of the content formula that a text of the sandbox suggests."""
+    for category, marks in (
+        ("user_generated", ("guest", "drawn", "Photo by", "“")),
+        ("educational", ("How to", "Why", "What the")),
+        ("engaging", ("?", "Guess", "Describe")),
+    ):
+        if any(mark in text for mark in marks):
+            return category
+    return "promotional"
 
 
 async def _answer_latest_customer(api: _Api) -> None:

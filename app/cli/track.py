@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rich.table import Table
+from rich.markup import escape
 
-from app.cli.console import console, step
+from app.cli.console import console, step, table
 from app.kit.http import client
 from app.platforms import adapters
 from app.platforms.contract import (
@@ -18,6 +18,7 @@ from app.platforms.contract import (
     PlatformError,
     RemotePost,
 )
+from app.settings import Settings
 
 ENGAGEMENT = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES, Metric.SAVES)
 
@@ -40,30 +41,35 @@ def recognise(text: str) -> tuple[type[Adapter], Address]:
     Raises:
         CannotTrack: it is of no platform, or of one that shows nothing without a token.
     """
-    reasons = []
+    examples, closed = [], []
     for adapter_class in adapters().values():
+        spec = adapter_class.spec
         try:
             address = adapter_class.address(text)
-        except ValueError as error:
-            reasons.append(f"{adapter_class.spec.title}: {error} Example: {adapter_class.spec.address_hint}")
+        except ValueError:
+            examples.append(f"  {spec.title:<14} {spec.address_hint}")
             continue
-        if adapter_class.spec.public:
+        if spec.public:
             return adapter_class, address
-        reasons.append(f"{adapter_class.spec.title} shows nothing without a token; connect it through the API instead.")
-    raise CannotTrack("\n  ".join((f"{text} is not an address of a community:", *reasons)))
+        closed.append(spec.title)
+    if closed and "." in text:  # a bare name would be one on several platforms
+        raise CannotTrack(f"{closed[0]} shows nothing without a token: connect it through the API instead.")
+    raise CannotTrack("\n".join((f"{text} is not an address of a community. Examples:", *examples)))
 
 
-async def read_public(text: str, *, allow: Sequence[str] = ()) -> PublicCommunity:
-    """Read a community and its newest posts.
+async def read_public(text: str, settings: Settings, *, allow: Sequence[str] = ()) -> PublicCommunity:
+    """Read a community and its newest posts, as a worker with these settings would.
+
+    `allow`: more `host:port` pairs that may be private.
 
     Raises:
         CannotTrack: the platform did not answer, or has no such community.
     """
     adapter_class, address = recognise(text)
-    base_url = address.base_url or adapter_class.spec.base_url
+    base_url = settings.platform_urls.get(adapter_class.spec.key) or address.base_url or adapter_class.spec.base_url
     assert base_url is not None, f"{adapter_class.spec.key} gives no base URL"
     credentials = Credentials(address=address.canonical, base_url=base_url)
-    async with client(allow=allow) as http:
+    async with client(allow=[*settings.outbound_allow, *allow]) as http:
         adapter = adapter_class(http)
         try:
             community = await adapter.community(credentials)
@@ -76,25 +82,38 @@ async def read_public(text: str, *, allow: Sequence[str] = ()) -> PublicCommunit
 
 def show(public: PublicCommunity) -> None:
     """Print a community; a metric that the platform does not give is a dash, not 0."""
-    size = "hidden" if public.community.size is None else f"{public.community.size:,}"
-    console.print(f"[bold]{public.community.title}[/]  {public.community.url}")
-    console.print(f"{size} followers, {len(public.posts)} newest posts, as of {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+    size = "an unknown number of" if public.community.size is None else f"{public.community.size:,}"
+    console.print(f"[bold]{escape(public.community.title)}[/]  {escape(public.community.url)}")
+    count = len(public.posts)
+    console.print(
+        f"{size} followers, {count} newest {'post' if count == 1 else 'posts'}, "
+        f"as of {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    )
     if not public.posts:
         return
+    console.print()
     metrics = [metric for metric in Metric if any(metric in post.metrics.counters for post in public.posts)]
-    table = Table("published", "post", *(metric.value for metric in metrics), box=None, header_style="bold")
-    table.columns[1].no_wrap = True
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for post in public.posts:
-        counters = (post.metrics.counters.get(metric) for metric in metrics)
-        excerpt = " ".join(post.text.split())[:48] or "(no text)"
-        table.add_row(
+    rows = [
+        (
             f"{post.published_at:%Y-%m-%d %H:%M}",
-            excerpt,
-            *("–" if count is None else f"{count:,}" for count in counters),
+            " ".join(post.text.split()) or "(no text)",
+            *(short(post.metrics.counters.get(metric)) for metric in metrics),
         )
-    console.print(table)
+        for post in public.posts
+    ]
+    heads = ("published", "post", *(metric.value for metric in metrics))
+    table(heads, rows, right=range(2, len(heads)), shrinks=1)
     engagement = sum(post.metrics.counters.get(metric, 0) for post in public.posts for metric in ENGAGEMENT)
+    console.print()
     console.print(f"engagement a post: {engagement / len(public.posts):,.1f}")
     step("to keep watching it, and to see KPIs: instep up, then POST /v1/communities")
+
+
+def short(count: int | None) -> str:
+    """A counter in six characters at most: `12,345`, `1.2M`; a dash where the platform does not give it."""
+    if count is None:
+        return "–"
+    for unit, length in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= 100 * length or (unit != "k" and count >= length):
+            return f"{count / length:.1f}{unit}"
+    return f"{count:,}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.cli.console import done, step, warn
-from app.cli.environment import start_missing_servers, variable
+from app.cli.environment import require_start, settings_with, start_missing_servers, variable
 from app.cli.migrate import migrate
 from app.cli.parent_watch import stop_with_parent
 from app.cli.supervisor import Program, Supervisor
@@ -77,6 +77,8 @@ def start_installation(data: Path, host: str, port: int) -> Iterator[Installatio
 
     Raises:
         EmbeddedError: an embedded server does not start.
+        SettingsRefused: the settings are incomplete or unsafe.
+        KeyMissing: a key that has sealed tokens is not configured.
     """
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(listen(host, port))
@@ -86,6 +88,7 @@ def start_installation(data: Path, host: str, port: int) -> Iterator[Installatio
             done("the database is migrated")
         else:
             warn("INSTEP_OWNER_DATABASE_URL is not set: migrations were not run")
+        asyncio.run(require_start(settings_with(environment)))
         url = address(listener)
         if variable("INSTEP_PUBLIC_URL") is None:
             environment["INSTEP_PUBLIC_URL"] = url

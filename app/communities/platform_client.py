@@ -58,9 +58,8 @@ async def platform_client(
     )
     adapter_class = adapter_of(community.platform)
     limiter = RateLimiter(resources, adapter_class, credentials.base_url)
-    return community, PlatformClient(
-        adapter_class(metered(resources.http, limiter.before, limiter.after)), credentials, limiter, stored_tokens
-    )
+    http = metered(resources.http, limiter.before, limiter.after, limiter.unanswered)
+    return community, PlatformClient(adapter_class(http), credentials, limiter, stored_tokens)
 
 
 async def with_valid_tokens(run: Run, community_id: UUID, client: PlatformClient) -> PlatformClient:

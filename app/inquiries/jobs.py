@@ -10,8 +10,11 @@ from app.communities import platform_calls
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
 from app.inquiries import counts, sending
+from app.inquiries.gauges import BY_DELIVERY, UNDER_WAY
+from app.inquiries.models import ReplyDelivery
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
+from app.kit import gauges
 from app.kit.jobs import Reschedule, Run, Snooze, enqueue, job
 from app.platforms.capabilities import FindsReplies, Replies
 from app.platforms.contract import (
@@ -195,3 +198,16 @@ async def compact_counts_of_workspace(run: Run) -> None:
     async with run.step() as session:
         await counts.compact(session)
         await run.finish(session)
+
+
+@job("inquiries.count-replies", timeout=timedelta(minutes=10), every=gauges.INTERVAL)
+async def count_replies(run: Run) -> Reschedule:
+    """Count the replies of all workspaces that are under way, for the metrics."""
+    began = run.resources.clock.monotonic()
+    async with run.step() as session:
+        workspace_ids = await workspaces(session)
+    numbers = await gauges.count(run.resources.db, workspace_ids, BY_DELIVERY)
+    under_way = [one.value for one in ReplyDelivery if one not in {ReplyDelivery.SENT, ReplyDelivery.FAILED}]
+    async with run.step() as session:
+        await UNDER_WAY.store(session, {(delivery,): numbers[delivery,] for delivery in under_way})
+    return Reschedule(gauges.next_count(run.now, run.resources.clock.monotonic() - began))

@@ -157,6 +157,12 @@ class Message(Owned, Base):
         ),
         Index(None, "workspace_id", "inquiry_id", "sent_at", "id"),
         Index(None, "workspace_id", "community_id", "thread_id"),
+        Index(
+            "ix_message_undelivered",
+            "workspace_id",
+            "delivery",
+            postgresql_where=text("delivery IS NOT NULL AND delivery NOT IN ('sent', 'failed')"),
+        ),
     )
 
     inquiry_id: Mapped[UUID | None]

@@ -14,13 +14,14 @@ from app.access import audit
 from app.communities.models import Community
 from app.inquiries.conversation import Transition
 from app.inquiries.counts import CountChanges
+from app.inquiries.gauges import REPLIES
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
 from app.inquiries.replying import reply_terms
 from app.inquiries.schemas import Action, Classify, Resolve
 from app.kit.actors import Actor
 from app.kit.bulk_results import refusal
-from app.kit.db import fetch, in_workspace, now, workspace_of
+from app.kit.db import after_commit, fetch, in_workspace, now, workspace_of
 from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
 from app.platforms import outgoing
@@ -28,6 +29,8 @@ from app.platforms.contract import MessageKind
 
 SEND: Final = "inquiries.send"
 RECONCILE: Final = "inquiries.reconcile"
+DELIVERIES: Final = frozenset({"sent", "failed", "outcome_unknown", "needs_review"})
+"""Events that tell how a reply went; they are counted for the metrics."""
 SEND_DEADLINE: Final = timedelta(hours=24)
 """A reply that could not be sent within this time is not sent any more."""
 
@@ -209,3 +212,9 @@ def record(session: AsyncSession, actor: Actor | None, inquiry_id: UUID, event_t
             data=data,
         )
     )
+    if event_type in DELIVERIES:
+
+        async def count() -> None:
+            REPLIES.labels(event_type).inc()
+
+        after_commit(session, count)

@@ -4,11 +4,14 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
+from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
+
+from app.settings import DEVELOPMENT_KEY
 
 
 class SealBroken(ValueError):
@@ -25,10 +28,9 @@ class Keyring:
     def __init__(self, keys: Sequence[SecretStr]) -> None:
         raw = [key.get_secret_value() for key in keys]
         self._fernet = MultiFernet([Fernet(key) for key in raw])
-        self._signing = [
-            HKDF(algorithm=SHA256(), length=32, salt=None, info=b"instep signing").derive(base64.urlsafe_b64decode(key))
-            for key in raw
-        ]
+        self._signing = [_derived(key, b"instep signing") for key in raw]
+        self.fingerprints = tuple(_fingerprint(key) for key in raw)
+        """Of each key, the current one first: it tells keys apart, and no key can be computed from it."""
 
     def seal(self, text: str) -> str:
         """Encrypt (Fernet); every call gives a different text."""
@@ -59,3 +61,16 @@ class Keyring:
     @staticmethod
     def _mac(key: bytes, purpose: str, data: bytes) -> bytes:
         return hmac.digest(key, purpose.encode() + b"\0" + data, hashlib.sha256)[:16]
+
+
+def _derived(key: str, purpose: bytes) -> bytes:
+    """32 bytes derived from a key for one purpose."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(base64.urlsafe_b64decode(key))
+
+
+def _fingerprint(key: str) -> str:
+    return _derived(key, b"instep fingerprint")[:16].hex()
+
+
+DEVELOPMENT_FINGERPRINT: Final = _fingerprint(DEVELOPMENT_KEY)
+"""Of the key that everybody knows."""

@@ -40,13 +40,15 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
+from app.kit import telemetry
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
 from app.kit.deadlines import REQUESTS, Deadlines
 from app.kit.errors import CommitOutcomeUnknown, NotFound, invalid_field, is_unanswered
 from app.kit.ids import uuid7
+from app.kit.starting import StartRefused
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -128,6 +130,7 @@ class Database:
         self._read = _engine(url, pool, deadlines, **reads)
         # A pool of its own where no workspace is ever set: looking up an API key needs no round trip to unset one.
         self._look_up = _engine(url, pool, deadlines, **reads)
+        telemetry.POOLS.watch(self)
 
     @asynccontextmanager
     async def transaction(self, workspace_id: uuid.UUID | None, actor: Actor = SYSTEM) -> AsyncIterator[AsyncSession]:
@@ -197,6 +200,12 @@ class Database:
             session.info.update(workspace_id=workspace_id, now=self.clock.now())
             yield session
 
+    def pools(self) -> dict[str, tuple[int, int]]:
+        """The size of each pool, and how many of its connections are in use (`telemetry.Pooled`)."""
+        engines = {"write": self._write, "read": self._read, "look_up": self._look_up}
+        pools = {name: engine.pool for name, engine in engines.items()}
+        return {name: (pool.size(), pool.checkedout()) for name, pool in pools.items() if isinstance(pool, QueuePool)}
+
     async def close(self) -> None:
         """Close all connections."""
         await self._write.dispose()
@@ -232,7 +241,7 @@ async def _run(calls: Sequence[AfterCommit]) -> None:
         await call()
 
 
-class PrivilegedRoleError(RuntimeError):
+class PrivilegedRoleError(StartRefused):
     """The runtime role could read every workspace."""
 
 

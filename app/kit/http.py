@@ -122,17 +122,25 @@ async def client(
 
 
 def metered(
-    client: Client, before: Callable[[Request], Awaitable[None]], after: Callable[[Response], Awaitable[None]]
+    client: Client,
+    before: Callable[[Request], Awaitable[None]],
+    after: Callable[[Response], Awaitable[None]],
+    unanswered: Callable[[Request, Exception], Awaitable[None]],
 ) -> Client:
     """A client on the same connections that awaits `before` for every request, and `after` for every response.
 
-    Where `before` raises, the request is not sent. The client must not be closed: the connections are not its own.
+    `unanswered` is awaited, with the error, where there is no response. Where `before` raises, the request is not
+    sent. The client must not be closed: the connections are not its own.
     """
 
     class Metered(httpx.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
             await before(request)
-            response = await client.send(request, stream=True)
+            try:
+                response = await client.send(request, stream=True)
+            except httpx.RequestError as error:
+                await unanswered(request, error)
+                raise
             await after(response)
             return response
 

@@ -56,6 +56,7 @@ class Job(Base):
         ),
         Index("ix_job_waiting", "workspace_id", "kind", "key", postgresql_where=text("state = 'waiting'")),
         Index("ix_job_due", "run_at", "id", postgresql_where=text("state = 'waiting'")),
+        Index("ix_job_dead", "id", postgresql_where=text("state = 'dead'")),
         Index("ix_job_leased", "leased_until", postgresql_where=text("state = 'running'")),
         {"postgresql_with": {"fillfactor": 70}},
     )

@@ -284,7 +284,7 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
     row, kind = claimed
     run = Run(resources, row.id, row.kind, row.workspace_id, row.attempts, row.fence)
     with structlog.contextvars.bound_contextvars(
-        job_id=str(row.id), job=row.kind, attempt=row.attempts, request_id=row.request_id
+        job_id=str(row.id), job=row.kind, attempt=row.attempts, request_id=row.request_id, **_concerned(row)
     ):
         lease_task = asyncio.create_task(_prolong_lease(run))
         started = asyncio.get_running_loop().time()
@@ -294,9 +294,17 @@ async def perform(resources: Resources, job_id: UUID) -> bool:
             lease_task.cancel()
             with suppress(asyncio.CancelledError):
                 await lease_task
-            telemetry.JOB_SECONDS.labels(row.kind).observe(asyncio.get_running_loop().time() - started)
+            took = asyncio.get_running_loop().time() - started
+            telemetry.JOB_SECONDS.labels(row.kind).observe(took)
         telemetry.JOBS.labels(row.kind, outcome).inc()
+        log.info("job", outcome=outcome, ms=round(took * 1000, 1))
     return True
+
+
+def _concerned(row: Row[Any]) -> dict[str, str]:
+    """The workspace and community of a job, for its log lines."""
+    ids = {"workspace_id": row.workspace_id, "community_id": row.args.get("community_id")}
+    return {name: str(value) for name, value in ids.items() if value is not None}
 
 
 async def _claim(resources: Resources, job_id: UUID) -> tuple[Row[Any], Kind] | None:

@@ -15,6 +15,8 @@ from app.kit.jobs import LEASE, Job, WorkerHeartbeat, due, enqueue, kinds
 from app.kit.resources import Resources
 
 PAGE: Final = 1000
+MOST_DEAD: Final = 10_000
+"""Dead jobs are counted up to so many: more are as bad."""
 
 
 async def sweep(resources: Resources) -> int:
@@ -77,6 +79,7 @@ class Health:
 async def health(resources: Resources) -> Health:
     """The latest heartbeat of any worker, when the oldest due job became due, and the number of dead jobs."""
     at = resources.clock.now()
+    dead = select(Job.id).where(Job.state == "dead").limit(MOST_DEAD).subquery()
     async with resources.db.read_connection(None) as connection:
         row = (
             await connection.execute(
@@ -86,7 +89,7 @@ async def health(resources: Resources) -> Health:
                     .where(Job.state == "waiting", due(at))
                     .scalar_subquery()
                     .label("oldest_due_at"),
-                    select(func.count()).select_from(Job).where(Job.state == "dead").scalar_subquery().label("dead"),
+                    select(func.count()).select_from(dead).scalar_subquery().label("dead"),
                 )
             )
         ).one()

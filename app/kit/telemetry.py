@@ -2,15 +2,23 @@
 
 import json
 import logging
+import platform as machine
 import re
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, TextIO
+import time
+from collections import Counter as Counts
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from importlib import metadata
+from typing import Any, Protocol, TextIO
+from weakref import WeakSet
 
 import orjson
 import structlog
 from fastapi.telemetry import TelemetryConfig
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from structlog.typing import Processor
 
 REQUEST_SECONDS = Histogram(
@@ -21,12 +29,96 @@ REQUEST_SECONDS = Histogram(
 )
 JOBS = Counter("instep_jobs", "Attempts at jobs, by how they ended.", ["job", "outcome"])
 JOB_SECONDS = Histogram("instep_job_seconds", "Time of one attempt at a job.", ["job"])
-QUEUE = CollectorRegistry()
-"""Metrics of the whole queue: API processes read them from PostgreSQL at each scrape; workers do not serve them."""
-JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.", registry=QUEUE)
-JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.", registry=QUEUE)
+INSTALLATION = CollectorRegistry()
+"""Metrics of the whole installation: API processes read them from PostgreSQL at each scrape; workers do not serve
+them."""
+JOBS_DEAD = Gauge("instep_jobs_dead", "Jobs that were given up and wait for a person.", registry=INSTALLATION)
+JOBS_LAG = Gauge("instep_jobs_lag_seconds", "For how long the oldest due job has been waiting.", registry=INSTALLATION)
+WORKER_SILENCE = Gauge(
+    "instep_worker_silence_seconds",
+    "Time since the latest heartbeat of any worker; +Inf: none was ever seen.",
+    registry=INSTALLATION,
+)
 ITEMS_LEFT_OUT = Counter("instep_answer_items_left_out", "Items of platforms' responses that could not be parsed.")
-PLATFORM_CALLS = Counter("instep_platform_calls", "Calls to platforms, by how they ended.", ["platform", "outcome"])
+PLATFORM_CALLS = Counter(
+    "instep_platform_calls",
+    "Calls to platforms, by the class of the response's status (`2xx` …), or `no-answer`.",
+    ["platform", "outcome"],
+)
+BUILD = Info("instep_build", "The version that this process runs.")
+BUILD.info({"version": metadata.version("instep"), "python": machine.python_version()})
+
+
+class Pooled(Protocol):
+    """What has pools of connections."""
+
+    def pools(self) -> Mapping[str, tuple[int, int]]:
+        """Of each pool: how many connections it may have, and how many of them are in use."""
+
+
+class PoolCollector(Collector):
+    """The pools of this process; looked at when they are scraped."""
+
+    def __init__(self) -> None:
+        self._owners: WeakSet[Pooled] = WeakSet()
+
+    def watch(self, owner: Pooled) -> None:
+        """Show the pools of `owner`, for as long as it exists."""
+        self._owners.add(owner)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield both metrics."""
+        sizes, uses = Counts[str](), Counts[str]()
+        for owner in tuple(self._owners):
+            for name, (size, in_use) in owner.pools().items():
+                sizes[name] += size
+                uses[name] += in_use
+        for metric, documentation, values in (
+            ("instep_database_pool_size", "Connections to PostgreSQL that a pool may have.", sizes),
+            ("instep_database_pool_in_use", "Connections to PostgreSQL that are in use.", uses),
+        ):
+            family = GaugeMetricFamily(metric, documentation, labels=["pool"])
+            for name, value in values.items():
+                family.add_metric([name], value)
+            yield family
+
+
+class LimitCollector(Collector):
+    """What was left of platforms' limits at the last call that counted against them.
+
+    A limit may be counted for many tokens; the least that is left is shown. What was not called for the length of
+    a limit's window is not shown any more: it is unused again.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._left: dict[tuple[str, str, str], tuple[float, float]] = {}
+
+    def note(self, platform: str, limit: str, counter: str, *, left: float, seconds: float) -> None:
+        """A share of `left` (0 to 1) is left of a limit; `counter` tells apart what it is counted for."""
+        self._left[platform, limit, counter] = left, self._monotonic() + seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric."""
+        now = self._monotonic()
+        self._left = {key: value for key, value in self._left.items() if value[1] > now}
+        least: dict[tuple[str, str], float] = {}
+        for (platform, limit, _), (left, _) in self._left.items():
+            least[platform, limit] = min(left, least.get((platform, limit), 1.0))
+        family = GaugeMetricFamily(
+            "instep_platform_limit_left_ratio",
+            "The least that was left of a platform's limit at its last use, of any token or address: 1 is all of it.",
+            labels=["platform", "limit"],
+        )
+        for labels, left in sorted(least.items()):
+            family.add_metric(labels, left)
+        yield family
+
+
+POOLS = PoolCollector()
+LIMITS_LEFT = LimitCollector()
+REGISTRY.register(POOLS)
+REGISTRY.register(LIMITS_LEFT)
 
 _SECRET_NAME = re.compile(r"token|secret|password|authorization|api_?key|credential|cookie", re.IGNORECASE)
 _SECRET_TEXT = re.compile(

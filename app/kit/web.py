@@ -88,9 +88,22 @@ class RequestContext:
             route = _route(scope)
             telemetry.REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(took)
             if status >= 400 or not scope["path"].startswith(self.unlogged_prefixes):
-                log.info("request", method=scope["method"], route=route, status=status, ms=round(took * 1000, 1))
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    ms=round(took * 1000, 1),
+                    **_concerned(scope),
+                )
             structlog.contextvars.reset_contextvars(**bound)
-            structlog.contextvars.unbind_contextvars("actor")  # bound by authentication
+            structlog.contextvars.unbind_contextvars("actor", "workspace_id")  # bound by authentication
+
+
+def _concerned(scope: Scope) -> dict[str, str]:
+    """The community that a request is about, where its path names one."""
+    community_id = (scope.get("path_params") or {}).get("community_id")
+    return {} if community_id is None else {"community_id": str(community_id)}
 
 
 _SINGLE: Final = frozenset((b"authorization", b"content-length", b"content-type", b"host", b"idempotency-key"))

@@ -10,11 +10,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from app.access.current import ResourcesDep
-from app.kit import scheduler, telemetry
+from app.kit import gauges, scheduler, telemetry
 from app.kit.errors import Unavailable, is_outage
+from app.kit.registry import rooms
 from app.kit.resources import Resources
 from app.kit.routing import problems, public_router
 from app.kit.schemas import Instant
+
+for _ in rooms("gauges"):
+    pass  # each declares what it counts
 
 PUBLIC = public_router("", tag="operations")
 
@@ -98,9 +102,13 @@ async def _health(resources: Resources) -> scheduler.Health:
 
 @PUBLIC.get("/metrics", operation_id="operations.metrics", include_in_schema=False)
 async def metrics(request: Request, resources: ResourcesDep) -> Response:
-    """Prometheus metrics of this process, and of the jobs."""
-    health = await _health(resources)
+    """Prometheus metrics of this process, and of the installation."""
+    health, at = await _health(resources), resources.clock.now()
     telemetry.JOBS_DEAD.set(health.dead)
-    lag = resources.clock.now() - health.oldest_due_at if health.oldest_due_at else timedelta(0)
+    lag = at - health.oldest_due_at if health.oldest_due_at else timedelta(0)
     telemetry.JOBS_LAG.set(lag.total_seconds())
-    return Response(generate_latest() + generate_latest(telemetry.QUEUE), media_type=CONTENT_TYPE_LATEST)
+    silence = float("inf") if health.heartbeat_at is None else (at - health.heartbeat_at).total_seconds()
+    telemetry.WORKER_SILENCE.set(max(silence, 0.0))
+    async with resources.db.read_connection(None) as connection:
+        await gauges.show(connection, at)
+    return Response(generate_latest() + generate_latest(telemetry.INSTALLATION), media_type=CONTENT_TYPE_LATEST)

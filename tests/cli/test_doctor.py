@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from app.cli import doctor
 from app.cli.console import console
 from app.cli.database import asyncpg_url
-from app.cli.doctor import Finding, Level, check_installation
+from app.cli.doctor import check_installation
+from app.cli.findings import Finding, Level, show
 from app.cli.main import app
 from app.projects import zones
 from app.projects.hours import offset
@@ -262,6 +263,51 @@ def test_a_full_disk_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (finding,) = doctor.check_disk(tmp_path)
     assert finding.level is Level.FAILING
     with console.capture() as printed:
-        doctor.show([finding], as_json=False)
+        show([finding], as_json=False)
     assert "failing" in printed.get()
     assert "make room" in printed.get()
+
+
+async def test_every_fault_is_found_at_once(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test_servers: Servers
+) -> None:
+    """A refused setting, misspelt ones, an old schema, a lost key, a stopped Valkey: none hides another."""
+    await run(test_servers.owner_url(database), "INSERT INTO sealing_key VALUES ('00', now())")
+    monkeypatch.setenv("INSTEP_DATBASE_URL", "x")
+    monkeypatch.setenv("INSTEP_DATABASE_POOL", "0")
+    monkeypatch.setenv("INSTEP_ENVIRONMENT", "production")
+    monkeypatch.setenv("INSTEP_PUBLIC_URL", "http://instep.example")
+    monkeypatch.setenv("INSTEP_CORS_ORIGINS", "*")
+    monkeypatch.setenv("REDIS_URL", f"unix://{tmp_path}/none")
+    settings.cache_clear()
+    findings = [one for one in await check_installation(tmp_path) if one.level is Level.FAILING]
+    said = [f"{one.subject}: {one.message}" for one in findings]
+    for part in (
+        "variables: INSTEP_DATBASE_URL",
+        "settings: INSTEP_DATABASE_POOL is refused",
+        "settings: INSTEP_PUBLIC_URL must start with https",
+        "settings: INSTEP_CORS_ORIGINS must name",
+        "keys of the database: INSTEP_SECRET_KEYS lacks 1 of the 1",
+        "redis: cannot be reached",
+    ):
+        assert sum(line.startswith(part) for line in said) == 1, (part, said)
+    assert len(said) == 6
+    assert [one.remedy for one in findings if one.subject == "variables"] == ["rename it to DATABASE_URL, or remove it"]
+    await run(test_servers.owner_url(database), "UPDATE alembic_version SET version_num = '1001'")
+    subjects = {one.subject for one in await check_installation(tmp_path) if one.level is Level.FAILING}
+    assert {"migrations", "redis", "settings", "variables"} <= subjects
+
+
+def test_stopped_servers_and_a_lost_key_file_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL", "INSTEP_SECRET_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "d" / "postgres" / "cluster").mkdir(parents=True)
+    settings.cache_clear()
+    answer = CliRunner().invoke(app, ["doctor", "--data", "d"])
+    assert answer.exit_code == 1
+    assert "the embedded servers in d do not run" in answer.output
+    assert "secret_key is missing" in answer.output
+    assert "DATABASE_URL is missing" not in answer.output
+    assert "2 to mend" in answer.output

@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 
 from app.access import service
 from app.cli.database import asyncpg_url
-from app.cli.doctor import Finding, Level, check_installation
+from app.cli.doctor import check_installation
+from app.cli.findings import Finding, Level
 from app.cli.main import app
 from app.communities import service as communities
 from app.communities import tokens

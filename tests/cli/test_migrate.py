@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from alembic import command
+from cryptography.fernet import Fernet
 from typer.testing import CliRunner
 
 from app.cli.database import asyncpg_url, prepare_database
@@ -217,6 +218,7 @@ def test_up_and_demo_say_so_too_and_end(tmp_path: Path, name: str) -> None:
                 "INSERT INTO alembic_version VALUES ('0009')",
             )
         )
+    (tmp_path / "secret_key").write_text(Fernet.generate_key().decode())
     answer = subprocess.run(
         [sys.executable, "-m", "app.cli.main", name, "--data", str(tmp_path), "--port", "0"],
         cwd=tmp_path,

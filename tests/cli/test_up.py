@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.fernet import Fernet
 
 from app.cli.up import listen
 from tests.cli.processes import ROOT, about, clean_environment, eventually, family, gone
@@ -99,6 +100,33 @@ def test_a_second_start_finds_its_key(tmp_path: Path) -> None:
         texts.append((tmp_path / "d" / "secret_key").read_text())
     assert texts[0] == texts[1]
     assert (tmp_path / "d" / "secret_key").stat().st_mode & 0o077 == 0
+
+
+def test_a_lost_key_stops_the_start_and_is_not_replaced(tmp_path: Path) -> None:
+    with up(tmp_path) as (process, output):
+        api_url(output)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0
+    key_file = tmp_path / "d" / "secret_key"
+    key = key_file.read_text()
+    key_file.unlink()
+    with up(tmp_path) as (process, output):
+        assert process.wait(40) == 1
+        assert "secret_key is missing" in output.read_text()
+        assert not key_file.exists()
+    key_file.write_text(Fernet.generate_key().decode())
+    with up(tmp_path) as (process, output):
+        assert process.wait(40) == 1
+        assert "INSTEP_SECRET_KEYS lacks a key" in output.read_text()
+        assert "Traceback" not in output.read_text()
+    command = [sys.executable, "-m", "app.cli.main", "keys", "adopt", "--data", str(tmp_path / "d")]
+    adopted = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert adopted.returncode == 0, adopted.stderr
+    assert key_file.read_text() != key
+    with up(tmp_path) as (process, output):
+        api_url(output)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0
 
 
 def test_a_taken_port_is_replaced_by_a_free_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,8 @@ NOT_A_WORKSPACES = {
     "hook_route": "a platform comes with a hook's address alone",
     "zone_rule": "time zones are the same for all",
     "worker_heartbeat": "of the installation",
+    "sealing_key": "of the installation; it holds fingerprints only",
+    "gauge": "of the installation: counts over all workspaces",
     "user_account": "a person may work in several workspaces",
     "rate_limit_use": "two workspaces may share a token; it holds hashes only",
     "rate_demand": "as rate_limit_use: what two workspaces ask of one limit adds up",

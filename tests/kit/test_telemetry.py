@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
-from app.kit import telemetry
+from app.kit import jobs, telemetry
+from app.kit.resources import Resources
 from app.kit.routing import RawRoute
 from tests.conftest import Agency
 
@@ -114,11 +115,35 @@ async def test_a_request_is_one_line_with_its_id_and_without_the_key(
     assert agency.key not in log.getvalue()
 
 
+async def test_a_request_is_logged_with_its_workspace_and_community(agency: Agency, log: io.StringIO) -> None:
+    community_id = str(uuid.uuid4())
+    await agency.get(f"/v1/communities/{community_id}", 404)
+    await agency.get("/v1/projects")
+    about, other = [line for line in entries(log) if line["event"] == "request"]
+    assert (about["workspace_id"], about["community_id"]) == (str(agency.workspace_id), community_id)
+    assert (other["workspace_id"], other.get("community_id")) == (str(agency.workspace_id), None)
+
+
+async def test_a_job_is_logged_with_what_it_is_about(agency: Agency, resources: Resources, log: io.StringIO) -> None:
+    community_id = uuid.uuid4()
+    async with resources.transaction(agency.workspace_id) as session:
+        await jobs.enqueue(session, "communities.poll", workspace_id=agency.workspace_id, community_id=community_id)
+    await agency.work("communities.poll")
+    lines = [line for line in entries(log) if line.get("job") == "communities.poll"]
+    assert {line["event"] for line in lines} >= {"job"}
+    for line in lines:
+        assert (line["workspace_id"], line["community_id"]) == (str(agency.workspace_id), str(community_id))
+        assert line["job_id"]
+    (ended,) = [line for line in lines if line["event"] == "job"]
+    assert ended["outcome"] in {"failed", "dead", "done"}
+    assert isinstance(ended["ms"], float)
+
+
 async def test_a_request_is_logged_with_its_actor_alone(
     agency: Agency, stranger: httpx.AsyncClient, log: io.StringIO
 ) -> None:
     key_id = (await agency.http.get("/v1/me")).json()["api_key"]["id"]
-    await stranger.get("/live")
+    await stranger.get("/v1/platforms")
     await stranger.get("/v1/me")
     requests = [line for line in entries(log) if line["event"] == "request"]
     assert [line.get("actor") for line in requests] == [f"key:{key_id}", None, None]

@@ -138,6 +138,22 @@ async def test_configured_origins_may_call_and_others_may_not(configuration: Set
         assert "ETag" in answer.headers["access-control-expose-headers"]
 
 
+async def test_a_frontend_on_this_machine_may_be_let_in_on_any_port(
+    configuration: Settings, resources: Resources
+) -> None:
+    async with serving_client(configuration, resources, cors_origins=["http://localhost:*"]) as client:
+        for origin, is_let_in in (
+            ("http://localhost:5173", True),
+            ("http://localhost:3000", True),
+            ("http://localhost", False),
+            ("https://localhost:5173", False),
+            ("http://localhost:5173.evil.example", False),
+            ("http://localhost.evil.example:80", False),
+        ):
+            answer = await client.get("/live", headers={"Origin": origin})
+            assert (answer.headers.get("access-control-allow-origin") == origin) is is_let_in, origin
+
+
 async def test_a_crash_is_a_problem_without_internals(
     app: FastAPI, resources: Resources, stranger: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,14 +1,18 @@
 """Liveness, readiness and metrics."""
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import httpx
+import structlog
 from sqlalchemy import delete, text
 
 from app.kit import jobs, scheduler
 from app.kit.clock import SetClock
 from app.kit.jobs import Job, WorkerHeartbeat
 from app.kit.resources import Resources
+from tests.cli.processes import ROOT
 
 
 async def delete_jobs_and_heartbeats(resources: Resources) -> None:
@@ -61,3 +65,22 @@ async def test_metrics_cover_requests_and_jobs(
     assert "instep_jobs_lag_seconds 0.0" in text_format
     assert 'instep_request_seconds_count{method="GET",route="/live",status="200"}' in text_format
     await delete_jobs_and_heartbeats(resources)
+
+
+def test_an_api_process_knows_what_workers_count() -> None:
+    """In a process of its own: this one has imported the worker's code as well."""
+    source = "import app.operations.routes; from app.kit import gauges; print(sorted(gauges._declared))"
+    printed = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.strip() == "['instep_communities', 'instep_replies_under_way']"
+
+
+async def test_probes_are_not_logged_while_all_is_well(
+    stranger: httpx.AsyncClient, resources: Resources, clock: SetClock
+) -> None:
+    await delete_jobs_and_heartbeats(resources)
+    with structlog.testing.capture_logs() as lines:
+        for path in ("/live", "/metrics", "/ready"):
+            await stranger.get(path)
+    assert [(line["route"], line["status"]) for line in lines if line["event"] == "request"] == [("/ready", 503)]

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.kit.clock import SetClock
 from app.posts import mix
 from app.posts.models import Category
 from tests.conftest import Agency
@@ -47,9 +48,11 @@ async def test_shares_beside_the_policy(agency: Agency, community_id: str, proje
     assert (await agency.get(path, basis="published", **OCTOBER))["status"] == "unknown"
 
 
-async def test_a_window_is_of_local_days(agency: Agency, community_id: str, project_id: str) -> None:
+async def test_a_window_is_of_local_days(agency: Agency, community_id: str, project_id: str, clock: SetClock) -> None:
+    today, clock.at = clock.at, clock.at - timedelta(days=60)
     for planned_for in ("2026-10-01T00:00", "2026-10-31T23:59:59", "2026-09-30T23:59:59", "2026-11-01T00:00"):
         await add(agency, community_id, "engaging", planned_for)
+    clock.at = today
     path = f"/v1/projects/{project_id}/mix"
     assert (await agency.get(path, basis="planned", **OCTOBER))["total"] == 2
     for wrong in (
@@ -147,7 +150,7 @@ async def test_a_calendar_of_local_days(
     agency: Agency, community_id: str, project_id: str, yesterday: datetime
 ) -> None:
     planned = await add(agency, community_id, "engaging", "2026-10-31T23:59")
-    late = await add(agency, community_id, "engaging", "2026-10-02T10:00")
+    late = await add(agency, community_id, "engaging", "2026-10-20T10:00")
     await agency.post(f"/v1/posts/{late['id']}/mark-published", {"permalink": f"{HOME}/11"}, status=200)
     calendar = await agency.get(f"/v1/projects/{project_id}/calendar", **OCTOBER)
     days = {day["day"]: [post["id"] for post in day["posts"]] for day in calendar["data"]}

@@ -38,7 +38,7 @@ async def test_a_plan_is_for_the_future(agency: Agency, post: dict[str, Any]) ->
     path = f"/v1/posts/{made['id']}"
     assert refused(await agency.patch(path, {"planned_for": NOW}, 422)) == late
     assert refused(await agency.patch(path, {"timezone": "Asia/Tokyo"}, 422)) == late, "it is later there"
-    bulk = await agency.post("/v1/posts/bulk", {"posts": [plan, {**plan, "planned_for": NOW}]})
+    bulk = await agency.post("/v1/posts/bulk", {"posts": [plan, {**plan, "planned_for": NOW}]}, 200)
     assert (bulk["created"], bulk["failed"]) == (1, 1)
 
 

@@ -78,7 +78,7 @@ def settings() -> Iterator[tuple[str, str, str]]:
 
 
 def settings_table() -> str:
-    """For the README."""
+    """For docs/settings.md."""
     rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
     for name, value, meaning in settings():
         default = {"required": "required", "": "none"}.get(value, f"`{value}`")
@@ -167,16 +167,14 @@ def within(text: str, name: str, block: str, start: str = "<!-- {} -->", end: st
 
 def files() -> dict[str, str]:
     """Each file that has generated parts, as it should be."""
-    readme = (ROOT / "README.md").read_text()
-    readme = within(readme, "settings", f"\n{settings_table()}\n")
-    readme = within(readme, "platforms", f"\n{platforms.matrix()}\n")
-    page = (ROOT / "docs/platforms.md").read_text()
+    settings_page = within((ROOT / "docs/settings.md").read_text(), "settings", f"\n{settings_table()}\n")
+    page = within((ROOT / "docs/platforms.md").read_text(), "platforms", f"\n{platforms.matrix()}\n")
     for one in platforms.described_platforms():
         page = within(page, one.key, f"\n{platforms.facts(one)}\n")
     example = (ROOT / ".env.example").read_text()
     example = within(example, "settings", f"\n{settings_example()}\n", "# --- {} ---", "# --- end of {} ---")
     return {
-        "README.md": readme,
+        "docs/settings.md": settings_page,
         ".env.example": example,
         "docs/platforms.md": page,
         "docs/kpis.md": kpis(),

@@ -12,6 +12,8 @@ from app.platforms.spec import NativeChange
 YES: Final = "✓"
 NO: Final = "–"
 ABSENT: Final = "not given"
+BY_HAND: Final = "by hand"
+"""Adapters can publish; the content plan does not yet."""
 UNITS: Final = {
     TextUnit.CHARACTERS: "characters",
     TextUnit.UTF16: "UTF-16 units",
@@ -61,7 +63,7 @@ def matrix() -> str:
         ("… of several communities", lambda one: _mark(one.capabilities.measure_across)),
         ("answers in its own app seen", _natively_answered),
         ("customers answered", lambda one: _mark(one.replying is not None)),
-        ("posts published", lambda one: _mark(one.publishing is not None)),
+        ("posts published", lambda _: BY_HAND),
         ("pictures in a post", lambda one: str(one.publishing.pictures) if one.publishing else NO),
         ("text of a post", lambda one: f"{one.text_limit:,}" if one.publishing else NO),
         ("tokens renewed", lambda one: _mark(any(token.renewed_with for token in one.tokens))),

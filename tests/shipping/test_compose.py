@@ -104,6 +104,11 @@ def test_nobody_is_root_and_nothing_is_written_beside_the_data(services: dict[st
             assert "volumes" not in service
 
 
+def test_logs_fill_no_disk(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}, name
+
+
 def test_only_the_api_is_reached_and_only_from_this_machine(services: dict[str, Any]) -> None:
     assert {name for name, service in services.items() if service.get("ports")} == {"api"}
     (port,) = services["api"]["ports"]

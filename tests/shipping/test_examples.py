@@ -29,9 +29,9 @@ SUITE = "tests/platforms/test_every_adapter.py"
 AT = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
 
 
-def kpi_of_the_readme() -> str:
+def kpi_of_the_page() -> str:
     """The first Python block below the heading about KPIs."""
-    text = (ROOT / "README.md").read_text().partition("\n## Adding a KPI\n")[2]
+    text = (ROOT / "docs/extending.md").read_text().partition("\n## Adding a KPI\n")[2]
     match = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert match is not None
     return match[1]
@@ -40,7 +40,7 @@ def kpi_of_the_readme() -> str:
 @pytest.fixture
 def dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Both files importable as if they were in their folders."""
-    files = {app.kpis.FOLDER: ("shares.py", kpi_of_the_readme()), app.platforms.FOLDER: (PLAZA.name, PLAZA.read_text())}
+    files = {app.kpis.FOLDER: ("shares.py", kpi_of_the_page()), app.platforms.FOLDER: (PLAZA.name, PLAZA.read_text())}
     for folder, (name, text) in files.items():
         place = tmp_path / folder
         place.mkdir()

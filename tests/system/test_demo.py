@@ -1,6 +1,5 @@
 """`instep demo` from start to stop: what it prints and serves agrees with the sandbox's ledger."""
 
-import json
 import re
 import signal
 import subprocess
@@ -53,10 +52,14 @@ class Demo:
 
     @property
     def answers(self) -> dict[str, Any]:
-        """The printed answers, by their KPI."""
-        text, decoder = self.output_text(), json.JSONDecoder()
-        documents = [decoder.raw_decode(text, match.start())[0] for match in re.finditer(r"^\{", text, re.MULTILINE)]
-        return {answer["key"]: answer for answer in documents}
+        """What the printed requests answer now, by their KPI; the heads that were printed are of the same ones."""
+        urls = re.findall(r'^\$ curl .* "(http\S+)"$', self.output_text(), re.MULTILINE)
+        headers = {"Authorization": f"Bearer {self.key}"}
+        answers = [httpx.get(url, headers=headers, timeout=30).raise_for_status().json() for url in urls]
+        printed = re.findall(r'^  "key": "(\w+)",$', self.output_text(), re.MULTILINE)
+        assert printed == [answer["key"] for answer in answers]
+        assert re.search(r'^  "value": null', self.output_text(), re.MULTILINE) is None
+        return {answer["key"]: answer for answer in answers}
 
     def group(self, pattern: str) -> str:
         """The pattern's first group in the output."""

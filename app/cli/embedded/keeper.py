@@ -37,7 +37,7 @@ SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel's own limit is 104 to 108."""
 LOG_LIMIT = 10 * 1024 * 1024
 _LONGEST_NAME = "/.s.PGSQL.5432.lock"
-_PREFIX = "instep-"
+SOCKETS_PREFIX = "instep-"
 
 
 class OwnerWatch:
@@ -208,13 +208,13 @@ def socket_folder(home: Path) -> Iterator[Path]:
         EmbeddedError: no folder for temporary files is writable and has a path that is short enough.
     """
     stale = _read_record(home).get("sockets")
-    if isinstance(stale, str) and Path(stale).name.startswith(_PREFIX) and not Path(stale).is_symlink():
+    if isinstance(stale, str) and Path(stale).name.startswith(SOCKETS_PREFIX) and not Path(stale).is_symlink():
         shutil.rmtree(stale, ignore_errors=True)
     for parent in ("/tmp", os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):  # noqa: S108 -- mkdtemp
-        if len(f"{parent}/{_PREFIX}12345678{_LONGEST_NAME}".encode()) >= SOCKET_PATH_LIMIT:
+        if len(f"{parent}/{SOCKETS_PREFIX}12345678{_LONGEST_NAME}".encode()) >= SOCKET_PATH_LIMIT:
             continue
         try:
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent or "/nonexistent"))
+            folder = Path(tempfile.mkdtemp(prefix=SOCKETS_PREFIX, dir=parent or "/nonexistent"))
         except OSError:
             continue
         try:

@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy import ARRAY, BigInteger, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,6 +28,8 @@ from app.kit.resources import Resources
 from app.platforms.capabilities import ReportsUsage
 from app.platforms.contract import COST, Adapter, Cost, LimitScope, RateLimit, Spec, Throttled, Token
 from app.settings import Settings
+
+log = structlog.get_logger()
 
 WAIT_TIMEOUT: Final = timedelta(seconds=2)
 """The longest that a request waits for capacity; for a longer wait `RateLimitReached` is raised."""
@@ -108,6 +111,10 @@ class RateLimiter:
         self._adapter_class = adapter_class
         self._base_url = base_url
         self._last = Cost()
+        self._limits: dict[str, RateLimit] = {}
+        """The limits that the last request was counted against, by the key of the count."""
+        self._sent: tuple[Request, float] | None = None
+        """The last request, and when it was sent."""
         self.spent: Counter[RateLimitKey] = Counter()
         """The units taken through this limiter."""
         self.priority = Priority.PERSON
@@ -130,6 +137,7 @@ class RateLimiter:
             for limit in self._adapter_class.spec.rate_limits
             if (units := cost.units.get(limit.name, 0)) and _concerns(limit, cost)
         ]
+        self._limits = {one.key: one.limit for one in request_costs}
         alternatives = self._alternatives(request_costs)
         cooldowns = [_key(self._owner(scope), scope, cost) for scope in LimitScope]
         at = await self._wait_and_take(alternatives, cooldowns)
@@ -142,7 +150,7 @@ class RateLimiter:
             self.spent[RateLimitKey(request_cost.key, request_cost.limit.seconds, request_cost.limit.calls)] += (
                 request_cost.units
             )
-        telemetry.PLATFORM_CALLS.labels(self._adapter_class.spec.key, "made").inc()
+        self._sent = request, self._resources.clock.monotonic()
 
     def _alternatives(self, request_costs: Sequence[RequestCost]) -> list[Sequence[RequestCost]]:
         """The ways in which a request may be counted: a requested read within its workspace's share, or from what
@@ -163,10 +171,32 @@ class RateLimiter:
 
     async def after(self, response: Response) -> None:
         """Start a cooldown where a response reports that a limit is nearly used up."""
+        self._ended(f"{response.status_code // 100}xx", response.status_code)
         usage = self._adapter_class.usage(response) if issubclass(self._adapter_class, ReportsUsage) else None
         if usage is not None and usage.share >= NEARLY_USED:
             cooldown = DEFAULT_COOLDOWN if usage.resets_in is None else instants.span(usage.resets_in)
             await self._cool_down(usage.scope, self._resources.clock.now() + min(cooldown, timedelta(days=1)))
+
+    async def unanswered(self, request: Request, error: Exception) -> None:
+        """A request got no response."""
+        self._ended("no-answer", type(error).__name__)
+
+    def _ended(self, outcome: str, result: int | str) -> None:
+        """Count a call, and log it. Not its path, which may hold a token."""
+        platform = self._adapter_class.spec.key
+        telemetry.PLATFORM_CALLS.labels(platform, outcome).inc()
+        if self._sent is None:
+            return
+        request, sent_at = self._sent
+        write = log.debug if outcome in {"2xx", "3xx"} else log.info
+        write(
+            "platform.call",
+            platform=platform,
+            host=request.url.host,
+            method=request.method,
+            result=result,
+            ms=round((self._resources.clock.monotonic() - sent_at) * 1000, 1),
+        )
 
     async def throttled(self, error: Throttled) -> datetime:
         """Start a cooldown after a platform's "too many requests"; the instant at which it ends."""
@@ -217,8 +247,17 @@ class RateLimiter:
                 at = self._resources.clock.now()
                 row = (await connection.execute(_TAKE, {**params, "at": _milliseconds(at)})).one()
                 if not row.missing:
+                    self._note_left(row.used, taken=not row.free_at)
                     return at, datetime.fromtimestamp(row.free_at / 1000, UTC) if row.free_at else None
                 await connection.execute(_ADD_ROWS, {"keys": params["keys"], "lengths": params["lengths"]})
+
+    def _note_left(self, used: Sequence[tuple[str, int, int]], *, taken: bool) -> None:
+        """Show what is left of each limit. `used`: key, units used, and those of them that this request would take."""
+        for key, units, own in used:
+            if (limit := self._limits.get(key)) is not None:
+                left = max(limit.calls - units + (0 if taken else own), 0) / limit.calls
+                name = f"{limit.name} in {limit.seconds} s per {limit.scope.value}"
+                telemetry.LIMITS_LEFT.note(self._adapter_class.spec.key, name, key, left=left, seconds=limit.seconds)
 
 
 def cost_of(request: Request) -> Cost:
@@ -332,7 +371,7 @@ WITH requested AS (
 ), locked AS MATERIALIZED (
     SELECT key, seconds, slots FROM rate_limit_use WHERE key = ANY(:keys || :cooldowns) ORDER BY key, seconds FOR UPDATE
 ), counted AS MATERIALIZED (
-    SELECT requested.key, requested.seconds, taken.slots, full_until.free_at
+    SELECT requested.key, requested.seconds, requested.units, taken.slots, full_until.free_at
     FROM requested JOIN locked USING (key, seconds)
     CROSS JOIN LATERAL (
         SELECT coalesce(jsonb_agg(jsonb_build_array(slot, count) ORDER BY slot), '[]') AS slots FROM (
@@ -363,7 +402,13 @@ WITH requested AS (
     WHERE verdict.free_at = 0 AND verdict.missing = 0
       AND rate_limit_use.key = counted.key AND rate_limit_use.seconds = counted.seconds
 )
-SELECT free_at, missing FROM verdict
+SELECT free_at, missing, (
+    SELECT coalesce(jsonb_agg(jsonb_build_array(key, units_used, units)), '[]') FROM (
+        SELECT counted.key, counted.units,
+               (SELECT sum((part ->> 1)::bigint) FROM jsonb_array_elements(counted.slots) AS part) AS units_used
+        FROM counted
+    ) AS uses
+) AS used FROM verdict
 """).bindparams(  # noqa: S608 - constants of this module
     _KEYS,
     _LENGTHS,

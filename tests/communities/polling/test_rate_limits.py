@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -439,3 +441,47 @@ async def test_no_interval_of_a_windows_length_has_more_than_the_limit(
         made.append((clock.now(), units))
         window = [units for at, units in made if at > clock.now() - timedelta(seconds=seconds)]
         assert sum(window) <= calls or window == [units], "more than are allowed are taken alone"
+
+
+async def test_calls_are_counted_and_logged_by_how_they_ended(resources: Resources, host: str) -> None:
+    limiter = RateLimiter(resources, limited(RateLimit(10, 300, LimitScope.ADDRESS)), host)
+    secret = httpx.Request("POST", f"{host}/bot1:secret/send?access_token=secret")
+
+    def calls(outcome: str) -> float:
+        return REGISTRY.get_sample_value("instep_platform_calls_total", {"platform": "fake", "outcome": outcome}) or 0.0
+
+    before = {outcome: calls(outcome) for outcome in ("2xx", "5xx", "no-answer")}
+    with structlog.testing.capture_logs() as lines:
+        await limiter.before(secret)
+        await limiter.after(httpx.Response(200))
+        await limiter.before(secret)
+        await limiter.after(httpx.Response(503))
+        await limiter.before(secret)
+        await limiter.unanswered(secret, httpx.ConnectError("no"))
+    assert {outcome: calls(outcome) - number for outcome, number in before.items()} == dict.fromkeys(before, 1.0)
+    logged = [(line["log_level"], line["result"]) for line in lines if line["event"] == "platform.call"]
+    assert logged == [("debug", 200), ("info", 503), ("info", "ConnectError")]
+    assert "secret" not in str(lines)
+    assert host.removeprefix("https://") in str(lines)
+
+
+async def test_what_is_left_of_a_limit_is_shown(resources: Resources, host: str) -> None:
+    kind = type(
+        "Shown",
+        (Fake,),
+        {"spec": replace(Fake.spec, key="shown", rate_limits=(RateLimit(4, 300, LimitScope.ADDRESS),))},
+    )
+    limiter = RateLimiter(resources, kind, host)
+
+    def left() -> float | None:
+        labels = {"platform": "shown", "limit": "calls in 300 s per address"}
+        return REGISTRY.get_sample_value("instep_platform_limit_left_ratio", labels)
+
+    await limiter.before(request())
+    assert left() == 0.75
+    for _ in range(3):
+        await limiter.before(request())
+    assert left() == 0.0
+    with pytest.raises(RateLimitReached):
+        await limiter.before(request())
+    assert left() == 0.0
