@@ -83,16 +83,16 @@ class ActRequest(ControlRequest):
 
     act: Literal[
         "post", "comment", "mention", "message", "react", "unreact", "share", "view", "save", "quote", "follow",
-        "unfollow", "delete_post", "delete_comment", "answer",
+        "unfollow", "delete_post", "delete_comment", "edit", "answer",
     ]  # fmt: skip
     person: int | None = Field(default=None, ge=1, lt=PEOPLE_PER_COMMUNITY)
     """The person's number within the community's range; default 900000."""
     post: str | None = None
     """Default: the latest post."""
     parent: str | None = None
-    """The comment replied to; of an `answer`, the comment, mention or message."""
+    """The post, comment, mention or message replied to. An `answer` without it is to `person`'s messages."""
     id: str | None = None
-    """The entry reacted to or deleted; default: the post."""
+    """The entry that is reacted to, edited or deleted; default: the post."""
     text: str | None = None
     attachments: tuple[AttachedRequest, ...] = ()
     """Of a comment, mention or message; without `text` these are all that it has."""
@@ -317,14 +317,17 @@ class Control:
             case "post":
                 return "post", Fields(text=text, category=ask.category)
             case "message":
-                return "message", _with_attachments(Fields(person=person, text=text, kind=ask.kind), ask)
+                fields = _with_attachments(Fields(person=person, text=text, kind=ask.kind), ask)
+                if ask.parent is not None:
+                    if not ask.parent.isdecimal() or int(ask.parent) not in c.mail:
+                        raise ControlError(f"no message has the id {ask.parent}")
+                    fields["parent"] = ask.parent
+                return "message", fields
             case "mention":
                 fields = _with_attachments(Fields(person=person, text=text, kind=ask.kind), ask)
             case "comment":
                 fields = Fields(person=person, text=text, kind=ask.kind, post=self._standing(c, ask.post, "post"))
                 fields = _with_attachments(fields, ask)
-            case "answer":
-                return "reply", self._answer(c, ask.parent, text)
             case "follow" | "unfollow":
                 if (person in c.followers) == (ask.act == "follow"):
                     raise ControlError(
@@ -339,6 +342,10 @@ class Control:
                 if gone.post is not None:
                     deleted["post"] = str(gone.post)
                 return "comment_deleted", deleted
+            case "edit":
+                return self._edit(c, ask, text)
+            case "answer":
+                return "reply", self._answer(c, ask, person, text)
             case _:
                 return self._engagement(c, ask, person)
         if ask.parent is not None:
@@ -347,13 +354,27 @@ class Control:
             fields["claimed"] = ask.claimed
         return ask.act, fields
 
-    def _answer(self, c: Community, entry_id: str | None, text: str) -> Fields:
-        """What the community answers by hand to a comment, a mention or a message."""
-        mail = c.mail.get(int(entry_id)) if entry_id is not None and entry_id.isdecimal() else None
+    def _edit(self, c: Community, ask: ActRequest, text: str) -> tuple[str, Fields]:
+        """The author of an entry replaces its text."""
+        if "edit" not in c.profile.activities:
+            raise ControlError(f"nothing is edited on {c.profile.platform} here")
+        entry = c.wall[int(self._standing(c, ask.id or ask.post, ""))]
+        return "post_edited" if entry.kind == "post" else "comment_edited", Fields(id=str(entry.id), text=text)
+
+    def _answer(self, c: Community, ask: ActRequest, person: int, text: str) -> Fields:
+        """What the community answers by hand to a post, a comment, a mention or a message."""
+        if ask.parent is None:
+            dialog = c.dialogs.get(person)
+            if dialog is None:
+                raise ControlError(f"person {person} has sent no message")
+            return Fields(via="message", person=person, parent=str(dialog.messages[-1]), text=text)
+        mail = c.mail.get(int(ask.parent)) if ask.parent.isdecimal() else None
         if mail is not None:
             return Fields(via="message", person=mail.peer or 0, parent=str(mail.id), text=text)
-        above = c.wall[int(self._standing(c, entry_id, "comment"))]
-        fields = Fields(via="mention" if above.post is None else "comment", parent=str(above.id), text=text)
+        above = c.wall[int(self._standing(c, ask.parent, ""))]
+        if above.kind == "post":
+            return Fields(via="comment", post=str(above.id), text=text)
+        fields = Fields(via=above.kind, parent=str(above.id), text=text)
         if above.post is not None:
             fields["post"] = str(above.post)
         return fields

@@ -10,8 +10,8 @@ from sandbox.people import Language
 from sandbox.texts import Theme
 
 EntryKind = Literal["post", "comment", "mention", "message"]
-Activity = Literal["message", "mention", "share", "view", "save", "quote"]
-"""What customers can do on a platform, besides following, reacting and commenting."""
+Activity = Literal["message", "mention", "share", "view", "save", "quote", "edit"]
+"""What people can do on a platform, besides following, reacting, commenting and deleting."""
 
 PEOPLE_PER_COMMUNITY: Final = 1_000_000
 """Each community has its own range of person numbers, so that no two share a customer."""
@@ -70,6 +70,8 @@ class Entry:
     text: str
     person: int | None
     """The author; None for the community itself."""
+    edited_at: int | None = None
+    """When its author last replaced its text."""
     claimed: str = ""
     """The date that a customer's own server wrote into it, of Mastodon and Bluesky; empty: a right one."""
     peer: int | None = None

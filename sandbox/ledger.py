@@ -9,6 +9,7 @@ Types, and their fields besides `n`, `at`, `origin`, `platform`, `community`:
     community           id, count: a community starts with `count` followers
     follow, unfollow    person
     post                id, text, category, media?, key?       post_deleted, post_forgotten   id
+    post_edited, comment_edited  id, text: its author replaced the text of a post, comment or mention
     comment             id, post, parent?, person, text, kind, attachments?      comment_deleted   id, post?
     comment_restored    id, post, parent?, person, text, detail {at}: a deleted one is restored, written at `at`
     mention             id, person, text, kind, attachments?: a customer writes about the community, under no post

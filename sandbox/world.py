@@ -195,6 +195,9 @@ class World:
                 self._drop_post(c, int(record["id"]))
             case "comment_deleted":
                 self._drop_comment(c, int(record["id"]))
+            case "post_edited" | "comment_edited":
+                if (entry := self._entry(record, c)) is not None:
+                    entry.text, entry.edited_at = record["text"], self.now
             case "comment_restored":
                 self._restore_comment(record, c)
         if "key" in record:
@@ -283,6 +286,8 @@ class World:
             media=tuple(record.get("media", ())), attachments=attached(record),
         )  # fmt: skip
         c.mail[entry.id] = entry
+        if entry.parent is not None and (above := c.mail.get(entry.parent)) is not None:
+            above.replies.append(entry.id)
         c.last_mail_id = entry.id
         dialog.messages.append(entry.id)
         dialog.unread = 0 if person is None else dialog.unread + 1

@@ -4,7 +4,7 @@ They are published inside the unit of work that stores the poll's cursor, or mar
 applied: what a subscriber writes is committed together with that.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -97,6 +97,9 @@ class MessagesChanged(Event):
 class CommentsListed(Event):
     """All comments below a publication were read, from `began` on: what was written after `since` and before, and is
     not among them, is deleted; those among them are not.
+
+    Where there is an `in_doubt`, the platform lists nothing below a deleted comment: that holds then for those directly
+    below the publication or a listed comment alone. Subscribers add the ids of others that are to be looked up.
     """
 
     community: CommunityRef
@@ -104,6 +107,7 @@ class CommentsListed(Event):
     external_ids: frozenset[str]
     since: datetime
     began: datetime
+    in_doubt: set[str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

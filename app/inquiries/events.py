@@ -48,6 +48,15 @@ class InquiryReopened(_OfInquiry):
 
 
 @dataclass(frozen=True, slots=True)
+class InquiryMerged(_OfInquiry):
+    """Another inquiry turned out to be the same conversation: this one has its messages and its history now."""
+
+    topic: ClassVar[str | None] = "inquiry.merged"
+    merged_inquiry_id: UUID
+    """The other one, which does not exist any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyFailed(_OfInquiry):
     """A reply could not be sent."""
 

@@ -14,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
 from app.inquiries.counts import CountChanges
+from app.inquiries.events import InquiryMerged
 from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ResponseWait
 from app.kit.db import in_workspace, now
+from app.kit.events import publish
 from app.platforms.contract import RemoteMessage, thread_of_answers
 
 
@@ -154,6 +156,10 @@ async def _rename(session: AsyncSession, community: CommunityRef, thread_id: str
             inquiries[0].kind, inquiries[0].kind_by = later.kind, later.kind_by
             counted.move(None, inquiries[0])
         await _join(session, community, later.id, inquiries[0].id)
+        first = inquiries[0]
+        await publish(
+            session, InquiryMerged(first.id, first.project_id, community.community_id, now(session), later.id)
+        )
     await counted.store(session)
     await session.execute(
         update(Message)

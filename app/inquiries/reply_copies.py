@@ -19,6 +19,13 @@ SENDING_GRACE: Final = timedelta(minutes=2)
 """A reply that has been `sending` for longer may or may not have been sent: no attempt takes so long."""
 
 
+_OF_COPY: Final = (
+    *("external_id", "sent_at", "url", "written_by_id"),
+    *("attachments", "hidden", "edited_at", "deleted_at"),
+)
+"""What the platform's copy of a reply says of it."""
+
+
 async def match(
     session: AsyncSession, community_id: UUID, threads: Collection[str], *, doubtful: UUID | None = None
 ) -> None:
@@ -75,11 +82,15 @@ def _is_copy(candidate: Message, reply: Message) -> bool:
 
 
 async def merge(session: AsyncSession, reply: Message, copy: Message) -> None:
-    """Merge the platform's copy into the reply's row, whose id the API has already given out."""
-    external_id, sent_at, url, written_by_id = copy.external_id, copy.sent_at, copy.url, copy.written_by_id
+    """Merge the platform's copy into the reply's row, whose id the API has already given out.
+
+    The text stays ours, as the copy may have a mention in front, unless it was edited on the platform since.
+    """
+    copied = {name: getattr(copy, name) for name in (*_OF_COPY, *(("text",) if copy.edited_at is not None else ()))}
     await session.delete(copy)
     await session.flush()  # its external_id must be free first
-    reply.external_id, reply.sent_at, reply.url, reply.written_by_id = external_id, sent_at, url, written_by_id
+    for name, value in copied.items():
+        setattr(reply, name, value)
     reply.delivery, reply.delivery_detail = ReplyDelivery.SENT.value, None
     if reply.inquiry_id is not None:
         session.add(

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, all_, and_, any_, func, literal, select, text, update
+from sqlalchemy import ARRAY, Text, all_, and_, any_, func, literal, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommentsListed
 from app.inquiries.locking import lock_threads
-from app.inquiries.models import Inquiry, Message
+from app.inquiries.models import Inquiry, InquiryStatus, Message, MessageDirection
 from app.inquiries.recount import recount
 from app.kit.db import in_workspace, workspace_of
 from app.platforms.contract import MessageKind
@@ -21,9 +21,24 @@ STALE_FOR: Final = timedelta(hours=1)
 
 
 async def absent(session: AsyncSession, listed: CommentsListed) -> list[str]:
-    """Ids of comments that are stored as not deleted, and that the platform lists no more."""
-    external_ids = await session.scalars(
-        select(Message.external_id)
+    """Ids of comments that are stored as not deleted, and that the platform lists no more.
+
+    On a platform that does not list what is below a deleted comment, without those that may only be hidden; of them,
+    what customers wait for an answer to is put `in_doubt`.
+    """
+    listed_ids = literal(sorted(listed.external_ids), ARRAY(Text))
+    rows = await session.execute(
+        select(
+            Message.external_id,
+            or_(
+                Message.in_reply_to.is_(None),
+                Message.in_reply_to == Inquiry.post_id,
+                Message.in_reply_to == any_(listed_ids),
+            ).label("below_listed"),
+            and_(
+                Message.direction == MessageDirection.CUSTOMER.value, Inquiry.status == InquiryStatus.OPEN.value
+            ).label("awaits_answer"),
+        )
         .join(Inquiry, and_(Inquiry.workspace_id == Message.workspace_id, Inquiry.id == Message.inquiry_id))
         .where(
             in_workspace(Inquiry, workspace_of(session)),
@@ -31,7 +46,7 @@ async def absent(session: AsyncSession, listed: CommentsListed) -> list[str]:
             Inquiry.publication_id == listed.publication_id,
             Inquiry.channel == MessageKind.COMMENT.value,
             Message.external_id.is_not(None),
-            Message.external_id != all_(literal(sorted(listed.external_ids), ARRAY(Text))),
+            Message.external_id != all_(listed_ids),
             Message.delivery.is_(None),
             Message.deleted_at.is_(None),
             Message.content_known,
@@ -40,7 +55,13 @@ async def absent(session: AsyncSession, listed: CommentsListed) -> list[str]:
             Message.sent_at < listed.began - LISTED_WITHIN,
         )
     )
-    return [external_id for external_id in external_ids if external_id is not None]
+    deleted: list[str] = []
+    for row in rows:
+        if row.below_listed or listed.in_doubt is None:
+            deleted.append(row.external_id)
+        elif row.awaits_answer:
+            listed.in_doubt.add(row.external_id)
+    return deleted
 
 
 async def restore(session: AsyncSession, listed: CommentsListed) -> None:

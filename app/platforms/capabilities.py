@@ -40,6 +40,15 @@ class ListsComments(Protocol):
 
 
 @runtime_checkable
+class ChecksComments(Protocol):
+    """Comments below a deleted one exist, and are not listed with the post's: each has to be looked up by itself."""
+
+    async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:
+        """Those of these comments, at most `Spec.metrics_batch`, that exist."""
+        ...
+
+
+@runtime_checkable
 class ListsSeparately(Protocol):
     """What `Adapter.conversations` returns is in several lists, each of which may fail while the others can be read."""
 

@@ -22,6 +22,7 @@ PURPOSES: Final = {
 }
 CAPABILITIES: Final = {
     "comments": capabilities.ListsComments,
+    "check_comments": capabilities.ChecksComments,
     "separate_lists": capabilities.ListsSeparately,
     "stream": capabilities.Streams,
     "publish": capabilities.Publishes,
@@ -83,6 +84,9 @@ class Capabilities(BaseModel):
 
     comments: bool = Field(
         description="List the comments below each post (else they come with other messages, or by events)."
+    )
+    check_comments: bool = Field(
+        description="Comments below a deleted one, which the platform does not list, are looked up one by one."
     )
     separate_lists: bool = Field(description="Read lists of messages each by itself: one that fails stops no other.")
     stream: bool = Field(description="Read events as one stream.")

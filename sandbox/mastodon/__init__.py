@@ -7,7 +7,7 @@ from sandbox.mastodon.api import routes
 from sandbox.mastodon.servers import SERVERS
 from sandbox.network import WireFormat
 
-_ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message", "mention", "share"})
+_ACTIVITIES: Final[frozenset[Activity]] = frozenset({"message", "mention", "share", "edit"})
 
 PROFILES: Final = (
     Profile("coffee", "mastodon", 1, "Corner Coffee House", "Coffee, books and a window seat.",

@@ -1,7 +1,8 @@
 """The kinds of server that speak Mastodon's API, as data: what each of them has, wants and reports of itself.
 
 Sources: Mastodon 4.4; GoToSocial 0.17 and Takahe 0.11, as they ran and as their code has it (`internal/api/client`;
-`api/urls.py`, `api/decorators.py`, `activities/services/post.py`).
+`api/urls.py`, `api/decorators.py`, `activities/services/post.py`); GoToSocial edits since 0.18
+(superseriousbusiness/gotosocial#3628).
 """
 
 from collections.abc import Mapping
@@ -36,6 +37,8 @@ class Server:
     """The most ancestors in a context; None: all."""
     descendants: int = 4096
     """The most descendants in a context that is read with a token."""
+    edits: bool = True
+    """Statuses can be edited, and say when they were. Without it, those of other servers are replaced silently."""
     own_list_is_whole: bool = True
     """An account's list has its direct statuses and those for followers, when read with its own token."""
     conversations: bool = True
@@ -53,6 +56,7 @@ SERVERS: Final[Mapping[str, Server]] = {
         lacks=frozenset({"/api/v1/apps/verify_credentials"}),
         batch=False,
         idempotency=False,
+        edits=False,
         no_token=(401, "Unauthorized: token not supplied"),
         bad_token=(401, "Unauthorized: token not supplied"),
         bad_scope=(403, "Forbidden: token has insufficient scope permission"),

@@ -8,6 +8,7 @@ from typing import Final
 
 from sandbox import instants
 from sandbox.entities import PEOPLE_PER_COMMUNITY, Attached, Community, Dialog, Entry, Media, Notice
+from sandbox.mastodon.servers import Server
 from sandbox.network import Network
 from sandbox.people import Person, person
 
@@ -27,6 +28,7 @@ class EntityRenderer:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._server = network.variant(Server)
         self._base = network.base_url
         self._by_number = {c.profile.number: c for c in network.communities("mastodon")}
 
@@ -139,7 +141,7 @@ class EntityRenderer:
             "reblogs_count": entry.shares,
             "favourites_count": len(entry.reactors),
             "quotes_count": 0,
-            "edited_at": None,
+            "edited_at": None if entry.edited_at is None or not self._server.edits else instants.text(entry.edited_at),
             "content": content,
             "reblog": None,
             "application": None if entry.person is not None else {"name": "Web", "website": None},
@@ -196,11 +198,18 @@ class EntityRenderer:
         return chain[::-1]
 
     def descendants(self, c: Community, entry: Entry, limit: int) -> list[Entry]:
+        """What is below a status; below a direct one, the direct ones (they are in no `replies_count`)."""
+
+        def below(above: Entry) -> list[Entry]:
+            if above.kind != "message":
+                return self.answers(c, above)[::-1]
+            return [c.mail[reply] for reply in reversed(above.replies) if reply in c.mail]
+
         entries: list[Entry] = []
-        pending = self.answers(c, entry)[::-1]
+        pending = below(entry)
         while pending and len(entries) < limit:
             entries.append(pending.pop())
-            pending.extend(self.answers(c, entries[-1])[::-1])
+            pending.extend(below(entries[-1]))
         return entries
 
     def mentioned(self, text: str) -> list[Community | Person]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import pytest
@@ -33,6 +33,9 @@ from app.platforms.contract import (
 )
 from app.posts import permalinks
 from tests.conftest import Agency
+
+if TYPE_CHECKING:
+    from tests.communities.renewing import FakePlatform
 
 MISSING: dict[Metric, MetricStatus] = {
     metric: MetricStatus.UNSUPPORTED for metric in Metric if metric not in {Metric.REACTIONS, Metric.COMMENTS}
@@ -184,6 +187,14 @@ def register_adapters(monkeypatch: pytest.MonkeyPatch, adapter_classes: Mapping[
     monkeypatch.setattr(service, "adapters", lambda: adapter_classes)
     for room in (platform_client, health, metrics_routes, permalinks):
         monkeypatch.setattr(room, "adapter_of", adapter_classes.__getitem__)
+
+
+@pytest.fixture
+def fake_platform(world: World, monkeypatch: pytest.MonkeyPatch) -> "FakePlatform":
+    """The platform `fake` with tokens that expire and are renewed."""
+    from tests.communities.renewing import install
+
+    return install(world, monkeypatch)
 
 
 @pytest.fixture

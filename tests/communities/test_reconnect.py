@@ -16,7 +16,6 @@ from app.platforms.contract import (
     Rejected,
     Token,
 )
-from tests.communities.conftest import World
 from tests.communities.renewing import (
     ACCESS,
     POLL,
@@ -25,17 +24,11 @@ from tests.communities.renewing import (
     FakePlatform,
     connect,
     health,
-    install,
     reconnect,
     rows,
     texts,
 )
 from tests.conftest import Agency
-
-
-@pytest.fixture
-def fake_platform(world: World, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
-    return install(world, monkeypatch)
 
 
 async def test_what_a_person_gives_while_a_renewal_is_under_way_is_kept(

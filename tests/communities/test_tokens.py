@@ -18,7 +18,6 @@ from app.platforms.capabilities import IssuedToken, TokenState
 from app.platforms.contract import (
     OutcomeUnknown,
 )
-from tests.communities.conftest import World
 from tests.communities.renewing import (
     ACCESS,
     POLL,
@@ -27,17 +26,11 @@ from tests.communities.renewing import (
     FakePlatform,
     connect,
     health,
-    install,
     reconnect,
     rows,
     texts,
 )
 from tests.conftest import Agency
-
-
-@pytest.fixture
-def fake_platform(world: World, monkeypatch: pytest.MonkeyPatch) -> FakePlatform:
-    return install(world, monkeypatch)
 
 
 async def test_a_token_is_renewed_before_it_ends(

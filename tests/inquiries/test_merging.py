@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from app.kit.events import EventRecord
 from app.platforms.contract import RemoteMessage, RemotePerson, thread_of_answers
 from tests.conftest import Agency
 from tests.inquiries.conftest import OURS, InquirySetup, Post
@@ -63,6 +65,10 @@ async def test_two_inquiries_become_one_with_the_history_of_both(
     assert [wait["working_seconds"] for wait in merged["waits"]] == [600]
     events = (await agency.get(f"/v1/inquiries/{first['id']}/events"))["data"]
     assert {"classified", "replied", "merged"} == {event["type"] for event in events}
+    async with agency.resources.db.read_connection(agency.workspace_id) as connection:
+        published = select(EventRecord.data).where(EventRecord.topic == "inquiry.merged")
+        (data,) = (await connection.scalars(published)).all()
+    assert (data["inquiry_id"], data["merged_inquiry_id"]) == (first["id"], second["id"])
     await agency.get(f"/v1/inquiries/{second['id']}", status=404)
     await agency.work("inquiries.send")
     assert [text for _, text, _ in post.sent] == ["Tea as well."]

@@ -20,6 +20,8 @@ from app.kit import jobs
 from app.kit.clock import SetClock
 from app.kit.jobs import Job, Snooze
 from app.platforms.contract import (
+    Attachment,
+    AttachmentKind,
     AuthExpired,
     Gone,
     LimitScope,
@@ -374,21 +376,35 @@ async def test_a_reply_not_found_by_polling_needs_review_and_may_be_found_later(
     assert [m["delivery"] for m in await agency_messages(setup, path)] == ["sent"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"text": "Шесть.", "edited_at": NOON + timedelta(seconds=3)}, {"deleted": True}],
+    ids=["as sent", "edited", "deleted"],
+)
 async def test_a_copy_polled_before_our_commit_is_the_same_answer(
-    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock
+    setup: InquirySetup, agency: Agency, post: Post, clock: SetClock, change: dict[str, Any]
 ) -> None:
     path = await open_inquiry(setup)
     message_id = await answer(setup, path)
 
     async def seen_at_once() -> SendReceipt:
-        await setup.store_messages(setup.message("r1", NOON + timedelta(seconds=2), "@olga Пять рублей.", by=OURS))
+        price_list = Attachment(AttachmentKind.PICTURE, "https://platform.example/1.png")
+        copy = setup.message("r1", NOON + timedelta(seconds=2), "@olga Пять рублей.", by=OURS)
+        copy = replace(copy, hidden=True, attachments=(price_list,))
+        await setup.store_messages(copy)
+        await setup.store_messages(replace(copy, **change))
         return SendReceipt("r1", sent_at=NOON + timedelta(seconds=2))
 
     post.behave = lambda _: seen_at_once()
     await agency.work("inquiries.send")
     (message,) = await agency_messages(setup, path)
     assert (message["id"], message["external_id"], message["delivery"]) == (message_id, "r1", "sent")
-    assert message["text"] == "Пять рублей."
+    assert message["text"] == change.get("text", "Пять рублей.")
+    assert (message["hidden"], [one["kind"] for one in message["attachments"]]) == (True, ["picture"])
+    assert (message["edited_at"] is not None, message["deleted_at"] is not None) == (
+        "edited_at" in change,
+        "deleted" in change,
+    )
 
 
 async def test_a_copy_polled_after_our_commit_is_the_same_answer(

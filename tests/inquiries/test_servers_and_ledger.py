@@ -1,8 +1,8 @@
 """On every kind of server, what Instep has is what the server's ledger says: counters, messages, dates and replies."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,14 +13,17 @@ from sqlalchemy import select
 from app.communities.models import Community
 from app.kit.clock import SetClock
 from app.kit.resources import Resources
-from sandbox import recount
+from sandbox.bluesky.servers import CONDITIONS
 from sandbox.ledger import Record
+from sandbox.mastodon.servers import SERVERS
 from sandbox.server import Sandbox, build
 from tests.conftest import Agency
+from tests.ledger import VisibleState, expected, visible
 from tests.sandbox.conftest import lift_rate_limits
 from tests.system import oracle
 
 MINUTE = timedelta(minutes=1)
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 BASE = "http://127.0.0.1:3300"
 COMMUNITY = {"mastodon": "coffee", "bluesky": "windowseat"}
 VARIANTS = [
@@ -28,8 +31,7 @@ VARIANTS = [
     ("mastodon", "gotosocial"),
     ("mastodon", "takahe"),
     ("bluesky", "usual"),
-    ("bluesky", "chat_down"),
-    ("bluesky", "suspended_account"),
+    ("bluesky", "chat_down_and_suspended_account"),
 ]
 
 
@@ -86,7 +88,18 @@ class Stage:
     clock: SetClock
     sandbox: Sandbox
     platform: str
+    variant: str
     project_id: str
+
+    @property
+    def chat_is_down(self) -> bool:
+        """Whether direct messages cannot be read."""
+        return self.platform == "bluesky" and not CONDITIONS[self.variant].chat
+
+    @property
+    def lists_direct(self) -> bool:
+        """Whether the agency's own direct messages are listed before the customer writes again."""
+        return self.platform != "mastodon" or SERVERS[self.variant].own_list_is_whole
 
     async def control(self, path: str, body: object) -> Any:
         transport = httpx.ASGITransport(self.sandbox.app)
@@ -116,12 +129,13 @@ class Stage:
 
     async def settle(self, *communities: str) -> None:
         """Poll until all that happened must have been read."""
-        for _ in range(3):
-            await self.agency.work("communities.poll", "communities.measure", "inquiries.send")
+        jobs = ("communities.poll", "communities.measure", "inquiries.send")
+        await self.agency.work(*jobs)
+        for _ in range(2):
             self.clock.advance(10 * MINUTE)
             for community in communities:
                 await self.agency.post(f"/v1/communities/{community}/sync", status=202)
-        await self.agency.work("communities.poll", "communities.measure", "inquiries.send")
+            await self.agency.work(*jobs)
 
     def ledger(self) -> list[Record]:
         return self.sandbox.network.world.ledger.page(0, 1_000_000)
@@ -140,12 +154,6 @@ class Stage:
             texts.add(frozenset(oracle.normalised(one["text"]) for one in messages))
         return texts
 
-    async def measured(self, community: str) -> dict[str, int]:
-        """The counters of the community's only post."""
-        (post,) = (await self.agency.get("/v1/posts", community_id=community))["data"]
-        metrics = (await self.agency.get(f"/v1/posts/{post['id']}/metrics"))["data"]
-        return {one["metric"]: one["value"] for one in metrics if one["metric"] in {"reactions", "comments"}}
-
     async def messages(self, direction: str) -> dict[str, datetime]:
         """When each message was sent, by its text without a mention."""
         by_text: dict[str, datetime] = {}
@@ -157,55 +165,208 @@ class Stage:
                     by_text[text] = datetime.fromisoformat(one["sent_at"])
         return by_text
 
+    async def visible(self, community: str) -> VisibleState:
+        """What the service shows of a community."""
+        posts = (await self.agency.get("/v1/posts", community_id=community, limit=100))["data"]
+        inquiries = (await self.agency.get("/v1/inquiries", community_id=community, limit=200))["data"]
+        sizes = (await self.agency.get(f"/v1/communities/{community}/snapshots"))["data"]
+        kpi = await self.agency.get(f"/v1/projects/{self.project_id}/kpis/first_response_time")
+        return visible(
+            self.platform,
+            size=sizes[-1]["last"] if sizes else None,
+            posts=[(post, await self._counters(post["id"])) for post in posts],
+            inquiries=[await self.agency.get(f"/v1/inquiries/{one['id']}") for one in inquiries],
+            first_response=kpi["value"],
+        )
+
+    async def _counters(self, post: str) -> dict[str, int | None]:
+        return {one["metric"]: one["value"] for one in (await self.agency.get(f"/v1/posts/{post}/metrics"))["data"]}
+
+    async def customers_texts(self) -> set[str]:
+        """What customers wrote, without mentions."""
+        inquiries = (await self.agency.get("/v1/inquiries", limit=100))["data"]
+        details = [await self.agency.get(f"/v1/inquiries/{one['id']}") for one in inquiries]
+        messages = [message for one in details for message in one["messages"] if message["direction"] == "customer"]
+        return {message["text"].rpartition("bsky.social ")[2] for message in messages}
+
 
 @pytest.fixture
 async def stage(agency: Agency, sandbox: Sandbox, clock: SetClock, played: tuple[str, str]) -> Stage:
-    project = await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"})
-    return Stage(agency, clock, sandbox, played[0], project["id"])
+    week = {day: [{"opens": "00:00", "closes": "24:00"}] for day in DAYS}
+    body = {"title": "Coffee house", "timezone": "Europe/Minsk", "working_hours": {"week": week}}
+    project = await agency.post("/v1/projects", body)
+    return Stage(agency, clock, sandbox, *played, project["id"])
 
 
-async def test_what_is_stored_equals_the_ledger(stage: Stage, played: tuple[str, str]) -> None:
-    platform, variant = played
-    post = (await stage.act("post", text="We are open"))["id"]
-    for person in (1, 2, 3):
-        await stage.act("react", person=900_000 + person)
-    question = await stage.act("comment", text="Until when?", person=900_001)
-    await stage.act("comment", text="And on Sunday?", person=900_001, parent=question["id"])
-    await stage.act("comment", text="From the past", person=900_002, claimed="2015-01-01T00:00:00Z")
-    await stage.act("mention", text="From the future", person=900_003, claimed="2031-01-01T00:00:00Z")
-    await stage.act("mention", text="From no time", person=900_004, claimed="11968-11-07T17:22:13Z")
-    await stage.act("message", text="In private", person=900_005)
-    thread = await stage.act("mention", text="Deep 0", person=900_006)
-    for number in range(1, 14):
-        thread = await stage.act("mention", text=f"Deep {number}", person=900_006, parent=thread["id"])
-    community = await stage.connect()
-    others = [await stage.connect("velosreda")] if variant == "suspended_account" else []
-    await stage.settle(community, *others)
+@dataclass
+class Story:
+    """What people write on a server, and what the service must know of it."""
 
-    now = round(stage.clock.now().timestamp() * 1000)
-    counters = recount.counters(stage.ledger(), COMMUNITY[platform], post, now)
-    assert counters is not None
-    assert await stage.measured(community) == {"reactions": counters.reactions, "comments": counters.comments}
+    stage: Stage
+    community: str = ""
+    """The service's id."""
+    ids: dict[str, str] = field(default_factory=dict)
+    """The platform's ids by the first text."""
+    unseen: set[str] = field(default_factory=set)
+    """Ids of messages that the platform does not show."""
+    price: str = "What is the prise?"
+    """The text of a question, as it is now."""
+    read_from: int = 0
+    """The number of ledger records before the connection."""
 
-    written = {
-        one["text"]: datetime.fromisoformat(one["at"]) for one in stage.ledger() if one["type"] in recount.CUSTOMERS
-    }
-    if variant == "chat_down":
-        del written["In private"]
-    stored = await stage.messages("customer")
-    assert stored.keys() == written.keys()
-    late = {text for text, at in stored.items() if abs(at - written[text]) > timedelta(seconds=2)}
-    assert late == set(), {text: (stored[text], written[text]) for text in late}
-    inquiries = (await stage.agency.get("/v1/inquiries", limit=100))["data"]
-    assert len(inquiries) == (5 if variant == "chat_down" else 6)
+    async def write(self, act: str, text: str, **fields: Any) -> str:
+        """Let somebody write; the id."""
+        self.ids[text] = (await self.stage.act(act, text=text, **fields))["id"]
+        return self.ids[text]
 
-    for inquiry in inquiries:
-        await stage.agency.post(f"/v1/inquiries/{inquiry['id']}/messages", {"text": f"Re {inquiry['id']}"}, status=202)
-    await stage.settle(community)
-    replies = [one["text"] for one in stage.ledger() if one["type"] == "reply"]
-    assert sorted(text[text.index("Re ") :] for text in replies) == sorted(f"Re {one['id']}" for one in inquiries)
-    assert len(await stage.messages("agency")) == len(inquiries)
-    assert {one["status"] for one in (await stage.agency.get("/v1/inquiries", limit=100))["data"]} == {"answered"}
+    async def agree(self) -> None:
+        """Poll, and compare what the service shows with the ledger."""
+        await self.stage.settle(self.community)
+        by_ledger = self.by_ledger()
+        differences = by_ledger.differences(await self.stage.visible(self.community), within=timedelta(seconds=1))
+        assert differences == [], "ledger here, service there:\n" + "\n".join(differences)
+
+    def by_ledger(self) -> VisibleState:
+        made = self.computed(self.stage.ledger())
+        # Not before everything was read once.
+        return dataclasses.replace(made, first_response=None) if self.stage.chat_is_down else made
+
+    def computed(self, records: Sequence[Record]) -> VisibleState:
+        """What these records of the ledger amount to."""
+        return expected(
+            records,
+            COMMUNITY[self.stage.platform],
+            since=self.stage.clock.now() - timedelta(days=30),
+            unseen=self.unseen,
+            without={"message"} if self.stage.chat_is_down else (),
+            read_from=self.read_from,
+        )
+
+    async def check_the_comparison(self) -> None:
+        """The comparison notices each kind of record that is missing, twice there, or other than it was."""
+        visible_now, records = await self.stage.visible(self.community), self.stage.ledger()
+        own = [one for one in records if one.get("community") == COMMUNITY[self.stage.platform]]
+        invisible = {"message"} if self.stage.chat_is_down else set()
+        for kind in sorted({one["type"] for one in own if one["origin"] != "note"} - {"community", *invisible}):
+            last = next(one for one in reversed(own) if one["type"] == kind)
+            changed = [one for one in records if one is not last]
+            assert self.computed(changed).differences(visible_now) != [], f"not noticed: {last} is missing"
+            if "text" in last:
+                changed = [{**one, "text": "Other"} if one is last else one for one in records]
+                assert self.computed(changed).differences(visible_now) != [], f"not noticed: {last} has another text"
+        answer = next(one for one in own if one["type"] == "reply" and one["id"] == self.ids["On Sunday until four."])
+        later = datetime.fromisoformat(answer["at"]) + timedelta(seconds=2)
+        changed = [{**one, "at": later.isoformat()} if one is answer else one for one in records]
+        assert self.computed(changed).differences(visible_now, within=timedelta(seconds=1)) != []
+
+    async def before_the_connection(self) -> None:
+        """Posts, questions of several customers, and an answer in the platform's own app."""
+        await self.stage.act("follow", person=910_000)
+        await self.write("post", "Old news")
+        gone = await self.write("comment", "Gone before anybody looked", person=900_009)
+        await self.stage.act("delete_comment", id=gone)
+        await self.write("post", "Too early")
+        post = await self.write("post", "We are open")
+        for person in (1, 2, 3):
+            await self.stage.act("react", person=900_000 + person)
+        await self.stage.act("share", person=900_001)
+        question = await self.write("comment", "Until when?", person=900_001)
+        answer = await self.write("answer", "Until six.", parent=question)
+        await self.write("comment", "And on Sunday?", person=900_001, post=post, parent=answer)
+        await self.write("comment", "From the past", person=900_002, claimed="2015-01-01T00:00:00Z")
+        await self.write("mention", "From the future", person=900_003, claimed="2031-01-01T00:00:00Z")
+        await self.write("mention", "From no time", person=900_004, claimed="11968-11-07T17:22:13Z")
+        await self.write("message", "In private", person=900_005)
+        good = await self.write("mention", "Good?", person=900_015)
+        very = await self.write("answer", "Very.", parent=good)
+        await self.write("answer", "And cheap.", parent=very)
+        await self.write("message", "In private before", person=900_014)
+        early = await self.write("answer", "Long ago.", person=900_014)
+        if not self.stage.lists_direct:
+            self.unseen.add(early)
+        deep = await self.write("mention", "Deep 0", person=900_006)
+        for number in range(1, 14):
+            deep = await self.write("mention", f"Deep {number}", person=900_006, parent=deep)
+
+    async def while_it_polls(self) -> None:
+        """More of everything, and answers in the platform's own app to what the service has read."""
+        await self.stage.act("unfollow", person=910_000)
+        await self.stage.act("unreact", person=900_001, post=self.ids["We are open"])
+        await self.write("answer", "On Sunday until four.", parent=self.ids["And on Sunday?"])
+        await self.write("answer", "That was long ago.", parent=self.ids["From the past"])
+        await self.write("answer", "Deep indeed.", parent=self.ids["Deep 13"])
+        hello = await self.write("answer", "Hello.", person=900_005)
+        await self.write("message", "Are you there?", person=900_005, parent=hello)
+        await self.write("comment", "What is the prise?", person=900_007)
+        milk = await self.write("comment", "Is there oat milk?", person=900_008)
+        await self.write("comment", "Me too", person=900_012, parent=milk, claimed="1999-12-31T00:00:00Z")
+        await self.write("comment", "Wrong page, sorry", person=900_010)
+        await self.write("comment", "Nobody?", person=900_011)
+        await self.write("message", "In private too", person=900_013)
+
+    async def changes(self) -> None:
+        """Edits and deletions by customers and by the agency, of what the service has read."""
+        there_is = await self.write("answer", "There is.", parent=self.ids["Is there oat milk?"])
+        await self.write("comment", "How much?", person=900_008, parent=there_is)
+        await self.write("answer", "We are.", person=900_005)
+        if not self.stage.lists_direct:
+            self.unseen.add(self.ids["We are."])
+        await self.stage.settle(self.community)
+        # What others wrote below stays, though the platform does not list it there any more.
+        await self.stage.act("delete_comment", id=self.ids["Is there oat milk?"])
+        await self.stage.act("delete_comment", id=self.ids["How much?"])
+        await self.stage.act("delete_comment", id=self.ids["Wrong page, sorry"])
+        if self.stage.platform == "mastodon":
+            await self.stage.act("edit", id=self.ids[self.price], text="What is the price?")
+            self.ids["What is the price?"], self.price = self.ids[self.price], "What is the price?"
+            await self.stage.act("edit", id=self.ids["On Sunday until four."], text="On Sunday until five.")
+        if self.stage.variant in {"mastodon", "takahe"}:
+            await self.stage.act("edit", id=self.ids["Old news"], text="Old news, corrected")
+        await self.stage.act("delete_post", id=self.ids["Too early"])
+
+    async def answer(self, *questions: str) -> list[tuple[str, str]]:
+        """Answer inquiries through the service; each answer with the id of what it answers, as the ledger has them."""
+        inquiries = (await self.stage.agency.get("/v1/inquiries", limit=100))["data"]
+        answers = []
+        for question in questions:
+            (inquiry,) = [one for one in inquiries if one["preview"].endswith(question)]
+            body = {"text": f"About {question}"}
+            await self.stage.agency.post(f"/v1/inquiries/{inquiry['id']}/messages", body, status=202)
+            answers.append((body["text"], self.ids[question]))
+        return answers
+
+
+@pytest.fixture
+async def story(stage: Stage) -> Story:
+    """A community connected after some time; where an account is suspended, with that one too."""
+    made = Story(stage)
+    await made.before_the_connection()
+    made.read_from = len(stage.ledger())
+    made.community = await stage.connect()
+    if "suspended" in stage.variant:
+        await stage.connect("velosreda")
+    return made
+
+
+async def test_what_is_stored_equals_the_ledger(story: Story) -> None:
+    await story.agree()
+    await story.while_it_polls()
+    await story.stage.settle(story.community)
+    in_private = () if story.stage.chat_is_down else ("In private too",)
+    answers = await story.answer("From the future", "From no time", "Nobody?", *in_private)
+    await story.agree()
+    await story.changes()
+    await story.stage.settle(story.community)
+    answers += await story.answer(story.price)
+    await story.agree()
+    replies = [one for one in story.stage.ledger() if one["type"] == "reply" and one["origin"] == "api"]
+    direct_questions = {one["person"]: one["id"] for one in story.stage.ledger() if one["type"] == "message"}
+    sent = [
+        (one["text"][one["text"].index("About") :], direct_questions.get(one.get("person", 0)) or one["parent"])
+        for one in replies
+    ]
+    assert sorted(sent) == sorted(answers), "each answer is at the platform once, below its question"
+    await story.check_the_comparison()
 
 
 @pytest.mark.parametrize("played", [("bluesky", "chat_down")], ids="-".join, indirect=True)
@@ -215,10 +376,10 @@ async def test_messages_come_once_the_chat_is_back(stage: Stage) -> None:
     await stage.act("mention", text="In public", person=900_006)
     community = await stage.connect()
     await stage.settle(community)
-    assert (await stage.messages("customer")).keys() == {"In public"}
+    assert await stage.customers_texts() == {"In public"}
     await stage.control("variants", {"bluesky": "usual"})
     await stage.settle(community)
-    assert (await stage.messages("customer")).keys() == {"In public", "In private"}
+    assert await stage.customers_texts() == {"In public", "In private"}
 
 
 @pytest.mark.parametrize(

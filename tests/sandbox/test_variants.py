@@ -102,6 +102,34 @@ async def test_takahe_shows_ten_ancestors_and_lists_what_is_new_after_a_while(cl
     assert len((await client.http.get(url, headers=bearer)).json()["ancestors"]) == 13
 
 
+async def test_direct_answers_are_in_contexts_and_except_on_takahe_in_the_own_list(client: SandboxClient) -> None:
+    question = await client.act("coffee", "message", text="Are you open?", person=77)
+    answered = await client.act("coffee", "answer", text="We are.", person=77)
+    client.manual_clock.at += 61
+    for variant in ("mastodon", "gotosocial", "takahe"):
+        await use(client, mastodon=variant)
+        bearer = client.bearer()
+        context = (await client.http.get(f"/api/v1/statuses/{question['id']}/context", headers=bearer)).json()
+        assert [one["id"] for one in context["descendants"]] == [answered["id"]]
+        own = (await client.http.get(f"/api/v1/accounts/{ACCOUNT}/statuses?limit=1", headers=bearer)).json()
+        assert (own[0]["id"] == answered["id"]) == (variant != "takahe")
+    await use(client, mastodon="mastodon")
+    public = (await client.http.get(f"/api/v1/accounts/{ACCOUNT}/statuses?limit=1")).json()
+    assert public[0]["id"] != answered["id"]
+
+
+async def test_an_edit_shows_its_time_where_the_server_edits(client: SandboxClient) -> None:
+    post = await client.act("coffee", "post", text="Old")
+    await client.act("coffee", "edit", id=post["id"], text="New")
+    for variant in ("mastodon", "gotosocial"):
+        await use(client, mastodon=variant)
+        status = (await client.http.get(f"/api/v1/statuses/{post['id']}", headers=client.bearer())).json()
+        assert status["content"] == "<p>New</p>"
+        assert (status["edited_at"] is None) == (variant == "gotosocial")
+    refused = await client.http.post("/_sandbox/communities/windowseat", json={"act": "edit", "text": "New"})
+    assert refused.status_code == 400
+
+
 async def test_blueskys_chat_may_be_down_while_the_rest_answers(client: SandboxClient) -> None:
     await use(client, bluesky="chat_down")
     bearer = client.bearer("windowseat")

@@ -38,7 +38,8 @@ class Agency:
     """An agency with one project, that calls the service over HTTP."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=30)
+        # Connections are given up before the server does so, which it does while a request may be under way.
+        self.http = httpx.Client(base_url=url, timeout=30, limits=httpx.Limits(keepalive_expiry=1))
         body = {"title": "Step & Co", "owner": {"name": "Anna", "email": "anna@agency.example"}}
         made = self.call("POST", "/v1/workspaces", body)
         self.http.headers["Authorization"] = f"Bearer {made['api_key']['key']}"

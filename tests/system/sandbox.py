@@ -1,9 +1,10 @@
 """The sandbox social network as a process, and its ledger."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -48,11 +49,15 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def sandbox(folder: Path, *platforms: str) -> Iterator[Sandbox]:
-    """A sandbox without rate limits, of these platforms only (the fewer, the sooner it starts); ends with the block."""
+def sandbox(folder: Path, *platforms: str, variants: Mapping[str, str] = MappingProxyType({})) -> Iterator[Sandbox]:
+    """A sandbox without rate limits, of these platforms only (the fewer, the sooner it starts); ends with the block.
+
+    `variants`: the kind of server by wire format, where it is not the usual one.
+    """
     announced, ledger, log = folder / "sandbox.port", folder / "ledger.jsonl", folder / "sandbox.log"
     enabled = ",".join(platforms or ("mastodon", "vk"))
-    arguments = ("--port-file", str(announced), "--ledger", str(ledger), "--platforms", enabled)
+    arguments = ["--port-file", str(announced), "--ledger", str(ledger), "--platforms", enabled]
+    arguments += [f"--variant={wire}={name}" for wire, name in variants.items()]
     with process("sandbox", *arguments, variables=minimal_environment(), log=log):
         until(announced.exists, log)
         made = Sandbox(f"http://127.0.0.1:{announced.read_text()}", ledger)

@@ -1,12 +1,12 @@
 """Reading what belongs to a community's publications: counters, comments, and what has changed since they were read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 from app.communities import publications
-from app.communities.events import CommentsListed, OpenThreadsDue
+from app.communities.events import CommentsListed, MessagesDeleted, OpenThreadsDue
 from app.communities.polling import parts, unread_items
 from app.communities.polling.parts import Part
 from app.communities.polling.poll_state import OutOfTime, PollState
@@ -14,7 +14,7 @@ from app.communities.polling.rate_limits import Priority, RateLimitReached
 from app.communities.polling.unread_items import ReadResult, Unread
 from app.kit.events import publish
 from app.platforms import poll_intervals
-from app.platforms.capabilities import ListsComments
+from app.platforms.capabilities import ChecksComments, ListsComments
 from app.platforms.contract import AuthExpired, PlatformError, PostMetrics, Throttled
 
 COMMENTS_PER_POLL: Final = 50
@@ -131,6 +131,7 @@ class PublicationReads(PollState):
         """
         began, since = self.run.now, self.community.backfill_since
         cursor, more, is_whole, listed = start, True, start is None, set[str]()
+        listing: CommentsListed | None = None
         while more:
             page = await adapter.comments(self.client.credentials, external_id, cursor, since)
             listed |= {message.external_id for message in page.items if not message.deleted}
@@ -143,8 +144,22 @@ class PublicationReads(PollState):
                     await publications.mark_comments_read(session, self.ref, publication_id, counter)
                 # Nothing at all below a post that has comments is a fault of the platform.
                 if is_whole and not more and (listed or not counter):
-                    await publish(session, CommentsListed(self.ref, publication_id, frozenset(listed), since, began))
+                    in_doubt: set[str] | None = set() if isinstance(adapter, ChecksComments) else None
+                    listing = CommentsListed(self.ref, publication_id, frozenset(listed), since, began, in_doubt)
+                    await publish(session, listing)
             self.check_time()
+        if listing is not None and listing.in_doubt:
+            await self._check_existence(sorted(listing.in_doubt))
+
+    async def _check_existence(self, comments: Sequence[str]) -> None:
+        """Look up comments that the platform may have without listing them, and publish that the others are deleted."""
+        adapter = self.client.adapter
+        assert isinstance(adapter, ChecksComments)
+        batch = tuple(comments[: adapter.spec.metrics_batch])
+        existing = await adapter.existing_comments(self.client.credentials, batch)
+        if deleted := tuple(one for one in batch if one not in existing):
+            async with self.run.step() as session:
+                await publish(session, MessagesDeleted(self.ref, deleted))
 
     async def threads(self) -> int:
         """Have the comments read again of posts with open threads: an answer in the platform's own app, or a deletion

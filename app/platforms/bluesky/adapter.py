@@ -255,6 +255,9 @@ class Bluesky:
             raise
         return Page(items, wire.dump(messages), more)
 
+    async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(one.external_id for one in await self.metrics(c, ids) if not one.gone)
+
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
 
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:

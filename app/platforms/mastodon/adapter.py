@@ -230,6 +230,9 @@ class Mastodon:
     ) -> Page[RemoteMessage]:
         return await separate_lists.next_page(self, c, cursor, since)
 
+    async def existing_comments(self, c: Credentials, ids: tuple[str, ...]) -> frozenset[str]:
+        return frozenset(one.external_id for one in await self.metrics(c, ids) if not one.gone)
+
     async def reply(self, c: Credentials, to: ReplyTo, text: str, key: str) -> SendReceipt:
         """Reply below the message, with its visibility, mentioning its author, who is notified by that.
 
