@@ -264,7 +264,7 @@ class SecondFactorCode(Input):
 class RecoveryCodes(Output):
     """Codes for when the device is lost, each for one sign-in."""
 
-    recovery_codes: list[str] = Field(description="Keep them: they are not shown again.")
+    codes: list[str] = Field(description="Keep them: they are not shown again.")
 
 
 class MemberSeat(Output):

@@ -200,7 +200,7 @@ async def confirm_second_factor(
     _own_session(actor)
     user = await accounts.locked(session, actor.user_id)
     codes = second_factor.confirm(session, actor, resources.keyring, user=user, code=body.code)
-    return RecoveryCodes(recovery_codes=codes)
+    return RecoveryCodes(codes=codes)
 
 
 @ROUTER.post(

@@ -168,7 +168,7 @@ async def test_the_second_factor(app: FastAPI, email: str, clock: SetClock) -> N
     wrong = await device.post("/v1/me/second-factor/confirm", json={"code": "000000"})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "wrong-code")
     code = totp.at(clock.now())
-    codes = (await device.post("/v1/me/second-factor/confirm", json={"code": code})).json()["recovery_codes"]
+    codes = (await device.post("/v1/me/second-factor/confirm", json={"code": code})).json()["codes"]
     assert len(set(codes)) == 10
 
     needed = await sign_in(client(app), email)
