@@ -39,7 +39,7 @@ async function signUp(baseUrl: string): Promise<void> {
   const made = good(await workspacesCreate({ body: { title: "Step & Co", owner } }));
   client.setConfig({ baseUrl, auth: made.api_key.key });
   const me = good(await meRead());
-  assert.equal(me.user, null);
+  assert.equal(me.session, null);
   assert.equal(me.workspace.id, made.workspace.id);
 }
 

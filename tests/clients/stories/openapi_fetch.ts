@@ -21,7 +21,7 @@ async function signUp(baseUrl: string): Promise<Api> {
   const made = good(await stranger.POST("/v1/workspaces", { body: { title: "Step & Co", owner } }));
   const api = createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${made.api_key.key}` } });
   const me = good(await api.GET("/v1/me"));
-  assert.equal(me.user, null);
+  assert.equal(me.session, null);
   assert.equal(me.workspace.id, made.workspace.id);
   return api;
 }

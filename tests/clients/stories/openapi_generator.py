@@ -43,7 +43,7 @@ def sign_up(url: str) -> ApiClient:
         made = AccessApi(stranger).workspaces_create(WorkspaceCreate(title="Step & Co", owner=owner))
     client = ApiClient(Configuration(host=url, access_token=made.api_key.key))
     me = AccessApi(client).me_read()
-    assert me.user is None
+    assert me.session is None
     assert me.workspace.id == made.workspace.id
     return client
 

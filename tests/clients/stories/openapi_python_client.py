@@ -52,7 +52,7 @@ def sign_up(url: str) -> AuthenticatedClient:
     made = good(workspaces_create.sync(client=Client(url), body=WorkspaceCreate(title="Step & Co", owner=owner)))
     client = AuthenticatedClient(url, made.api_key.key)
     me = good(me_read.sync(client=client))
-    assert me.user is None
+    assert me.session is None
     assert me.workspace.id == made.workspace.id
     return client
 
