@@ -43,7 +43,7 @@ class Template:
     operation_id: str
     method: str
     path: str
-    """The template."""
+    """With its parameters in braces."""
     path_ids: Mapping[str, str]
     query: Mapping[str, str]
     body: Any

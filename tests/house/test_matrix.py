@@ -137,7 +137,7 @@ async def idempotency_keys(app: FastAPI, resources: Resources) -> Findings:
             findings.exceptions.append(f"{template.operation_id}: a key of another workspace: {second.text[:160]}")
         if not (first.is_success and second.is_success):
             continue  # only the first success is stored
-        third = await template.send(colleague.http, **{idempotency.HEADER: key})
+        third = await template.send(colleague.http, **header)
         findings.refuse(template, "idempotency-key of a colleague", third, "idempotency-key-reused")
     for agency in (own, them, colleague):
         await agency.http.aclose()
