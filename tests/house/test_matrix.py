@@ -126,11 +126,9 @@ async def idempotency_keys(app: FastAPI, resources: Resources) -> Findings:
     for template in requests(document, ours):
         if template.method != "post":
             continue
-        key = uuid.uuid4().hex
-        first = await Template.of(document, template.path, template.method, theirs).send(
-            them.http, **{idempotency.HEADER: key}
-        )
-        second = await template.send(own.http, **{idempotency.HEADER: key})
+        header = {idempotency.HEADER: uuid.uuid4().hex}
+        first = await Template.of(document, template.path, template.method, theirs).send(them.http, **header)
+        second = await template.send(own.http, **header)
         findings.cells["idempotency-key"] += 1
         code = second.json().get("code", "") if second.status_code >= 400 else ""
         if replayed(second) or "idempotency" in code:
