@@ -49,7 +49,7 @@ def network(tmp_path: Path) -> Iterator[Sandbox]:
         yield made
 
 
-class Walk:
+class Usage:
     """Somebody who uses an installation, and notes every secret."""
 
     def __init__(self, url: str, canaries: Canaries) -> None:
@@ -194,11 +194,11 @@ def test_secrets_and_personal_values_are_nowhere_else(servers: Servers, network:
         api(servers, database, tmp_path, **variables) as url,
         process("app.cli.main", "worker", variables=variables, log=tmp_path / "worker.log"),
     ):
-        walk = Walk(url, canaries)
-        with walk.stack:
-            walk.people()
-            walk.mistakes()
-            walk.conversations(network, db)
+        usage = Usage(url, canaries)
+        with usage.stack:
+            usage.people()
+            usage.mistakes()
+            usage.conversations(network, db)
 
     def hits() -> list[str]:
         logs = {name: (tmp_path / f"{name}.log").read_text(errors="replace") for name in ("api", "worker")}
