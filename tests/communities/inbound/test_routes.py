@@ -433,6 +433,14 @@ async def test_a_body_over_the_limit_is_refused_while_it_streams(vk: VkSetup) ->
     assert (await vk.call(padded)).text == "ok", "the control: as much as it may be"
 
 
+async def test_a_challenge_has_no_body(vk: VkSetup) -> None:
+    """It is not read, however long, and an event in it is none."""
+    for headers in ({}, {"Content-Length": "9" * 30}, {"Content-Length": "x"}):
+        answer = await vk.stranger.request("GET", vk.path, content=vk.event(), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "hook-not-understood"), answer.text
+    assert await vk.agency.due("communities.apply-events") == []
+
+
 async def test_events_are_not_counted_against_the_rate_limit(vk: VkSetup) -> None:
     answer = await vk.call(vk.event())
     assert "ratelimit" not in answer.headers
