@@ -57,7 +57,7 @@ async def invite(
     token = await account_links.make(
         session, LinkPurpose.INVITATION, workspace_id=invitation.workspace_id, invitation_id=invitation.id
     )
-    record(session, actor, "invitations.create", invitation_id=invitation.id, after=_shown(invitation))
+    record(session, actor, "invitations.create", invitation_id=invitation.id, after=_recorded(invitation))
     return invitation, token
 
 
@@ -108,7 +108,7 @@ async def accept(
     return invitation, member
 
 
-def _shown(invitation: Invitation) -> dict[str, Any]:
+def _recorded(invitation: Invitation) -> dict[str, Any]:
     """A new invitation, as it is recorded: its seats without what is said of the person."""
     seats = [{"project_id": seat["project_id"], "seat": seat["seat"]} for seat in invitation.seats]
     return {**snapshot(invitation), "seats": seats}
@@ -122,7 +122,7 @@ async def _give(session: AsyncSession, actor: Actor, user_id: UUID, seat: dict[s
     )
     if await session.scalar(existing) is None:
         return
-    given = await session.scalar(
+    seat_project_id = await session.scalar(
         insert(ProjectSeat)
         .values(
             workspace_id=workspace_of(session),
@@ -137,6 +137,6 @@ async def _give(session: AsyncSession, actor: Actor, user_id: UUID, seat: dict[s
         .on_conflict_do_nothing()
         .returning(ProjectSeat.project_id)
     )
-    if given is not None:
+    if seat_project_id is not None:
         after = {"user_id": user_id, "seat": seat["seat"], "stands_in_id": None}
-        record(session, actor, "seats.create", project_id=given, user_id=user_id, after=after)
+        record(session, actor, "seats.create", project_id=seat_project_id, user_id=user_id, after=after)

@@ -51,15 +51,15 @@ def exported_heads(file: Path | None) -> list[Head]:
     if file is None:
         return []
     try:
-        found: list[Head] = []
+        heads: list[Head] = []
         text, decoder = file.read_text().strip(), json.JSONDecoder()
         while text:
             value, end = decoder.raw_decode(text)
             text = text[end:].lstrip()
-            found += [_head(one) for one in (value["data"] if isinstance(value, dict) else value)]
+            heads += [_head(one) for one in (value["data"] if isinstance(value, dict) else value)]
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise CommandFailed(f"{file} holds no heads as `GET /v1/audit/heads` answers them: {problem}") from None
-    return found
+    return heads
 
 
 def _head(value: dict[str, Any]) -> Head:

@@ -50,9 +50,9 @@ async def give(
     )
     if seat_id is None:
         raise Conflict(f"This person is {seat.value} of this project already.", code="seat-taken")
-    given = await fetch(session, ProjectSeat, seat_id)
-    record(session, actor, "seats.create", project_id=project_id, user_id=user_id, after=snapshot(given))
-    return given
+    row = await fetch(session, ProjectSeat, seat_id)
+    record(session, actor, "seats.create", project_id=project_id, user_id=user_id, after=snapshot(row))
+    return row
 
 
 async def update(

@@ -84,9 +84,9 @@ def test_a_kept_head_is_compared(instep: Instep, tmp_path: Path, migrated: str) 
     run(sign_up(workspace))
     head = {"workspace_id": str(workspace), "day": "2026-10-15", "sequence": 9, "hash": "00" * 32, "signature": ""}
     file.write_text(json.dumps({"data": [head], "next_cursor": None}) + "\n" + json.dumps([head | {"sequence": 3}]))
-    found = instep("audit", "verify", "--heads", str(file), "--json")
-    assert found.exit_code == 1
-    assert [fault["kind"] for fault in json.loads(found.stdout)[0]["faults"]] == ["end-missing", "head-mismatch"]
+    compared = instep("audit", "verify", "--heads", str(file), "--json")
+    assert compared.exit_code == 1
+    assert [fault["kind"] for fault in json.loads(compared.stdout)[0]["faults"]] == ["end-missing", "head-mismatch"]
     file.write_text('{"data": 1}')
     refused = instep("audit", "verify", "--heads", str(file))
     assert (refused.exit_code, "holds no heads" in refused.stderr) == (1, True), refused.output

@@ -57,7 +57,7 @@ def between(since: datetime | None, until: datetime | None) -> dict[str, Any]:
     return {name: None if at is None else first_uuid7(at) for name, at in bounds.items()}
 
 
-def shown(row: Row) -> dict[str, Any]:
+def entry(row: Row) -> dict[str, Any]:
     """An entry, as it is listed."""
     return {
         **{name: row[name] for name in _PLAIN},

@@ -50,7 +50,7 @@ async def list_entries(
         cursor=cursor,
         filters=filters | reads.between(since, until),
     )
-    return json_page([reads.shown(row) for row in rows], next_cursor)
+    return json_page([reads.entry(row) for row in rows], next_cursor)
 
 
 @ROUTER.get("/audit/heads", operation_id="audit.heads", permission=Permission.AUDIT_READ)

@@ -11,7 +11,7 @@ from app.kit.schemas import Day, Instant, Output
 class AuditEntryRead(Output):
     """A change that was made."""
 
-    id: UUID
+    id: UUID = Field(description="Made of `at`: entries sort by it as they do by their instant.")
     at: Instant = Field(description="The instant at which its transaction began.")
     actor: str = Field(
         description="Who or what made it: `user:` or `key:` with an id, `job:` and its kind, `command:` and its name, "
@@ -46,7 +46,7 @@ class AuditEntryRead(Output):
 class AuditHeadRead(Output):
     """The end of a day in the workspace's chain. Kept elsewhere, it shows later whether the chain was cut off."""
 
-    workspace_id: UUID
+    workspace_id: UUID = Field(description="Whose chain it is: heads of several may be kept in one file.")
     day: Day = Field(description="In UTC.")
     sequence: int = Field(description="Of the day's last entry in the chain.")
     hash: str = Field(

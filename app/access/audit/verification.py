@@ -108,12 +108,12 @@ async def verify(
             )
         ).all()
         of_workspace = [head for head in exported if head.workspace_id == workspace_id]
-        walk = _Walk(report, signing, {head.sequence for head in heads} | {head.sequence for head in of_workspace})
+        reader = _Reader(report, signing, {head.sequence for head in heads} | {head.sequence for head in of_workspace})
         async for page in _pages(connection, workspace_id):
-            walk.page(page)
-        _verify_heads(report, signing, walk, heads)
+            reader.page(page)
+        _verify_heads(report, signing, reader, heads)
         for head in of_workspace:
-            _compare(report, walk, head.day, head.sequence, head.hash, "an exported head")
+            _compare(report, reader, head.day, head.sequence, head.hash, "an exported head")
         await _verify_unchained(connection, keyring, report)
     return report
 
@@ -147,8 +147,8 @@ _LINKS: Final[Select[Any]] = (
 
 
 @dataclass(slots=True)
-class _Walk:
-    """Goes along the chain from its beginning."""
+class _Reader:
+    """Reads the chain from its beginning."""
 
     report: Report
     signing: Mapping[UUID, SigningKey]
@@ -247,7 +247,7 @@ def _fits(row: Any, before: bytes) -> bool:
     return bool(recomputed == row.hash)
 
 
-def _verify_heads(report: Report, signing: Mapping[UUID, SigningKey], walk: _Walk, heads: Sequence[Any]) -> None:
+def _verify_heads(report: Report, signing: Mapping[UUID, SigningKey], reader: _Reader, heads: Sequence[Any]) -> None:
     before = b""
     for head in heads:
         key = signing.get(head.key_id)
@@ -262,8 +262,8 @@ def _verify_heads(report: Report, signing: Mapping[UUID, SigningKey], walk: _Wal
         before = head.signature
         report.heads += 1
         if key is None:
-            if head.key_id not in walk.lost_keys:
-                walk.lost_keys.add(head.key_id)
+            if head.key_id not in reader.lost_keys:
+                reader.lost_keys.add(head.key_id)
                 report.add(FaultKind.KEY_LOST, f"the key {head.key_id} cannot be opened")
         elif not key.verify(data, head.signature):
             report.add(
@@ -272,21 +272,21 @@ def _verify_heads(report: Report, signing: Mapping[UUID, SigningKey], walk: _Wal
                 head.sequence,
             )
             continue
-        _compare(report, walk, head.day, head.sequence, head.hash, "the head")
+        _compare(report, reader, head.day, head.sequence, head.hash, "the head")
     closed = {head.day for head in heads}
-    for day in sorted(walk.last_of_day)[:-1]:
+    for day in sorted(reader.last_of_day)[:-1]:
         if day not in closed:
-            report.add(FaultKind.HEAD_MISSING, f"the head of {day} is missing", walk.last_of_day[day])
+            report.add(FaultKind.HEAD_MISSING, f"the head of {day} is missing", reader.last_of_day[day])
 
 
-def _compare(report: Report, walk: _Walk, day: date, sequence: int, link: bytes, what: str) -> None:
-    if sequence > walk.sequence:
+def _compare(report: Report, reader: _Reader, day: date, sequence: int, link: bytes, what: str) -> None:
+    if sequence > reader.sequence:
         report.add(
             FaultKind.END_MISSING,
-            f"{what} of {day} is at {sequence}, and the chain ends at {walk.sequence}",
+            f"{what} of {day} is at {sequence}, and the chain ends at {reader.sequence}",
             sequence,
         )
-    elif sequence in walk.hashes and walk.hashes[sequence] != link:
+    elif sequence in reader.hashes and reader.hashes[sequence] != link:
         report.add(FaultKind.HEAD_MISMATCH, f"{what} of {day} has another hash than the chain", sequence)
 
 

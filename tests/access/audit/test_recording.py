@@ -227,8 +227,8 @@ async def test_entries_are_found_by_each_filter(agency: Agency) -> None:
         ("actor", key),
         ("actor", "anonymous:sign-up"),
     ):
-        found = await entries(agency, **{name: value})
-        assert found == [entry for entry in everything if entry[name] == value] != []
+        listed = await entries(agency, **{name: value})
+        assert listed == [entry for entry in everything if entry[name] == value] != []
     assert await entries(agency, actor=key, action="posts.update", project_id=other["project_id"]) == []
     pages, cursor = [], None
     while True:

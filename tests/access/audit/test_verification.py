@@ -277,10 +277,10 @@ async def test_a_lost_secret_key_is_said(agency: Agency, clock: SetClock) -> Non
     other = SecretStr(Fernet.generate_key().decode())
     own = agency.resources.settings.secret_keys
 
-    async def found(*keys: SecretStr) -> list[str]:
+    async def fault_kinds(*keys: SecretStr) -> list[str]:
         async with agency.resources.db.read_connection(agency.workspace_id) as connection:
             report = await verify(connection, Keyring(keys), agency.workspace_id)
             return [fault.kind.value for fault in report.faults]
 
-    assert await found(other) == ["key-lost"]
-    assert await found(other, *own) == []
+    assert await fault_kinds(other) == ["key-lost"]
+    assert await fault_kinds(other, *own) == []
