@@ -1,9 +1,10 @@
-"""Nightly deletion of what is of no use any more: expired idempotency keys, sessions, links and counters."""
+"""Nightly deletion of what is of no use any more: expired idempotency keys, sessions, links, counters; the record's head."""
 
 from datetime import timedelta
 from typing import Final
 
 from app.access import account_links, sessions, sign_in_limits
+from app.access.audit.jobs import CHAIN
 from app.access.service import workspaces
 from app.kit import idempotency
 from app.kit.jobs import Reschedule, Run, enqueue, job
@@ -13,10 +14,11 @@ PAGE: Final = 1_000
 
 @job("access.tidy", every=timedelta(hours=24))
 async def tidy(run: Run) -> None:
-    """Enqueue `access.tidy_workspace` for every workspace."""
+    """Enqueue `access.tidy_workspace` for every workspace, and the head of its record's day."""
     async with run.step() as session:
         for workspace_id in await workspaces(session):
             await enqueue(session, "access.tidy_workspace", workspace_id=workspace_id, key="nightly")
+            await enqueue(session, CHAIN, workspace_id=workspace_id, key="chain")
 
 
 @job("access.tidy_workspace")

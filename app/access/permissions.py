@@ -46,6 +46,8 @@ class Permission(StrEnum):
     LINKS_READ = "links:read"
     LINKS_WRITE = "links:write"
     KPIS_READ = "kpis:read"
+    AUDIT_READ = "audit:read"
+    """See who changed what, and what it was before."""
 
 
 OF_THE_WORKSPACE: Final = frozenset(

@@ -124,7 +124,14 @@ async def connect(
         raise Conflict("This community is connected already.", code="already-connected")
     await store_tokens(session, keyring, added.id, tokens)
     await poll_now(session, added.id)
-    audit.record(session, actor, "communities.connect", community_id=added.id)
+    audit.record(
+        session,
+        actor,
+        "communities.connect",
+        community_id=added.id,
+        project_id=project_id,
+        after={**audit.snapshot(added), "tokens": sorted(tokens)},
+    )
     return added
 
 
@@ -214,7 +221,7 @@ async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Co
             session, REQUEST_READS, workspace_id=workspace_of(session), key=str(community_id), community_id=community_id
         )
         community = await fetch(session, Community, community_id)
-    audit.record(session, actor, "communities.sync", community_id=community_id)
+    audit.record(session, actor, "communities.sync", community_id=community_id, project_id=community.project_id)
     return community
 
 
@@ -251,7 +258,8 @@ async def reconnect(
         )
     if not tokens and not (community.status == CommunityStatus.DISCONNECTED and adapter_class.spec.public):
         raise Invalid("Send the credentials to reconnect with.", code="credentials-needed")
-    await replace_grant(session, keyring, community_id, adapter_class, tokens)
+    before = audit.snapshot(community)
+    removed = await replace_grant(session, keyring, community_id, adapter_class, tokens)
     community.status, community.disconnected_at = CommunityStatus.CONNECTING.value, None
     community.status_code = community.status_reason = None
     community.missing_scopes = []
@@ -262,7 +270,15 @@ async def reconnect(
     community.throttled_until = None
     # Otherwise nothing might be due, and invalid tokens would go unnoticed.
     community.request(now(session), "size", "tokens")
-    audit.record(session, actor, "communities.reconnect", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.reconnect",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after={**audit.snapshot(community), "tokens_given": sorted(tokens), "tokens_removed": sorted(removed)},
+    )
     return community
 
 
@@ -270,10 +286,18 @@ async def pause(session: AsyncSession, actor: Actor, *, community_id: UUID) -> C
     """Stop polling a community until it is resumed; doing so twice changes nothing."""
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
-    community.status = CommunityStatus.PAUSED.value
+    before, community.status = audit.snapshot(community), CommunityStatus.PAUSED.value
     community.status_code = community.status_reason = None
     clear_metrics_poll_failure(community)
-    audit.record(session, actor, "communities.pause", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.pause",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after=audit.snapshot(community),
+    )
     return community
 
 
@@ -288,7 +312,16 @@ async def resume(session: AsyncSession, actor: Actor, *, community_id: UUID) -> 
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
+    before = audit.snapshot(community)
     if community.status == CommunityStatus.PAUSED:
         community.status = CommunityStatus.CONNECTING.value
-    audit.record(session, actor, "communities.resume", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.resume",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after=audit.snapshot(community),
+    )
     return community

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class InquiryStatus(StrEnum):
@@ -51,10 +51,11 @@ class ReplyDelivery(StrEnum):
     """Polling did not find it in time: a person has to check the thread."""
 
 
-class Inquiry(Owned, Base):
+class Inquiry(Owned, Audited, Base):
     """A conversation with one customer, on whatever platform and channel."""
 
     __tablename__ = "inquiry"
+    AUDITED = ("kind", "kind_by", "status", "resolved_automatically")
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),

@@ -52,6 +52,7 @@ from app.kit.ids import uuid7
 from app.kit.starting import StartRefused
 
 AfterCommit = Callable[[], Awaitable[None]]
+BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
 
 
 class Base(DeclarativeBase):
@@ -93,6 +94,18 @@ class Owned:
 
     workspace_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, sort_order=-20)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7, sort_order=-19)
+
+
+class Audited:
+    """A row whose changes are recorded with its values before and after (`access.audit.snapshot`).
+
+    Only the columns named here are recorded: no secret, and nothing that a customer wrote or is called.
+    """
+
+    AUDITED: ClassVar[tuple[str, ...]] = ()
+    """Columns whose values are recorded."""
+    DIGESTED: ClassVar[tuple[str, ...]] = ()
+    """Columns of which only a hash and the length are recorded."""
 
 
 M = TypeVar("M", bound=Owned)
@@ -161,8 +174,9 @@ class Database:
 
         With `projects` the rows of all others are invisible, and none can be written.
 
-        Nothing is sent before the first statement. The calls registered by `after_commit` run after the
-        commit, and never where it certainly failed. Raises `CommitOutcomeUnknown` where the connection breaks
+        Nothing is sent before the first statement. The calls registered by `before_commit` run in the transaction,
+        after its block; those registered by `after_commit` run after the commit, and never where it certainly failed.
+        Raises `CommitOutcomeUnknown` where the connection breaks
         between COMMIT and PostgreSQL's answer.
         """
         calls: list[AfterCommit] = []
@@ -172,11 +186,18 @@ class Database:
                 assert isinstance(driver_connection, _WorkspaceConnection)
                 driver_connection.workspace_id, driver_connection.projects = workspace_id, projects
                 async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
+                    before: list[BeforeCommit] = []
                     session.info.update(
-                        workspace_id=workspace_id, actor=actor, now=self.clock.now(), after_commit=calls
+                        workspace_id=workspace_id,
+                        actor=actor,
+                        now=self.clock.now(),
+                        before_commit=before,
+                        after_commit=calls,
                     )
                     yield session
                     await session.flush()  # an error here is certainly before the commit
+                    for last_call in before:
+                        await last_call(session)
                     with _committing():
                         await session.commit()
         except CommitOutcomeUnknown:
@@ -358,6 +379,11 @@ def actor_of(session: AsyncSession) -> Actor:
     """The actor of this session's transaction, for subscribers to events: service functions are passed one."""
     actor: Actor = session.info["actor"]
     return actor
+
+
+def before_commit(session: AsyncSession, call: BeforeCommit) -> None:
+    """Run `call` in this transaction once its block has ended, with everything flushed; an error rolls it back."""
+    session.info["before_commit"].append(call)
 
 
 def after_commit(session: AsyncSession, call: AfterCommit) -> None:

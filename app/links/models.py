@@ -6,13 +6,14 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
-class Link(Owned, Base):
+class Link(Owned, Audited, Base):
     """A short address that redirects to the client's site and counts clicks."""
 
     __tablename__ = "link"
+    AUDITED = ("slug", "target", "title", "community_id", "post_id", "archived_at")
     __table_args__ = (
         belongs_to("project", "project_id"),
         # Without ON DELETE: a printed link outlives the community or post it was made for.

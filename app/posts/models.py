@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, ForeignKeyConstraint, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class Category(StrEnum):
@@ -56,10 +56,21 @@ PARTIAL_INDEXES: Final = (
 """Indexes of lists of posts by a filter and a sort; some are empty, and say that no post is in such a list."""
 
 
-class Post(Owned, Base):
+class Post(Owned, Audited, Base):
     """An item of the content plan."""
 
     __tablename__ = "post"
+    AUDITED = (
+        "community_id",
+        "status",
+        "category",
+        "planned_for",
+        "timezone",
+        "permalink",
+        "published_at",
+        "publication_id",
+    )
+    DIGESTED = ("text",)
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),
@@ -134,10 +145,11 @@ class PostLexeme(Base):
     post_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
-class MixPolicy(Base):
+class MixPolicy(Audited, Base):
     """A project's own shares of the content formula, in per cent; the default is 40/30/25/5."""
 
     __tablename__ = "mix_policy"
+    AUDITED = ("shares", "version")
     __table_args__ = (belongs_to("project", "project_id"),)
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -100,6 +100,7 @@ async def stock(agency: Agency) -> Stock:
         "/v1/posts",
         {"community_id": community["id"], "text": "Guess the roast!", "category": "engaging", "status": "draft"},
     )
+    recorded = await agency.post("/v1/posts", {"community_id": community["id"], "text": "Who roasts?"})
     link = await agency.post("/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu"})
     api_key = await agency.post("/v1/api-keys", {"title": "script"})
     await customer_writes(agency, project["id"], community["id"])
@@ -115,6 +116,7 @@ async def stock(agency: Agency) -> Stock:
             "project_id": project["id"],
             "community_id": community["id"],
             "post_id": post["id"],
+            "entity_id": recorded["id"],
             "link_id": link["id"],
             "inquiry_id": inquiry["id"],
             "key_id": api_key["id"],
