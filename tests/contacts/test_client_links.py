@@ -18,7 +18,8 @@ from app.clients.subjects import SubjectView, content_hash, subjects
 from app.kit.clock import SetClock
 from app.kit.events import EventRecord
 from tests.conftest import Agency
-from tests.contacts.conftest import BRIEF, Setup, forms, hash_of, path_of
+from tests.contacts.conftest import BRIEF, Setup, hash_of, path_of
+from tests.forms import forms
 from tests.links.agents import BOTS
 
 
@@ -290,7 +291,7 @@ async def test_a_form_of_another_site_is_refused(
         (b"answer=agree", "application/x-www-form-urlencoded", 422),
         (b"answer=agree&text=%FF", "application/x-www-form-urlencoded", 422),
         (b"\xff\xfe", "application/x-www-form-urlencoded", 400),
-        (b"&".join(b"a=1" for _ in range(11)), "application/x-www-form-urlencoded", 400),
+        (b"&".join(b"a=1" for _ in range(21)), "application/x-www-form-urlencoded", 400),
         (b"agree", "text/plain", 415),
         (b"", "application/json", 400),
     ],
