@@ -5,6 +5,7 @@ operations of the API, and are not in its document. Whoever signs in gets the se
 signed in carry the session's CSRF token, and no form of another site is taken.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -68,6 +69,30 @@ TEXTS: Final = {
 }
 """What a page says of an error, by its code."""
 ROLES: Final = {Role.OWNER.value: "Owner", Role.ADMIN.value: "Admin", Role.MEMBER.value: "Member"}
+
+
+_BROWSERS: Final = re.compile(r"(YaBrowser|Edg|OPR|Firefox|FxiOS|CriOS|Chrome|Safari)\w*/")
+_BROWSER_NAMES: Final = {
+    "YaBrowser": "Yandex",
+    "Edg": "Edge",
+    "OPR": "Opera",
+    "FxiOS": "Firefox",
+    "CriOS": "Chrome",
+    **{name: name for name in ("Firefox", "Chrome", "Safari")},
+}
+"""By what they call themselves; of several in one text the first of these is it."""
+_SYSTEMS: Final = ("iPhone", "iPad", "Android", "Windows", "Mac OS X", "Linux")
+"""Likewise."""
+
+
+def device(user_agent: str | None) -> str | None:
+    """What a person calls a device: its browser and its system; else the beginning of what it said of itself."""
+    if user_agent is None:
+        return None
+    browsers = set(_BROWSERS.findall(user_agent))
+    names = [name for token, name in _BROWSER_NAMES.items() if token in browsers][:1]
+    names += [system for system in _SYSTEMS if system in user_agent][:1]
+    return ", ".join(names) or user_agent[:80]
 
 
 def _language(request: Request) -> str:
@@ -365,6 +390,7 @@ async def account(request: Request) -> Response:
         workspace_id=credential.workspace_id,
         workspaces=await _titles(resources, workspaces),
         sessions=sessions,
+        device=device,
         session_id=credential.id,
         csrf_token=csrf_token(resources.keyring, credential.id),
     )

@@ -210,6 +210,8 @@ def _page(token: str, opened: Opened) -> Response:
         zone=opened.zone,
         token=token,
         title=view.title,
+        subject_title=_subject_title(opened, language),
+        agency=opened.agency,
         contact=opened.contact,
         statement=opened.statement,
         answered=ANSWERED[opened.statement.answer] if opened.statement is not None else "",
@@ -220,6 +222,14 @@ def _page(token: str, opened: Opened) -> Response:
         content_hash=opened.content_hash,
         expires_at=link.expires_at,
     )
+
+
+def _subject_title(opened: Opened, language: str) -> str:
+    """What the page is about, with its version where something is stated about that."""
+    title = translate(opened.subject.title, language)
+    if opened.link.purpose == Purpose.READ:
+        return title
+    return translate("{title}, version {revision}", language).format(title=title, revision=opened.view.revision)
 
 
 def _localised(section: Section, language: str) -> Section:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from app.access.account_pages import TEXTS
+from app.access.account_pages import TEXTS, device
 from app.kit.clock import SetClock
 from app.kit.i18n import translate
 from app.kit.pages import own_path
@@ -21,6 +21,7 @@ from app.kit.resources import Resources
 from tests.access.people import PASSWORD, Person, client, invited
 from tests.conftest import Agency, sign_up
 from tests.forms import forms, submit
+from tests.links.agents import PEOPLE
 
 
 def new_browser(app: FastAPI, language: str = "en") -> httpx.AsyncClient:
@@ -80,6 +81,13 @@ async def test_signing_in_and_out(browser: httpx.AsyncClient, person: Person) ->
     assert (out.status_code, out.headers["location"]) == (303, "/account/sign-in")
     assert not browser.cookies
     assert (await browser.get("/account")).status_code == 303
+
+
+def test_a_device_has_a_short_name() -> None:
+    names = {device(agent) for agent in PEOPLE.values()}
+    assert {"Chrome, Windows", "Chrome, Android", "Safari, iPhone", "Firefox, Linux"} <= names
+    assert {name for name in names if name is not None and len(name) > 80} == set()
+    assert (device(None), device("my-script/1.0")) == (None, "my-script/1.0")
 
 
 async def test_a_wrong_password_stays_on_the_page(browser: httpx.AsyncClient, person: Person) -> None:

@@ -110,6 +110,8 @@ async def test_a_contact_agrees_by_the_form_of_the_page(
     path = path_of(made)
     page = await browser.get(f"{path}?utm_source=mail")
     assert BRIEF["business"].replace("<", "&lt;").replace(">", "&gt;") in page.text
+    assert "Для: Nina, от: Step &amp; Co" in page.text
+    assert "Бриф, версия 1" in page.text
     (form,) = forms(page)
     assert (form.method, form.action) == ("post", f"{path}/statements")
     assert list(form.buttons.values()) == ["agree", "decline"]
