@@ -1,4 +1,4 @@
-"""Nightly deletion of what is of no use any more: expired idempotency keys, sessions, links, counters; the record's head."""
+"""Nightly deletion of what is of no use any more: idempotency keys, sessions, links, counters; heads of the record."""
 
 from datetime import timedelta
 from typing import Final

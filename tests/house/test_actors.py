@@ -84,6 +84,7 @@ BY_THE_SERVICE = {
     *("users.create", "users.join"),
     *("metrics.recount", "metrics.set-category", "posts.match"),
     *("tokens.reseal", "tokens.destroy", "tokens.renew"),
+    "client-links.open",
 }
 """Actions that no operation is named like."""
 
