@@ -59,7 +59,8 @@ async def _link(agency: Agency, resources: Stock) -> str:
 
 
 async def _me(agency: Agency, resources: Stock) -> str:
-    await agency.patch("/v1/me", {"name": "Vera", "picture_url": "https://agency.example/vera.jpg"})
+    body = {"name": "Vera", "picture_url": "https://agency.example/vera.jpg", "language": "ru"}
+    await agency.patch("/v1/me", body)
     return "/v1/me"
 
 
@@ -75,7 +76,11 @@ async def _seat(agency: Agency, resources: Stock) -> str:
 
 
 PATCHED: dict[str, Patched] = {
-    "/v1/me": Patched(_me, {"name": "Olga", "picture_url": None}, {name: {"user"} for name in ("name", "picture_url")}),
+    "/v1/me": Patched(
+        _me,
+        {"name": "Olga", "picture_url": None, "language": "en"},
+        {name: {"user"} for name in ("name", "picture_url", "language")},
+    ),
     "/v1/users/{user_id}": Patched(_member, {"role": "member"}),
     "/v1/projects/{project_id}/seats/{seat_id}": Patched(
         _seat, {"about": None, "stands_in_id": None}, {"stands_in_id": {"stands_in_id", "stands_in_name"}}

@@ -23,6 +23,7 @@ PUBLIC = frozenset(
         "sessions.create",
         "invitations.accept",
         "password-resets.confirm",
+        "password-resets.create",
         "platforms.list",
         "links.follow",
         "links.follow-head",
