@@ -46,6 +46,12 @@ class Permission(StrEnum):
     LINKS_READ = "links:read"
     LINKS_WRITE = "links:write"
     KPIS_READ = "kpis:read"
+    ALERTS_READ = "alerts:read"
+    """See what needs a person, and who is told of it."""
+    ALERTS_WRITE = "alerts:write"
+    """Take alerts up."""
+    ALERT_BOTS_WRITE = "alert-bots:write"
+    """Set the agency's own bots."""
 
 
 OF_THE_WORKSPACE: Final = frozenset(
@@ -55,6 +61,7 @@ OF_THE_WORKSPACE: Final = frozenset(
         Permission.API_KEYS_READ,
         Permission.API_KEYS_WRITE,
         Permission.PROJECTS_CREATE,
+        Permission.ALERT_BOTS_WRITE,
     }
 )
 """The permissions that no seat gives: they are about the agency as a whole. All others are about a project."""
@@ -84,11 +91,15 @@ _SEEN_BY_ALL: Final = frozenset(
 )
 """What everybody in a project may see."""
 
+_ALERTS: Final = frozenset({Permission.ALERTS_READ, Permission.ALERTS_WRITE})
+"""What everybody of the agency's own in a project has."""
+
 SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
     {
         Seat.MANAGER: OF_A_PROJECT,
-        Seat.DESIGNER: _SEEN_BY_ALL | {Permission.POSTS_WRITE},
+        Seat.DESIGNER: _SEEN_BY_ALL | _ALERTS | {Permission.POSTS_WRITE},
         Seat.CONTENT_MANAGER: _SEEN_BY_ALL
+        | _ALERTS
         | {
             Permission.BRIEFS_WRITE,
             Permission.POSTS_WRITE,
@@ -97,8 +108,9 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.LINKS_WRITE,
             Permission.INQUIRIES_READ,
         },
-        Seat.PROMOTION_MANAGER: _SEEN_BY_ALL | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
+        Seat.PROMOTION_MANAGER: _SEEN_BY_ALL | _ALERTS | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
         Seat.COMMUNITY_MANAGER: _SEEN_BY_ALL
+        | _ALERTS
         | {
             Permission.COMMUNITIES_WRITE,
             Permission.INQUIRIES_READ,

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from app.access import keys, service
 from app.access.models import Membership, Role, Workspace
+from app.alerts.service import reseal as reseal_bots
 from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
 from app.kit import sealing
@@ -47,7 +48,8 @@ async def reseal(settings: Settings) -> ResealResult:
         for workspace_id in workspace_ids:
             async with database.transaction(workspace_id, actor) as session:
                 resealed = await reseal_tokens(session, actor, keyring)
-            tokens, lost = tokens + resealed.tokens, lost | resealed.lost
+                bots = await reseal_bots(session, actor, keyring)
+            tokens, lost = tokens + resealed.tokens + bots, lost | resealed.lost
         if not lost:
             async with database.transaction(None) as session:
                 await sealing.forget_others(session, keyring)

@@ -92,9 +92,9 @@ def message(settings: Settings, mail: MailMessage) -> EmailMessage:
     made["Message-ID"] = f"<{mail.message_id}@{address.rpartition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"
     made["X-Auto-Response-Suppress"] = "All"
-    made["Content-Language"] = mail.language
     made.set_content(mail.text)
     made.add_alternative(_as_html(mail), subtype="html")
+    made["Content-Language"] = mail.language  # what is set before the content is removed with it
     # Python chooses a random boundary; a repeat is to be the same message.
     made.set_boundary(f"=-{mail.message_id}")
     return made

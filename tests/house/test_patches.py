@@ -64,6 +64,19 @@ async def _me(agency: Agency, resources: Stock) -> str:
     return "/v1/me"
 
 
+async def _my_alerts(agency: Agency, resources: Stock) -> str:
+    body = {
+        "channels": ["mail"],
+        "muted_kinds": ["post-overdue"],
+        "timing": "digest",
+        "digest_hour": 7,
+        "timezone": "Asia/Tokyo",
+        "away_until": "2026-11-02T06:00:00Z",
+    }
+    await agency.patch("/v1/me/alerts", body)
+    return "/v1/me/alerts"
+
+
 async def _member(agency: Agency, resources: Stock) -> str:
     return f"/v1/users/{await another_member(agency)}"
 
@@ -80,6 +93,17 @@ PATCHED: dict[str, Patched] = {
         _me,
         {"name": "Olga", "picture_url": None, "language": "en"},
         {name: {"user"} for name in ("name", "picture_url", "language")},
+    ),
+    "/v1/me/alerts": Patched(
+        _my_alerts,
+        {
+            "channels": None,
+            "muted_kinds": [],
+            "timing": "at_once",
+            "digest_hour": 8,
+            "timezone": "Europe/Paris",
+            "away_until": None,
+        },
     ),
     "/v1/users/{user_id}": Patched(_member, {"role": "member"}),
     "/v1/projects/{project_id}/seats/{seat_id}": Patched(
