@@ -177,6 +177,7 @@ class Message(Owned, Base):
             "delivery",
             postgresql_where=text("delivery IS NOT NULL AND delivery NOT IN ('sent', 'failed')"),
         ),
+        Index("ix_message_failed", "workspace_id", "sent_at", "id", postgresql_where=text("delivery = 'failed'")),
     )
 
     inquiry_id: Mapped[UUID | None]

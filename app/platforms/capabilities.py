@@ -189,6 +189,36 @@ class Replies(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StartedChat:
+    """A private chat that somebody has started with a bot, by a link with a code."""
+
+    chat_id: str
+    code: str
+
+
+@runtime_checkable
+class Notifies(Protocol):
+    """A bot of the agency's own can write to people who have started a chat with it."""
+
+    @staticmethod
+    def start_link(bot: str, code: str) -> str:
+        """The address that starts a chat with the bot of this name; the code is 1 to 64 letters, digits, `_`, `-`."""
+        ...
+
+    async def bot_name(self, c: Credentials) -> str:
+        """The name of the token's bot, for `start_link`."""
+        ...
+
+    async def started_chats(self, c: Credentials, cursor: str | None) -> Page[StartedChat]:
+        """Chats that were started after `cursor`; a request with a cursor deletes what is before it."""
+        ...
+
+    async def notify(self, c: Credentials, chat_id: str, text: str) -> SendReceipt:
+        """Write to a person in their chat. A repeat is another message. Raises `OutcomeUnknown` as `reply` does."""
+        ...
+
+
 @runtime_checkable
 class FindsReplies(Protocol):
     """Whether a repeated reply is dropped depends on the community's server, where a sent reply can be looked up."""

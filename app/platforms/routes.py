@@ -36,6 +36,7 @@ CAPABILITIES: Final = {
     "unsubscribe": capabilities.Unsubscribes,
     "measure_across": capabilities.MeasuresAcross,
     "announced": capabilities.ReadsAnnounced,
+    "notify": capabilities.Notifies,
 }
 
 

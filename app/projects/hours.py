@@ -87,6 +87,26 @@ def working_seconds(start: datetime, end: datetime, hours: WorkingHours, zone: Z
     return sum(_seconds_between(since, until, hours) for since, until in _wall_clock_ranges(first, last, zone))
 
 
+def next_working_instant(at: datetime, hours: WorkingHours, zone: ZoneInfo) -> datetime | None:
+    """The instant itself in working time, else when the next opening begins; None where none does within a year.
+
+    An opening that begins at a time which the clock skips begins when the clock goes on.
+    """
+    moment = _whole_seconds(at)
+    day = moment.astimezone(zone).date()
+    for days in range(367):
+        for opens, closes in hours.on(day + days * _DAY):
+            begins, ends = (_at_wall_clock(day + days * _DAY, minutes, zone) for minutes in (opens, closes))
+            if ends > moment:
+                return max(begins, moment)
+    return None
+
+
+def _at_wall_clock(day: date, minutes: int, zone: ZoneInfo) -> datetime:
+    wall_clock = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001
+    return wall_clock.replace(tzinfo=zone).astimezone(UTC)
+
+
 def _whole_seconds(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise ValueError("an instant needs its offset")
