@@ -13,14 +13,15 @@ import orjson
 import structlog
 from sqlalchemy import ARRAY, DateTime, LargeBinary, Text, bindparam, event, select, text
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session, SessionTransaction
 
 from app.access.models import UserWorkspace
 from app.kit.actors import Actor
 from app.kit.crypto import Keyring
-from app.kit.db import Audited, after_commit, before_commit, now
+from app.kit.db import Audited, after_commit, before_commit, now, pooled
 from app.kit.ids import uuid7_at
+from app.kit.statement import Statement
 
 log = structlog.get_logger()
 
@@ -162,14 +163,18 @@ async def _insert(
     at = now(session)
     entries = [_entry(workspace_id, at, one, request_id) for one in recorded]
     columns = dict(zip(_COLUMNS, zip(*(entry[3:] for entry in entries), strict=True), strict=True))
-    await session.execute(
-        _INSERT,
+    connection = session.bind
+    assert isinstance(connection, AsyncConnection)
+    if not pooled(connection).driver_connection.is_in_transaction():  # type: ignore[union-attr]
+        await session.execute(_BEGIN)  # nothing else was sent so far
+    await _INSERT.rows(
+        connection,
         {
             "workspace": workspace_id,
             "at": at,
             "ids": [entry.id for entry in entries],
             "seals": [keyring and keyring.sign(SEAL, entry.digest) for entry in entries],
-            **{name: list(values) for name, values in columns.items()},
+            **columns,
         },
     )
 
@@ -236,8 +241,9 @@ _COLUMNS: Final = ("actors", "actions", "projects", "entities", "requests", "sub
 _UUIDS: Final = ARRAY(PG_UUID(as_uuid=True))
 _TEXTS: Final = ARRAY(Text())
 
-_INSERT: Final = text(
-    """
+_INSERT: Final = Statement(
+    text(
+        """
     WITH entries AS (
         INSERT INTO audit_entry (workspace_id, id, at, actor, action, project_id, entity_id, request_id,
                                  subject, before, after)
@@ -249,12 +255,14 @@ _INSERT: Final = text(
     INSERT INTO audit_unchained (workspace_id, entry_id, seal)
     SELECT :workspace, u.id, u.seal FROM unnest(:ids, :seals) AS u (id, seal)
     """
-).bindparams(
-    bindparam("workspace", type_=PG_UUID(as_uuid=True)),
-    bindparam("at", type_=DateTime(timezone=True)),
-    *(bindparam(name, type_=_UUIDS) for name in ("ids", "projects", "entities")),
-    *(bindparam(name, type_=_TEXTS) for name in ("actors", "actions", "requests", "subjects", "befores", "afters")),
-    bindparam("seals", type_=ARRAY(LargeBinary())),
+    ).bindparams(
+        bindparam("workspace", type_=PG_UUID(as_uuid=True)),
+        bindparam("at", type_=DateTime(timezone=True)),
+        *(bindparam(name, type_=_UUIDS) for name in ("ids", "projects", "entities")),
+        *(bindparam(name, type_=_TEXTS) for name in ("actors", "actions", "requests", "subjects", "befores", "afters")),
+        bindparam("seals", type_=ARRAY(LargeBinary())),
+    )
 )
+_BEGIN: Final = text("SELECT 1")
 _ENTER: Final = text("SELECT set_config('app.workspace_id', :workspace, true)")
 """An account is of no workspace, or of several: to write in each, the transaction enters one after the other."""

@@ -7,15 +7,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from structlog.testing import capture_logs
 from structlog.types import EventDict
 
 from app.access import audit
+from app.access.audit import recording
 from app.access.audit.models import AuditEntry, AuditUnchained
 from app.access.audit.recording import LONGEST
 from app.kit.actors import SYSTEM, Actor, ActorKind
 from app.kit.clock import SetClock
+from app.kit.statement import Statement
 from tests.access.people import PASSWORD, client, invited
 from tests.conftest import Agency
 
@@ -137,7 +139,7 @@ async def test_what_is_long_is_recorded_as_its_digest(agency: Agency) -> None:
     assert entry["after"]["items"].keys() == {"sha256", "length"}
 
 
-async def test_entries_follow_their_transaction(agency: Agency) -> None:
+async def test_entries_follow_their_transaction(agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rolled back with it, and with a savepoint; of a bulk call all are written by one statement."""
     post = await a_post(agency)
     count = len(await entries(agency))
@@ -156,20 +158,17 @@ async def test_entries_follow_their_transaction(agency: Agency) -> None:
             audit.record(session, SYSTEM, "things.update")
     assert [entry["action"] for entry in await entries(agency)][count:] == ["things.create", "things.update"]
 
-    inserts = []
+    statements = []
 
-    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
-        if "INSERT INTO audit_entry" in statement:
-            inserts.append(statement)
+    async def counting(statement: Statement, *arguments: Any) -> Any:
+        statements.append(statement)
+        return await execute(statement, *arguments)
 
-    engine = agency.resources.db._write.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        many = [{"community_id": post["community_id"], "text": str(number)} for number in range(500)]
-        await agency.post("/v1/posts/bulk", {"items": many}, 200)
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    assert len(inserts) == 1
+    execute = Statement.rows
+    monkeypatch.setattr(Statement, "rows", counting)
+    many = [{"community_id": post["community_id"], "text": str(number)} for number in range(500)]
+    await agency.post("/v1/posts/bulk", {"items": many}, 200)
+    assert statements.count(recording._INSERT) == 1
     async with agency.resources.db.read_connection(agency.workspace_id) as connection:
         assert await connection.scalar(select(func.count()).select_from(AuditEntry)) == count + 502
         queued = select(func.count()).where(AuditUnchained.workspace_id == agency.workspace_id)
