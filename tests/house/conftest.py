@@ -6,12 +6,15 @@ from datetime import timedelta
 from typing import Any
 
 from app.access.sessions import SignIn, start
+from app.alerts.models import Alert
 from app.communities.events import CommunityRef, MessagesSeen
 from app.kit.events import publish
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.conftest import Agency
 
 KPI = "community_size"
+NAMES = frozenset({"key", "slug", "messenger"})
+"""Path parameters that are names, the same for all agencies, and no ids."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Stock:
 
     def __contains__(self, text: str) -> bool:
         """Whether a text contains one of the ids."""
-        return any(value in text for name, value in self.ids.items() if name not in {"key", "slug"})
+        return any(value in text for name, value in self.ids.items() if name not in NAMES)
 
 
 async def stock(agency: Agency) -> Stock:
@@ -62,10 +65,31 @@ async def stock(agency: Agency) -> Stock:
             "invitation_id": invitation["id"],
             "seat_id": seat["id"],
             "session_id": await session_id(agency, me["user"]["id"]),
+            "alert_id": await alert_id(agency, project["id"]),
+            "messenger": "telegram",
             "key": KPI,
             "slug": link["slug"],
         }
     )
+
+
+async def alert_id(agency: Agency, project_id: str) -> str:
+    """The id of an alert, opened as by a job."""
+    at, made = agency.resources.clock.now(), uuid.uuid4()
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        session.add(
+            Alert(
+                workspace_id=agency.workspace_id,
+                id=made,
+                kind="inquiry-waiting",
+                project_id=uuid.UUID(project_id),
+                subject_id=made,
+                since=at,
+                facts={"community": "Coffee house"},
+                opened_at=at,
+            )
+        )
+    return str(made)
 
 
 async def session_id(agency: Agency, user_id: str) -> str:
