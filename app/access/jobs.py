@@ -1,4 +1,4 @@
-"""Nightly deletion of stored responses whose idempotency keys have expired; mail with links of accounts."""
+"""Nightly deletion of what is of no use any more; mail with links of accounts."""
 
 from datetime import timedelta
 from typing import Final
@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import accounts, invitations, mailing
+from app.access import account_links, accounts, invitations, mailing, sessions, sign_in_limits
 from app.access.mailing import Letter
 from app.access.models import InvitationMail
 from app.access.service import workspaces
@@ -38,6 +38,16 @@ async def tidy_workspace(run: Run) -> Reschedule | None:
         reschedule = Reschedule(run.now) if deleted == PAGE else None
         await run.finish(session, reschedule)
     return reschedule
+
+
+@job("access.tidy_accounts", every=timedelta(hours=24))
+async def tidy_accounts(run: Run) -> None:
+    """Delete sessions and links that ended long ago, and counters of sign-ins whose windows are over."""
+    for delete_over in (sessions.delete_over, account_links.delete_over, sign_in_limits.delete_over):
+        deleted = PAGE
+        while deleted == PAGE:
+            async with run.step() as session:
+                deleted = await delete_over(session, limit=PAGE)
 
 
 async def _send(run: Run, letter: Letter) -> tuple[InvitationMail, str | None]:
