@@ -25,7 +25,7 @@ class BotPoll:
 
     token: str = field(repr=False)
     sealed: str = field(repr=False)
-    name: str | None
+    username: str | None
     cursor: str | None
     expects_chats: bool
 
@@ -60,14 +60,14 @@ async def to_poll(session: AsyncSession, keyring: Keyring, *, platform: str) -> 
     if row is None or row.status == BotStatus.REFUSED.value:
         return None
     expects_chats = await _codes_until(session, platform) is not None
-    if row.name is not None and not expects_chats:
+    if row.username is not None and not expects_chats:
         return None
     try:
         opened = keyring.open(row.sealed)
     except SealBroken:
         await refuse(session, platform=platform, detail="No key of this installation opens the token: set it anew.")
         return None
-    return BotPoll(opened, row.sealed, row.name, row.cursor, expects_chats)
+    return BotPoll(opened, row.sealed, row.username, row.cursor, expects_chats)
 
 
 async def _codes_until(session: AsyncSession, platform: str) -> datetime | None:
@@ -84,13 +84,13 @@ async def _codes_until(session: AsyncSession, platform: str) -> datetime | None:
 
 
 async def store_poll(
-    session: AsyncSession, *, platform: str, token: BotPoll, name: str, page: Page[StartedChat] | None
+    session: AsyncSession, *, platform: str, polled: BotPoll, username: str, page: Page[StartedChat] | None
 ) -> datetime | None:
     """Store what a poll has read, and link the chats whose codes are right; when the next poll is."""
     row = await _bot(session, platform, for_update=True)
-    if row is None or row.sealed != token.sealed:  # another one was set meanwhile
+    if row is None or row.sealed != polled.sealed:  # another one was set meanwhile
         return None
-    row.name, row.status, row.detail = name, BotStatus.READY.value, None
+    row.username, row.status, row.detail = username, BotStatus.READY.value, None
     if page is not None:
         row.cursor = page.cursor
         for chat in page.items:

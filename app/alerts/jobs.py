@@ -146,7 +146,7 @@ async def poll_bot(run: Run, platform: str) -> Reschedule | None:
     assert run.resources.http is not None, "workers have a client"
     bot, credentials = channels.connected(run.resources.settings, run.resources.http, platform, bot_poll.token)
     try:
-        name = bot_poll.name or await bot.bot_name(credentials)
+        username = bot_poll.username or await bot.bot_name(credentials)
         page = await bot.started_chats(credentials, bot_poll.cursor) if bot_poll.expects_chats else None
     except AuthExpired as error:
         async with run.step() as session:
@@ -154,7 +154,7 @@ async def poll_bot(run: Run, platform: str) -> Reschedule | None:
             await run.finish(session)
         return None
     async with run.step() as session:
-        next_at = await bots.store_poll(session, platform=platform, token=bot_poll, name=name, page=page)
+        next_at = await bots.store_poll(session, platform=platform, polled=bot_poll, username=username, page=page)
         reschedule = None if next_at is None else Reschedule(next_at)
         await run.finish(session, reschedule)
     return reschedule

@@ -177,7 +177,7 @@ class AlertBot(Base):
     platform: Mapped[str] = mapped_column(primary_key=True)
     sealed: Mapped[str]
     """The token."""
-    name: Mapped[str | None]
+    username: Mapped[str | None]
     """None until the platform has said it."""
     cursor: Mapped[str | None]
     """Up to where started chats were read."""

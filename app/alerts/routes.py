@@ -39,7 +39,7 @@ from app.settings import Settings
 
 ROUTER = Router("/v1", tag="alerts")
 
-PlatformParam = Annotated[
+MessengerParam = Annotated[
     Text, Path(description="A platform whose bots can write to people, as `GET /v1/platforms` says (`notify`).")
 ]
 KindParam = Annotated[Text | None, Query(description="Only alerts of this kind.", examples=["inquiry-waiting"])]
@@ -164,34 +164,34 @@ async def try_own(actor: CurrentActor, session: SessionDep) -> Done:
 
 
 @ROUTER.post(
-    "/me/alerts/chats/{platform}",
+    "/me/alerts/chats/{messenger}",
     operation_id="my-alerts.link-chat",
     permission=Permission.WORKSPACE_READ,
     status_code=status.HTTP_201_CREATED,
     responses=problems(404, 409),
 )
-async def link_chat(platform: PlatformParam, actor: CurrentActor, session: SessionDep) -> ChatLinkMade:
+async def link_chat(messenger: MessengerParam, actor: CurrentActor, session: SessionDep) -> ChatLinkMade:
     """Get a code that links your chat with the agency's bot.
 
     Open the link and start the chat within a quarter of an hour; a few seconds later you can be told there.
     """
-    made = await service.link_chat(session, actor, platform=platform, user_id=actor.user_id)
+    made = await service.link_chat(session, actor, platform=messenger, user_id=actor.user_id)
     return ChatLinkMade(link=made.link, code=made.code, expires_at=made.expires_at)
 
 
 @ROUTER.delete(
-    "/me/alerts/chats/{platform}",
+    "/me/alerts/chats/{messenger}",
     operation_id="my-alerts.unlink-chat",
     permission=Permission.WORKSPACE_READ,
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404),
 )
-async def unlink_chat(platform: PlatformParam, actor: CurrentActor, session: SessionDep) -> None:
+async def unlink_chat(messenger: MessengerParam, actor: CurrentActor, session: SessionDep) -> None:
     """Forget your chat with the agency's bot.
 
     You are not told there any more; a code that was not used is void.
     """
-    await service.unlink_chat(session, actor, platform=platform, user_id=actor.user_id)
+    await service.unlink_chat(session, actor, platform=messenger, user_id=actor.user_id)
 
 
 @ROUTER.get(
@@ -253,33 +253,33 @@ async def list_bots(session: SessionDep) -> AlertBots:
 
 
 @ROUTER.put(
-    "/alert-bots/{platform}",
+    "/alert-bots/{messenger}",
     operation_id="alert-bots.replace",
     permission=Permission.ALERT_BOTS_WRITE,
     responses=problems(404),
 )
 async def set_bot(
-    platform: PlatformParam, body: AlertBotUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
+    messenger: MessengerParam, body: AlertBotUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep
 ) -> AlertBotRead:
     """Set the bot with which the agency writes to its people on a platform.
 
     A job asks the platform whether the token is good: `status` says so a moment later. With another bot than before
     people link their chats anew.
     """
-    stored = await service.set_bot(session, actor, resources.keyring, platform=platform, token=body.token)
+    stored = await service.set_bot(session, actor, resources.keyring, platform=messenger, token=body.token)
     return AlertBotRead.model_validate(stored)
 
 
 @ROUTER.delete(
-    "/alert-bots/{platform}",
+    "/alert-bots/{messenger}",
     operation_id="alert-bots.remove",
     permission=Permission.ALERT_BOTS_WRITE,
     status_code=status.HTTP_204_NO_CONTENT,
     responses=problems(404),
 )
-async def remove_bot(platform: PlatformParam, actor: CurrentActor, session: SessionDep) -> None:
+async def remove_bot(messenger: MessengerParam, actor: CurrentActor, session: SessionDep) -> None:
     """Forget a bot, its token, and people's chats with it.
 
     Nobody is told of alerts there any more.
     """
-    await service.remove_bot(session, actor, platform=platform)
+    await service.remove_bot(session, actor, platform=messenger)

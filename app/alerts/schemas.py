@@ -25,6 +25,13 @@ def _is_kind(value: str) -> str:
     return value
 
 
+def _is_printable(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be printable ASCII without spaces")
+    return value
+
+
 Channel = Annotated[Text, Field(max_length=64, examples=["mail"]), AfterValidator(_is_channel)]
 KindKey = Annotated[Text, Field(max_length=64, examples=["inquiry-waiting"]), AfterValidator(_is_kind)]
 
@@ -187,10 +194,12 @@ class AlertBotUpdate(Input):
             strict=True,
             min_length=10,
             max_length=200,
+            json_schema_extra={"pattern": "^[!-~]+$"},
             description="Of a bot that does nothing else: whoever else reads its updates would take its codes. It is "
             "stored sealed and not shown.",
             examples=["110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"],
         ),
+        AfterValidator(_is_printable),
     ]
 
 
@@ -198,7 +207,7 @@ class AlertBotRead(Output):
     """The agency's own bot on a platform; its token is not shown."""
 
     platform: str = Field(description="The platform's key.")
-    name: str | None = Field(description="As the platform names it; null: it has not said so yet.")
+    username: str | None = Field(description="As the platform names it; null: it has not said so yet.")
     status: BotStatus = Field(description="Whether it can be used.")
     detail: str | None = Field(description="Why not; null: nothing is wrong.")
     updated_at: Instant = Field(description="When its token was set.")

@@ -151,7 +151,8 @@ async def set_bot(
     if stored is None:
         stored = AlertBot(workspace_id=workspace_of(session), platform=platform, cursor=None)
         session.add(stored)
-    stored.sealed, stored.name, stored.status, stored.detail = keyring.seal(text), None, BotStatus.CHECKING.value, None
+    stored.sealed, stored.username = keyring.seal(text), None
+    stored.status, stored.detail = BotStatus.CHECKING.value, None
     stored.updated_at = now(session)
     if not is_same:
         stored.cursor = None
@@ -169,10 +170,11 @@ def _opened(keyring: Keyring, sealed: str) -> str | None:
 
 
 async def remove_bot(session: AsyncSession, actor: Actor, *, platform: str) -> None:
-    """Forget a bot, its token and the chats with it."""
+    """Forget a bot, its token and the chats with it. Idempotent."""
+    _require_bots(platform)
     stored = await session.get(AlertBot, (workspace_of(session), platform), with_for_update=True)
     if stored is None:
-        raise NotFound
+        return
     await session.execute(
         delete(AlertChat).where(AlertChat.workspace_id == workspace_of(session), AlertChat.platform == platform)
     )
@@ -200,7 +202,7 @@ async def link_chat(session: AsyncSession, actor: Actor, *, platform: str, user_
     """
     adapter_class = _require_bots(platform)
     bot = await session.get(AlertBot, (workspace_of(session), platform))
-    if bot is None or bot.status != BotStatus.READY.value or bot.name is None:
+    if bot is None or bot.status != BotStatus.READY.value or bot.username is None:
         raise Conflict(
             f"The agency has no bot there that can be used: PUT /v1/alert-bots/{platform} sets one.", code="no-bot"
         )
@@ -220,14 +222,15 @@ async def link_chat(session: AsyncSession, actor: Actor, *, platform: str, user_
     )
     await _poll(session, platform)
     record(session, actor, "my-alerts.link-chat", user_id=user_id)
-    return ChatCode(adapter_class.start_link(bot.name, code), code, expires_at)
+    return ChatCode(adapter_class.start_link(bot.username, code), code, expires_at)
 
 
 async def unlink_chat(session: AsyncSession, actor: Actor, *, platform: str, user_id: UUID) -> None:
-    """Forget a person's chat; `NotFound` where there is none."""
+    """Forget a person's chat. Idempotent."""
+    _require_bots(platform)
     stored = await session.get(AlertChat, (workspace_of(session), user_id, platform), with_for_update=True)
     if stored is None:
-        raise NotFound
+        return
     await session.delete(stored)
     record(session, actor, "my-alerts.unlink-chat", user_id=user_id)
 

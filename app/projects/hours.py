@@ -88,23 +88,25 @@ def working_seconds(start: datetime, end: datetime, hours: WorkingHours, zone: Z
 
 
 def next_working_instant(at: datetime, hours: WorkingHours, zone: ZoneInfo) -> datetime | None:
-    """The instant itself in working time, else when the next opening begins; None where none does within a year.
-
-    An opening that begins at a time which the clock skips begins when the clock goes on.
-    """
-    moment = _whole_seconds(at)
-    day = moment.astimezone(zone).date()
-    for days in range(367):
-        for opens, closes in hours.on(day + days * _DAY):
-            begins, ends = (_at_wall_clock(day + days * _DAY, minutes, zone) for minutes in (opens, closes))
-            if ends > moment:
-                return max(begins, moment)
+    """The instant itself in working time, else when that begins; None where it does not within a year."""
+    start = _whole_seconds(at)
+    for _ in range(366):
+        if working_seconds(start, start + _DAY, hours, zone):
+            return start + timedelta(seconds=_seconds_without_work(start, hours, zone))
+        start += _DAY
     return None
 
 
-def _at_wall_clock(day: date, minutes: int, zone: ZoneInfo) -> datetime:
-    wall_clock = datetime(day.year, day.month, day.day) + timedelta(minutes=minutes)  # noqa: DTZ001
-    return wall_clock.replace(tzinfo=zone).astimezone(UTC)
+def _seconds_without_work(start: datetime, hours: WorkingHours, zone: ZoneInfo) -> int:
+    """The seconds from `start` until work begins, which it does within a day."""
+    low, high = 0, int(_DAY.total_seconds())
+    while high - low > 1:
+        middle = (low + high) // 2
+        if working_seconds(start, start + timedelta(seconds=middle), hours, zone):
+            high = middle
+        else:
+            low = middle
+    return low
 
 
 def _whole_seconds(at: datetime) -> datetime:

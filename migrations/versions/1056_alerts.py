@@ -160,7 +160,7 @@ def upgrade() -> None:
         sa.Column("workspace_id", sa.UUID(), nullable=False),
         sa.Column("platform", sa.Text(), nullable=False),
         sa.Column("sealed", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("username", sa.Text(), nullable=True),
         sa.Column("cursor", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=True),

@@ -149,7 +149,7 @@ async def test_an_ended_alert_is_not_taken_up(setup: Setup) -> None:
 
 async def test_where_nobody_has_the_seat_the_managers_are_told_and_else_the_owners(setup: Setup) -> None:
     """Of a late post: its content manager, else the manager, else the owner."""
-    told = []
+    reached = []
     for seat in (None, "manager", "content_manager"):
         if seat is not None:
             person = await invited(setup.app, await _without_mail(setup), seat, seats={setup.project: seat})
@@ -157,9 +157,9 @@ async def test_where_nobody_has_the_seat_the_managers_are_told_and_else_the_owne
         await _plan_post(setup, setup.clock.now() - HOUR)
         await setup.watch()
         await setup.deliver()
-        told.append(setup.server.recipients[-1] if seat is None else setup.server.recipients[-1] == person.email)
+        reached.append(setup.server.recipients[-1] if seat is None else setup.server.recipients[-1] == person.email)
     owner = (await setup.agency.get("/v1/me"))["user"]["email"]
-    assert told == [owner, True, True]
+    assert reached == [owner, True, True]
     assert len(setup.server.accepted) == 3
 
 
@@ -420,8 +420,8 @@ async def test_a_test_alert_arrives_and_says_so(setup: Setup) -> None:
     assert (await setup.manager.http.post("/v1/me/alerts/test")).status_code == 202
     setup.server.on_recipient = ["550 no such person"]
     await setup.agency.work("alerts.try-channels", "alerts.deliver")
-    mine = await setup.manager.get("/v1/me/alerts")
-    (mail,) = [one for one in mine["reachable"] if one["channel"] == "mail"]
+    own = await setup.manager.get("/v1/me/alerts")
+    (mail,) = [one for one in own["reachable"] if one["channel"] == "mail"]
     assert mail["last"]["status"] == "failed"
     assert "550: no such person" in mail["last"]["detail"]
     assert (await setup.manager.http.post("/v1/me/alerts/test")).status_code == 202

@@ -12,11 +12,11 @@ from tests.conftest import Agency
 
 async def test_a_bot_is_set_and_a_chat_linked(setup: Setup) -> None:
     made = await setup.agency.put("/v1/alert-bots/telegram", {"token": setup.bot.token})
-    assert (made["status"], made["name"]) == ("checking", None)
+    assert (made["status"], made["username"]) == ("checking", None)
     assert setup.bot.token not in str(made)
     await setup.agency.work(POLL_BOT)
     (bot,) = (await setup.agency.get("/v1/alert-bots"))["data"]
-    assert (bot["status"], bot["name"]) == ("ready", f"{CHAT}_bot")
+    assert (bot["status"], bot["username"]) == ("ready", f"{CHAT}_bot")
     link = (await setup.manager.http.post("/v1/me/alerts/chats/telegram")).json()
     assert link["link"] == f"https://t.me/{CHAT}_bot?start={link['code']}"
     await setup.bot.act("Hello?", 900_001)

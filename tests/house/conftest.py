@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import true
 
 from app.access.sessions import SignIn, start
+from app.alerts.models import Alert
 from app.cli.database import asyncpg_url
 from app.communities.events import CommunityRef, MessagesSeen
 from app.kit import db as kit_db
@@ -23,6 +24,8 @@ from tests.conftest import Agency
 from tests.servers import Servers
 
 KPI = "community_size"
+NAMES = frozenset({"key", "slug", "messenger"})
+"""Path parameters that are names, the same for all agencies, and no ids."""
 MATRIX_PROPERTY: Final = "isolation matrix"
 """The property of a test's report with the name of a walk, its counts and how many exceptions it found."""
 
@@ -82,7 +85,7 @@ class Stock:
 
     def __contains__(self, text: str) -> bool:
         """Whether a text contains one of the ids."""
-        return any(value in text for name, value in self.ids.items() if name not in {"key", "slug"})
+        return any(value in text for name, value in self.ids.items() if name not in NAMES)
 
 
 async def stock(agency: Agency) -> Stock:
@@ -140,10 +143,31 @@ async def stock(agency: Agency) -> Stock:
             "client_link_id": client_link["id"],
             "subject_id": project["id"],
             "session_id": await session_id(agency, me["user"]["id"]),
+            "alert_id": await alert_id(agency, project["id"]),
+            "messenger": "telegram",
             "key": KPI,
             "slug": link["slug"],
         }
     )
+
+
+async def alert_id(agency: Agency, project_id: str) -> str:
+    """The id of an alert, opened as by a job."""
+    at, made = agency.resources.clock.now(), uuid.uuid4()
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        session.add(
+            Alert(
+                workspace_id=agency.workspace_id,
+                id=made,
+                kind="inquiry-waiting",
+                project_id=uuid.UUID(project_id),
+                subject_id=made,
+                since=at,
+                facts={"community": "Coffee house"},
+                opened_at=at,
+            )
+        )
+    return str(made)
 
 
 async def session_id(agency: Agency, user_id: str) -> str:

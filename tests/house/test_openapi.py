@@ -11,12 +11,12 @@ from fastapi import FastAPI
 from app.kit.openapi_schemas import REF
 from tests.access.people import another_member
 from tests.conftest import Agency
-from tests.house.conftest import customer_writes
+from tests.house.conftest import alert_id, customer_writes
 
 ID: Final = "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a"
 PEOPLE: Final = frozenset(
     {
-        *("Owner", "UserRead", "CustomerRead", "MeUpdate", "MemberRead", "SeatRead"),
+        *("Owner", "UserRead", "CustomerRead", "MeUpdate", "MemberRead", "SeatRead", "AlertDeliveryRead"),
         *("ContactCreate", "ContactUpdate", "ContactRead", "ClientPageContact"),
         *("InvitationCreate", "InvitationRead", "InvitationMade", "InvitationAccept"),
     }
@@ -265,6 +265,8 @@ async def test_every_body_has_an_example_that_works(agency: Agency, document: di
         "community_id": public,
         "post_id": post["id"],
         "link_id": link["id"],
+        "alert_id": await alert_id(agency, project_id),
+        "messenger": "telegram",
         "inquiry_id": inquiry_id,
         "id": inquiry_id,
     }
