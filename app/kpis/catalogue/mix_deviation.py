@@ -53,10 +53,7 @@ KPI: Final = Kpi(
         "the sum.",
         caveats=(
             "Posts without a category are excluded, and reported as such; posts deleted on the platform do not count.",
-            (
-                "A later change of the policy does not change a past window's figure; a later change of a post's category "
-                "does."
-            ),
+            "A later change of the policy does not change a past window; a later change of a post's category does.",
             "Few posts are seldom near any policy: of one post alone the deviation is 0.6 at the least by default.",
         ),
     ),
