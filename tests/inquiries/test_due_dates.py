@@ -13,12 +13,13 @@ from app.communities.events import MessagesSeen
 from app.kit.clock import SetClock
 from app.kit.events import publish
 from tests.conftest import Agency
-from tests.inquiries.conftest import OURS, InquirySetup, Post
+from tests.inquiries.conftest import OLGA, OURS, InquirySetup, Post
 from tests.servers import Servers
 
 NOON = datetime(2026, 10, 15, 12, 0, tzinfo=UTC)
 """A Thursday, 15:00 in Minsk."""
 HOUR = timedelta(hours=1)
+WINDOW: dict[str, Any] = {"from": "2026-10-15"}
 ALWAYS: dict[str, Any] = {
     "week": {
         day: [{"opens": "00:00", "closes": "24:00"}]
@@ -116,12 +117,12 @@ async def test_the_figures_follow_the_conversations(
     )
     async with agency.resources.transaction(agency.workspace_id) as session:
         await session.execute(text("UPDATE community SET conversations_seen_at = :at"), {"at": at})
-    answer = await agency.get(f"{_project(setup)}/kpis/within_target_rate", **{"from": "2026-10-15"})
+    answer = await agency.get(f"{_project(setup)}/kpis/within_target_rate", **WINDOW)
     assert answer["value"] == 1 / 4, "the fourth is missed too: nobody resolved it in time"
     assert (await agency.get(f"{_project(setup)}/kpis/overdue"))["value"] == 2
     for inquiry in await _open(setup):
         await agency.post(f"/v1/inquiries/{inquiry['id']}/resolve", {"reason": "By phone."}, status=200)
-    after = await agency.get(f"{_project(setup)}/kpis/within_target_rate", **{"from": "2026-10-15"})
+    after = await agency.get(f"{_project(setup)}/kpis/within_target_rate", **WINDOW)
     assert (after["value"], after["excluded"]) == (
         1 / 4,
         [{"amount": 1, "reason": "resolved-without-answer", "finding_id": None}],
@@ -154,7 +155,7 @@ async def test_figures_of_the_past_do_not_change(
         )
 
     async def past() -> dict[str, Any]:
-        window = {"from": "2026-10-15", "to": "2026-10-21"}
+        window: dict[str, Any] = {"from": "2026-10-15", "to": "2026-10-21"}
         keys = ("within_target_rate", "overdue", "first_response_time", "resolution_time")
         answers = [await agency.get(f"{_project(setup)}/kpis/{key}", **window) for key in keys]
         return {one["key"]: [point["value"] for point in one["series"]] for one in answers}
@@ -195,8 +196,8 @@ async def test_the_migration_finds_the_episodes(
     for number in range(120):
         clock.advance(timedelta(minutes=chance.randrange(1, 200)))
         thread = str(chance.randrange(8))
-        by = {"by": OURS} if chance.random() < 0.3 else {}
-        await setup.store_messages(setup.message(str(number), clock.now(), thread_id=thread, **by))
+        by = OURS if chance.random() < 0.3 else OLGA
+        await setup.store_messages(setup.message(str(number), clock.now(), thread_id=thread, by=by))
         clock.advance(timedelta(minutes=chance.randrange(1, 50)))
         for inquiry in await setup.inquiries():
             verb = "reopen" if inquiry["status"] == "resolved" else "resolve"

@@ -312,8 +312,8 @@ def _growth(window: Window) -> tuple[int, int] | None:
 
 def _community_size(window: Window) -> float | None:
     latest = [_sizes(window, one, until_end=True)[-1:] for one in window.of if one is not None]
-    known = [sizes[0][1] for sizes in latest if sizes]
-    return sum(known) if known else None
+    known_sizes = [sizes[0][1] for sizes in latest if sizes]
+    return sum(known_sizes) if known_sizes else None
 
 
 def _net_growth(window: Window) -> float | None:

@@ -224,10 +224,10 @@ def _begins(first: date, last: date, granularity: str) -> list[date]:
 
 def _check_parts(answer: dict[str, Any]) -> None:
     """Parts add up to the whole in a flow; the last one is the whole in a stock; in a ratio nothing is added."""
-    known = [point["value"] for point in answer["series"] if point["value"] is not None]
+    known_values = [point["value"] for point in answer["series"] if point["value"] is not None]
     adds_up = kpis.all_kpis()[answer["key"]].adds_up
     if adds_up is AddsUp.FLOW:
-        assert sum(known) == (answer["value"] or 0)
+        assert sum(known_values) == (answer["value"] or 0)
         assert sum(line["value"] or 0 for line in answer["breakdown"]) == (answer["value"] or 0)
     if adds_up is AddsUp.STOCK and answer["value"] is not None and answer["series"][-1]["value"] is not None:
         assert answer["series"][-1]["value"] == answer["value"]
