@@ -45,6 +45,9 @@ class Permission(StrEnum):
     """Write to customers in the agency's name."""
     LINKS_READ = "links:read"
     LINKS_WRITE = "links:write"
+    CAMPAIGNS_READ = "campaigns:read"
+    CAMPAIGNS_WRITE = "campaigns:write"
+    """Make and change campaigns, their spend, links and promo codes."""
     KPIS_READ = "kpis:read"
 
 
@@ -79,6 +82,7 @@ _SEEN_BY_ALL: Final = frozenset(
         Permission.POSTS_READ,
         Permission.MIX_READ,
         Permission.LINKS_READ,
+        Permission.CAMPAIGNS_READ,
         Permission.KPIS_READ,
     }
 )
@@ -97,7 +101,8 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.LINKS_WRITE,
             Permission.INQUIRIES_READ,
         },
-        Seat.PROMOTION_MANAGER: _SEEN_BY_ALL | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
+        Seat.PROMOTION_MANAGER: _SEEN_BY_ALL
+        | {Permission.LINKS_WRITE, Permission.CAMPAIGNS_WRITE, Permission.POSTS_WRITE},
         Seat.COMMUNITY_MANAGER: _SEEN_BY_ALL
         | {
             Permission.COMMUNITIES_WRITE,

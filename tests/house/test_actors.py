@@ -9,6 +9,7 @@ from app.main import operations
 from tests.house.service_functions import ROOT, fault, functions, service_functions
 
 EXEMPT = {
+    "app.metrics.service.record_members": "a measurement: the row itself is the record, and nobody changes it",
     "app.metrics.service.record_posts": "a measurement: the snapshot itself is the record, and nobody changes it",
     "app.metrics.service.record_size": "a measurement: the snapshot itself is the record, and nobody changes it",
 }
