@@ -335,8 +335,9 @@ class Control:
                     raise ControlError(
                         f"person {person} {'follows already' if ask.act == 'follow' else 'does not follow'}"
                     )
-                through = {} if ask.invite_link is None else {"invite_link": ask.invite_link}
-                return ask.act, Fields(person=person, detail=through) if through else Fields(person=person)
+                if ask.invite_link is None:
+                    return ask.act, Fields(person=person)
+                return ask.act, Fields(person=person, detail={"invite_link": ask.invite_link})
             case "delete_post":
                 return "post_deleted", Fields(id=self._standing(c, ask.id or ask.post, "post"))
             case "delete_comment":

@@ -75,12 +75,13 @@ async def test_lists_are_filtered_and_paged(agency: Agency, clock: SetClock, pro
     here, there = [await add_community(agency, project_id, f"https://social.example/@{n}") for n in range(2)]
     other = (await agency.post("/v1/projects", {"title": "Other", "timezone": "Europe/Minsk"}))["id"]
     made = {}
-    for name, fields in {
+    planned: dict[str, dict[str, Any]] = {
         "ran": {"from": "2026-09-01", "to": "2026-09-02", "community_ids": [here]},
         "runs": {"community_ids": [there], "type": "giveaway"},
         "comes": {"from": "2026-11-01", "to": "2026-11-02"},
         "dead": {},
-    }.items():
+    }
+    for name, fields in planned.items():
         clock.advance(timedelta(seconds=1))
         made[name] = (await campaign(agency, project_id, title=name, **fields))["id"]
     clock.advance(timedelta(seconds=1))
