@@ -6,7 +6,7 @@ counts from when it was recorded until it was ended or voided.
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, exists, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from app.campaigns.models import Campaign, CampaignLink, InviteLink, Spend
@@ -49,17 +49,12 @@ def day_counts(day: Any) -> ColumnElement[bool]:
     return and_(day >= Campaign.first_day, day <= Campaign.last_day + literal(DAYS_AFTER.days, Integer))
 
 
-def joined_through(at: Any) -> ColumnElement[bool]:
-    """Whether somebody joined through `InviteLink`, for the first time that is known at an instant.
-
-    Of a link that somebody else made the platform shows only the beginning.
-    """
+def first_join(at: Any) -> ColumnElement[bool]:
+    """Whether `MemberChange` is somebody's first join of the community that is known at an instant."""
     earlier = aliased(MemberChange)
     return and_(
         MemberChange.joined.is_(True),
         MemberChange.recorded_at <= at,
-        MemberChange.invite_link.is_not(None),
-        func.left(InviteLink.address, func.length(MemberChange.invite_link)) == MemberChange.invite_link,
         ~exists().where(
             earlier.workspace_id == MemberChange.workspace_id,
             earlier.community_id == MemberChange.community_id,
@@ -68,6 +63,29 @@ def joined_through(at: Any) -> ColumnElement[bool]:
             earlier.joined.is_(True),
             earlier.recorded_at <= at,
         ),
+    )
+
+
+def campaigns_of_join(at: Any, day: Any, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """The campaigns through whose invite links `MemberChange` came on this local day.
+
+    Of a link that somebody else made the platform shows only the beginning.
+    """
+    return (
+        select(InviteLink.campaign_id)
+        .join(
+            Campaign,
+            and_(Campaign.workspace_id == InviteLink.workspace_id, Campaign.id == InviteLink.campaign_id),
+        )
+        .where(
+            InviteLink.workspace_id == MemberChange.workspace_id,
+            InviteLink.community_id == MemberChange.community_id,
+            func.left(InviteLink.address, func.length(MemberChange.invite_link)) == MemberChange.invite_link,
+            invite_counts(at),
+            day_counts(day),
+            *conditions,
+        )
+        .correlate(MemberChange)
     )
 
 

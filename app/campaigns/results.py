@@ -182,23 +182,27 @@ async def _joins(connection: AsyncConnection, subject: _Subject) -> ProvenJoins:
     )
     begin = start_of(subject.row.first_day, subject.timezone)
     end = start_of(subject.row.last_day + DAYS_AFTER + _DAY, subject.timezone)
-    # By members, not by rows: two links may begin alike.
-    counted = await connection.execute(
-        select(MemberChange.community_id, func.count(MemberChange.member.distinct()).label("joined"))
-        .join(
-            InviteLink,
-            and_(
-                InviteLink.workspace_id == MemberChange.workspace_id,
-                InviteLink.community_id == MemberChange.community_id,
-            ),
-        )
+    through = (
+        select(InviteLink.id)
         .where(
-            MemberChange.workspace_id == workspace_id,
+            InviteLink.workspace_id == MemberChange.workspace_id,
+            InviteLink.community_id == MemberChange.community_id,
             InviteLink.campaign_id == subject.row.id,
             attribution.invite_counts(subject.now),
-            attribution.joined_through(subject.now),
+            func.left(InviteLink.address, func.length(MemberChange.invite_link)) == MemberChange.invite_link,
+        )
+        .correlate(MemberChange)
+        .exists()
+    )
+    counted = await connection.execute(
+        select(MemberChange.community_id, func.count().label("joined"))
+        .where(
+            MemberChange.workspace_id == workspace_id,
+            MemberChange.community_id.in_(ids),
             MemberChange.at >= begin,
             MemberChange.at < end,
+            attribution.first_join(subject.now),
+            through,
         )
         .group_by(MemberChange.community_id)
     )

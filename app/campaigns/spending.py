@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,15 +20,16 @@ from app.access import audit
 from app.campaigns.events import SpendRecorded, SpendVoided
 from app.campaigns.models import Campaign, Spend
 from app.campaigns.schemas import SpendItem
-from app.campaigns.service import lock_for_update, require_counted
+from app.campaigns.service import local_day, lock_for_update, require_counted
 from app.kit.actors import Actor
 from app.kit.bulk import bulk_insert, column_arrays, equals_any
 from app.kit.bulk_results import parsed_item
 from app.kit.db import fetch, in_workspace, now
-from app.kit.errors import AppError, Conflict, Invalid, NotFound
+from app.kit.errors import AppError, Conflict, Invalid, NotFound, invalid_field
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.kit.money import minor_units
+from app.projects.models import Project
 
 MAX_LINES: Final = 5_000
 COLUMNS: Final = ("day", "amount", "currency", "note", "external_id")
@@ -53,11 +55,12 @@ async def record(
 ) -> list[Recorded | AppError]:
     """Record rows of spend; for each, in order, what became of it. Items that are errors stay errors."""
     campaign = await lock_for_update(session, campaign_id)
+    today = local_day(now(session), (await fetch(session, Project, campaign.project_id)).timezone)
     stored = await _by_external_id(session, campaign, items)
     results: list[Recorded | AppError] = []
     rows: list[dict[str, Any]] = []
     for item in items:
-        result = item if isinstance(item, AppError) else _recorded(session, campaign, item, stored, rows)
+        result = item if isinstance(item, AppError) else _recorded(session, campaign, item, today, stored, rows)
         results.append(result)
     if rows:
         await session.execute(_INSERT, column_arrays(rows, _COLUMN_NAMES))
@@ -100,12 +103,15 @@ def _recorded(
     session: AsyncSession,
     campaign: Campaign,
     item: SpendItem,
+    today: date,
     stored: dict[str, dict[str, Any]],
     rows: list[dict[str, Any]],
 ) -> Recorded | AppError:
     """Add an item to the rows that are to be stored, unless it is a repeat, or impossible."""
     try:
         require_counted(campaign, item.day, "day")
+        if item.day > today:
+            raise invalid_field("day", "in-the-future", "This day has not come: record what was spent when it is.")
         amount = minor_units(item.amount, item.currency)
     except AppError as error:
         return error

@@ -52,6 +52,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a number": ({"amount": 5}, "string-type"),
     "before the campaign": ({"day": "2026-09-30"}, "outside-period"),
     "long after it": ({"day": "2026-12-02"}, "outside-period"),
+    "tomorrow": ({"day": "2026-10-16"}, "in-the-future"),
     "no day": ({"day": "2026-10-32"}, "value-error"),
     "an unknown field": ({"clicks": 5}, "extra-forbidden"),
 }
@@ -68,9 +69,13 @@ async def test_bad_rows_are_refused(name: str, agency: Agency, path: str) -> Non
     assert await rows(agency, path) == []
 
 
-async def test_spend_counts_until_a_month_after_the_last_day(agency: Agency, path: str) -> None:
-    for day in ("2026-10-01", "2026-12-01"):
+async def test_spend_counts_until_a_month_after_the_last_day(agency: Agency, project_id: str) -> None:
+    made = await campaign(agency, project_id, **{"from": "2026-08-01", "to": "2026-08-31"})
+    path = f"/v1/campaigns/{made['id']}"
+    for day in ("2026-08-01", "2026-10-01"):
         await agency.post(f"{path}/spend", {**ROW, "day": day, "external_id": day})
+    refused = await agency.post(f"{path}/spend", {**ROW, "day": "2026-10-02"}, status=422)
+    assert refused["code"] == "outside-period"
 
 
 async def test_many_rows_each_have_a_result(agency: Agency, path: str) -> None:

@@ -38,6 +38,10 @@ def _average_sizes(rows: Rows) -> float:
     return sum(sum(daily_sizes) / len(daily_sizes) for daily_sizes in sizes.values())
 
 
+def _cost(rows: Rows, kind: str) -> float:
+    return sum(row["minor"] for row in _of(rows, "spend")) / len(_of(rows, kind)) / 100
+
+
 RECOUNTS: dict[str, Callable[[Rows], float]] = {
     "community_size": lambda rows: sum(row["size"] for row in rows),
     "net_growth": lambda rows: _growth(rows)[1] - _growth(rows)[0],
@@ -53,6 +57,10 @@ RECOUNTS: dict[str, Callable[[Rows], float]] = {
     "clicks": len,
     "bot_clicks": len,
     "unique_visitors": lambda rows: len({row["visitor"] for row in rows}),
+    "attracted_users": len,
+    "cost_per_attracted_user": lambda rows: _cost(rows, "campaign_join"),
+    "cost_per_click": lambda rows: _cost(rows, "campaign_click"),
+    "click_through_rate": lambda rows: len(_of(rows, "click")) / _differences(rows),
     "clicks_per_post": lambda rows: len(_of(rows, "click")) / len(_of(rows, "publication")),
 }
 
