@@ -81,35 +81,35 @@ async def list_codes(
 
 
 @ROUTER.post(
-    "/{code}/retire",
+    "/{promo_code}/retire",
     operation_id="promo-codes.retire",
     permission=Permission.CAMPAIGNS_WRITE,
     responses=problems(404, 409),
 )
-async def retire(campaign_id: UUID, code: CodeParam, actor: CurrentActor, session: SessionDep) -> PromoCodeRead:
+async def retire(campaign_id: UUID, promo_code: CodeParam, actor: CurrentActor, session: SessionDep) -> PromoCodeRead:
     """Let a promo code take no redemptions any more.
 
     It is free for another campaign then; its redemptions stay, and count. It cannot be undone.
     """
-    return PromoCodeRead.model_validate(await promo_codes.retire(session, actor, campaign_id=campaign_id, code=code))
+    return PromoCodeRead.model_validate(await promo_codes.retire(session, actor, campaign_id=campaign_id, code=promo_code))
 
 
 @ROUTER.post(
-    "/{code}/redemptions",
+    "/{promo_code}/redemptions",
     operation_id="redemptions.record",
     permission=Permission.CAMPAIGNS_WRITE,
     status_code=status.HTTP_201_CREATED,
     responses=problems(404, 409),
 )
 async def record(
-    campaign_id: UUID, code: CodeParam, body: RedemptionItem, actor: CurrentActor, session: SessionDep
+    campaign_id: UUID, promo_code: CodeParam, body: RedemptionItem, actor: CurrentActor, session: SessionDep
 ) -> RedemptionRead:
     """Record that a customer used a promo code.
 
     With an `external_id` (the order's number, say) it is recorded once: the same again returns the stored row,
     another content is refused with 409 `external-id-taken`.
     """
-    (result,) = await promo_codes.redeem(session, actor, campaign_id=campaign_id, code=code, items=[body])
+    (result,) = await promo_codes.redeem(session, actor, campaign_id=campaign_id, code=promo_code, items=[body])
     if isinstance(result, AppError):
         raise result
     row = await reads.REDEMPTIONS.one(await session.connection(), workspace_of(session), result.id)
@@ -117,14 +117,14 @@ async def record(
 
 
 @ROUTER.post(
-    "/{code}/redemptions/bulk",
+    "/{promo_code}/redemptions/bulk",
     operation_id="redemptions.record-many",
     permission=Permission.CAMPAIGNS_WRITE,
     responses=problems(404, 409),
 )
 async def record_many(
     campaign_id: UUID,
-    code: CodeParam,
+    promo_code: CodeParam,
     body: RedemptionBulk,
     actor: CurrentActor,
     session: SessionDep,
@@ -135,7 +135,7 @@ async def record_many(
     Without `atomic`, the valid ones are recorded, and the others say what is wrong.
     """
     items = [parsed_item(RedemptionItem, item) for item in body.items]
-    results = await promo_codes.redeem(session, actor, campaign_id=campaign_id, code=code, items=items)
+    results = await promo_codes.redeem(session, actor, campaign_id=campaign_id, code=promo_code, items=items)
     return await _results(session, results, atomic=atomic)
 
 
@@ -163,7 +163,7 @@ async def _results(session: AsyncSession, results: Sequence[Recorded | AppError]
 
 
 @ROUTER.get(
-    "/{code}/redemptions",
+    "/{promo_code}/redemptions",
     operation_id="redemptions.list",
     permission=Permission.CAMPAIGNS_READ,
     responses=problems(404),
@@ -171,7 +171,7 @@ async def _results(session: AsyncSession, results: Sequence[Recorded | AppError]
 )
 async def list_redemptions(
     campaign_id: UUID,
-    code: CodeParam,
+    promo_code: CodeParam,
     actor: CurrentActor,
     connection: ReadDep,
     lists: ListDep,
@@ -182,7 +182,7 @@ async def list_redemptions(
 
     Those of the active code; of a code that was retired and made again, the earlier one's are not among them.
     """
-    promo_code_id = await promo_codes.promo_code_id(connection, actor.workspace_id, campaign_id, code)
+    promo_code_id = await promo_codes.promo_code_id(connection, actor.workspace_id, campaign_id, promo_code)
     rows, next_cursor = await lists.page(
         reads.REDEMPTIONS, sort="at", limit=limit, cursor=cursor, filters={"promo_code_id": promo_code_id}
     )

@@ -12,6 +12,7 @@ from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.conftest import Agency
 
 KPI = "community_size"
+PROMO_CODE = "STOCK10"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Stock:
 
     def __contains__(self, text: str) -> bool:
         """Whether a text contains one of the ids."""
-        return any(value in text for name, value in self.ids.items() if name not in {"key", "slug"})
+        return any(value in text for name, value in self.ids.items() if name not in {"key", "slug", "promo_code"})
 
 
 async def stock(agency: Agency) -> Stock:
@@ -50,8 +51,13 @@ async def stock(agency: Agency) -> Stock:
     seat = await agency.post(
         f"/v1/projects/{project['id']}/seats", {"user_id": me["user"]["id"], "seat": "community_manager"}
     )
+    campaign, spend_id, invite_link_id = await campaign_ids(agency, project["id"], link["id"])
     return Stock(
         {
+            "campaign_id": campaign,
+            "spend_id": spend_id,
+            "invite_link_id": invite_link_id,
+            "promo_code": PROMO_CODE,
             "project_id": project["id"],
             "community_id": community["id"],
             "post_id": post["id"],
@@ -66,6 +72,23 @@ async def stock(agency: Agency) -> Stock:
             "slug": link["slug"],
         }
     )
+
+
+async def campaign_ids(agency: Agency, project_id: str, link_id: str) -> tuple[str, str, str]:
+    """The ids of a campaign with spend, a link, an invite link and a promo code; of the spend; of the invite link."""
+    days = {"from": "2026-10-01", "to": "2026-10-31"}
+    body = {"project_id": project_id, "type": "ad", "title": "Autumn", **days}
+    made = (await agency.post("/v1/campaigns", body))["id"]
+    path = f"/v1/campaigns/{made}"
+    spend = await agency.post(f"{path}/spend", {"day": "2026-10-02", "amount": "12.50", "currency": "RUB"})
+    await agency.post(f"{path}/links", {"link_id": link_id, "utm": False}, status=200)
+    await agency.post(f"{path}/promo-codes", {"code": PROMO_CODE})
+    channel = await agency.post(
+        "/v1/communities",
+        {"project_id": project_id, "platform": "telegram", "address": f"https://t.me/c{uuid.uuid4().hex[:20]}"},
+    )
+    invite = {"community_id": channel["id"], "address": "https://t.me/+AbCdEfGhIjKlMnOp"}
+    return made, spend["id"], (await agency.post(f"{path}/invite-links", invite))["id"]
 
 
 async def session_id(agency: Agency, user_id: str) -> str:

@@ -74,6 +74,19 @@ async def _seat(agency: Agency, resources: Stock) -> str:
     return f"{seats}/{(await agency.post(seats, body))['id']}"
 
 
+async def _campaign(agency: Agency, resources: Stock) -> str:
+    body = {
+        "project_id": resources.ids["project_id"],
+        "type": "giveaway",
+        "title": "Beans for free",
+        "from": "2026-10-05",
+        "to": "2026-10-25",
+        "community_ids": [resources.ids["community_id"]],
+        "budget": {"amount": "5.00", "currency": "RUB"},
+    }
+    return f"/v1/campaigns/{(await agency.post('/v1/campaigns', body))['id']}"
+
+
 PATCHED: dict[str, Patched] = {
     "/v1/me": Patched(_me, {"name": "Olga", "picture_url": None}, {name: {"user"} for name in ("name", "picture_url")}),
     "/v1/users/{user_id}": Patched(_member, {"role": "member"}),
@@ -95,6 +108,17 @@ PATCHED: dict[str, Patched] = {
             "timezone": "Europe/Paris",
         },
         {"planned_for": {"planned_for", "planned_at"}, "timezone": {"timezone", "planned_at"}},
+    ),
+    "/v1/campaigns/{campaign_id}": Patched(
+        _campaign,
+        {
+            "title": "Beans",
+            "from": "2026-10-06",
+            "to": "2026-10-26",
+            "community_ids": None,
+            "budget": {"amount": "7.00", "currency": "EUR"},
+        },
+        {"from": {"from", "starts_at"}, "to": {"to", "ends_at"}},
     ),
     "/v1/links/{link_id}": Patched(
         _link,

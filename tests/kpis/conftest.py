@@ -276,8 +276,8 @@ async def run_campaign(client: Client, chance: random.Random) -> None:
     await client.agency.post(f"{path}/links", {"link_id": str(link_id)}, status=200)
     for day in ("2026-10-06", "2026-10-09"):
         await client.agency.post(f"{path}/spend", {"day": day, "amount": "1200.50", "currency": "RUB"})
+    await client.click(link_id, [(now - timedelta(minutes=9 + number), number, None) for number in range(9)])
     at = now - timedelta(days=8)
-    await client.click(link_id, [(at + timedelta(hours=7) * number, number, None) for number in range(9)])
     members = [
         SeenMember(bytes([number]), at + timedelta(hours=number), joined, link)
         for number, joined, link in (
