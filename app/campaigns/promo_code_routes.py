@@ -91,7 +91,9 @@ async def retire(campaign_id: UUID, promo_code: CodeParam, actor: CurrentActor, 
 
     It is free for another campaign then; its redemptions stay, and count. It cannot be undone.
     """
-    return PromoCodeRead.model_validate(await promo_codes.retire(session, actor, campaign_id=campaign_id, code=promo_code))
+    return PromoCodeRead.model_validate(
+        await promo_codes.retire(session, actor, campaign_id=campaign_id, code=promo_code)
+    )
 
 
 @ROUTER.post(
