@@ -20,7 +20,6 @@ from app.campaigns.schemas import (
     RedemptionResult,
     RedemptionResults,
 )
-from app.campaigns.spending import Recorded
 from app.kit.bulk_results import Atomic, BulkProblem, parsed_item, refusal
 from app.kit.db import workspace_of
 from app.kit.errors import AppError
@@ -114,7 +113,7 @@ async def record(
     (result,) = await promo_codes.redeem(session, actor, campaign_id=campaign_id, code=promo_code, items=[body])
     if isinstance(result, AppError):
         raise result
-    row = await reads.REDEMPTIONS.one(await session.connection(), workspace_of(session), result.id)
+    row = await reads.REDEMPTIONS.one(await session.connection(), workspace_of(session), result)
     return RedemptionRead.model_validate(reads.redemption_read(row))
 
 
@@ -141,22 +140,21 @@ async def record_many(
     return await _results(session, results, atomic=atomic)
 
 
-async def _results(session: AsyncSession, results: Sequence[Recorded | AppError], *, atomic: bool) -> RedemptionResults:
+async def _results(session: AsyncSession, results: Sequence[UUID | AppError], *, atomic: bool) -> RedemptionResults:
     failed = {index: result for index, result in enumerate(results) if isinstance(result, AppError)}
     if atomic and failed:
         raise refusal(failed, len(results))
-    recorded_ids = {result.id for result in results if isinstance(result, Recorded)}
+    recorded_ids = {result for result in results if isinstance(result, UUID)}
     rows = await reads.REDEMPTIONS.by_ids(await session.connection(), workspace_of(session), recorded_ids)
     return RedemptionResults(
         succeeded=len(results) - len(failed),
         failed=len(failed),
         data=[
-            RedemptionResult(index=index, redemption=None, repeated=False, problem=BulkProblem.of(result))
+            RedemptionResult(index=index, redemption=None, problem=BulkProblem.of(result))
             if isinstance(result, AppError)
             else RedemptionResult(
                 index=index,
-                redemption=RedemptionRead.model_validate(reads.redemption_read(rows[result.id])),
-                repeated=result.repeated,
+                redemption=RedemptionRead.model_validate(reads.redemption_read(rows[result])),
                 problem=None,
             )
             for index, result in enumerate(results)

@@ -17,7 +17,6 @@ from app.campaigns.events import PromoCodeCreated, RedemptionsRecorded
 from app.campaigns.models import Campaign, PromoCode, Redemption
 from app.campaigns.schemas import RedemptionItem
 from app.campaigns.service import local_day, lock_for_update, require_counted, require_not_cancelled
-from app.campaigns.spending import Recorded
 from app.kit.actors import Actor
 from app.kit.bulk import bulk_insert, column_arrays, equals_any
 from app.kit.db import fetch, in_workspace, now, workspace_of
@@ -118,8 +117,11 @@ async def _lock(session: AsyncSession, campaign: Campaign, code: str) -> PromoCo
 
 async def redeem(
     session: AsyncSession, actor: Actor, *, campaign_id: UUID, code: str, items: Sequence[RedemptionItem | AppError]
-) -> list[Recorded | AppError]:
-    """Record redemptions of a code; for each, in order, what became of it. `Conflict` for a retired code."""
+) -> list[UUID | AppError]:
+    """Record redemptions of a code; for each, in order, the id of the stored row, or why there is none.
+
+    `Conflict` for a retired code.
+    """
     campaign = await lock_for_update(session, campaign_id)
     promo_code = await _lock(session, campaign, code)
     if promo_code.retired_at is not None:
@@ -162,7 +164,7 @@ def _recorded(
     item: RedemptionItem,
     stored: dict[str, dict[str, Any]],
     rows: list[dict[str, Any]],
-) -> Recorded | AppError:
+) -> UUID | AppError:
     try:
         if item.at > now(session):
             raise invalid_field("at", "not-in-the-past", "This instant has not come.")
@@ -177,7 +179,7 @@ def _recorded(
             return Conflict(
                 f"Another redemption of this code has the external_id {item.external_id!r}.", code="external-id-taken"
             )
-        return Recorded(earlier["id"], repeated=True)
+        return UUID(str(earlier["id"]))
     row: dict[str, Any] = {
         "workspace_id": campaign.workspace_id,
         "id": uuid7(),
@@ -191,4 +193,4 @@ def _recorded(
     rows.append(row)
     if item.external_id is not None:
         stored[item.external_id] = row
-    return Recorded(row["id"], repeated=False)
+    return UUID(str(row["id"]))

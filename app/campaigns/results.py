@@ -289,14 +289,14 @@ async def _estimated(connection: AsyncConnection, subject: _Subject) -> Estimate
         _community_estimate(one, sizes.get(one.id, {}), busy.get(one.id, set()) | busy.get(None, set()), row, end)
         for one in subject.communities
     ]
-    known = [one for one in communities if one.value is not None]
+    estimates = [one for one in communities if one.value is not None]
     return EstimatedResults(
-        value=sum(one.value or 0 for one in known) if known else None,
+        value=sum(one.value or 0 for one in estimates) if estimates else None,
         # Whether the communities err together is not known: their intervals are added.
-        low=sum(one.low or 0 for one in known) if known else None,
-        high=sum(one.high or 0 for one in known) if known else None,
+        low=sum(one.low or 0 for one in estimates) if estimates else None,
+        high=sum(one.high or 0 for one in estimates) if estimates else None,
         level=LEVEL,
-        reason=None if known else _first(one.reason for one in communities),
+        reason=None if estimates else _first(one.reason for one in communities),
         communities=communities,
     )
 

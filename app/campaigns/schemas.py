@@ -136,6 +136,7 @@ class SpendItem(Input):
     amount: str = Field(
         strict=True,
         max_length=24,
+        pattern=r"^[^\x00]*$",
         description="A decimal number as text, not negative, with no more decimal places than the currency has.",
         examples=["1250.50"],
     )
@@ -186,8 +187,9 @@ class SpendRead(Output):
 class SpendResult(BulkResult):
     """What became of one row."""
 
-    spend: SpendRead | None = Field(description="The stored row; null where there is a problem.")
-    repeated: bool = Field(description="It had been recorded before, by its `external_id`.", examples=[False])
+    spend: SpendRead | None = Field(
+        description="The stored row, the earlier one where it is a repeat; null where there is a problem."
+    )
 
 
 class SpendResults(BulkResults):
@@ -255,6 +257,7 @@ class UtmTemplateSet(Input):
     template: Annotated[str, AfterValidator(utm.check)] = Field(
         strict=True,
         max_length=utm.MAX_LENGTH,
+        pattern=r"^[^\x00]*$",
         description="Parameters as in a query string. Placeholders: `{platform}` (of the link's community; `link` "
         "where it belongs to no single one), `{campaign}` (its slug), `{type}`, `{link}` (the link's slug).",
         examples=[utm.DEFAULT],
@@ -332,8 +335,9 @@ class RedemptionRead(Output):
 class RedemptionResult(BulkResult):
     """What became of one redemption."""
 
-    redemption: RedemptionRead | None = Field(description="The stored row; null where there is a problem.")
-    repeated: bool = Field(description="It had been recorded before, by its `external_id`.", examples=[False])
+    redemption: RedemptionRead | None = Field(
+        description="The stored row, the earlier one where it is a repeat; null where there is a problem."
+    )
 
 
 class RedemptionResults(BulkResults):

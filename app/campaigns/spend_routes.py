@@ -12,7 +12,6 @@ from app.access.permissions import Permission
 from app.access.routing import Router
 from app.campaigns import reads, spending
 from app.campaigns.schemas import SpendBulk, SpendItem, SpendRead, SpendResult, SpendResults, SpendVoid
-from app.campaigns.spending import Recorded
 from app.kit.bulk_results import Atomic, BulkProblem, parsed_item, refusal
 from app.kit.db import workspace_of
 from app.kit.errors import AppError
@@ -44,7 +43,7 @@ async def record(campaign_id: UUID, body: SpendItem, actor: CurrentActor, sessio
     (result,) = await spending.record(session, actor, campaign_id=campaign_id, items=[body])
     if isinstance(result, AppError):
         raise result
-    row = await reads.SPEND.one(await session.connection(), workspace_of(session), result.id)
+    row = await reads.SPEND.one(await session.connection(), workspace_of(session), result)
     return SpendRead.model_validate(reads.spend_read(row))
 
 
@@ -71,6 +70,7 @@ async def upload(
         Body(
             media_type=CSV,
             max_length=MAX_CSV,
+            pattern=r"^[^\x00]*$",
             description="UTF-8, with a line of column names: `day`, `amount`, `currency`, and where there are any "
             "`note` and `external_id`, in any order.",
             examples=["day,amount,currency,note,external_id\n2026-10-02,1250.50,RUB,VK Ads,ads-4711\n"],
@@ -94,22 +94,21 @@ async def upload(
     return await _results(session, located, atomic=atomic)
 
 
-async def _results(session: AsyncSession, results: Sequence[Recorded | AppError], *, atomic: bool) -> SpendResults:
+async def _results(session: AsyncSession, results: Sequence[UUID | AppError], *, atomic: bool) -> SpendResults:
     failed = {index: result for index, result in enumerate(results) if isinstance(result, AppError)}
     if atomic and failed:
         raise refusal(failed, len(results))
-    recorded_ids = {result.id for result in results if isinstance(result, Recorded)}
+    recorded_ids = {result for result in results if isinstance(result, UUID)}
     rows = await reads.SPEND.by_ids(await session.connection(), workspace_of(session), recorded_ids)
     return SpendResults(
         succeeded=len(results) - len(failed),
         failed=len(failed),
         data=[
-            SpendResult(index=index, spend=None, repeated=False, problem=BulkProblem.of(result))
+            SpendResult(index=index, spend=None, problem=BulkProblem.of(result))
             if isinstance(result, AppError)
             else SpendResult(
                 index=index,
-                spend=SpendRead.model_validate(reads.spend_read(rows[result.id])),
-                repeated=result.repeated,
+                spend=SpendRead.model_validate(reads.spend_read(rows[result])),
                 problem=None,
             )
             for index, result in enumerate(results)

@@ -8,7 +8,6 @@ same content again is a repeat, and another content under the same id is a confl
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
@@ -41,23 +40,14 @@ _COLUMN_NAMES: Final = (
 _INSERT: Final = bulk_insert(Spend.__table__, _COLUMN_NAMES)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A stored row."""
-
-    id: UUID
-    repeated: bool
-    """It had been recorded before, by its `external_id`."""
-
-
 async def record(
     session: AsyncSession, actor: Actor, *, campaign_id: UUID, items: Sequence[SpendItem | AppError]
-) -> list[Recorded | AppError]:
-    """Record rows of spend; for each, in order, what became of it. Items that are errors stay errors."""
+) -> list[UUID | AppError]:
+    """Record rows of spend; for each, in order, the id of the stored row, or why there is none."""
     campaign = await lock_for_update(session, campaign_id)
     today = local_day(now(session), (await fetch(session, Project, campaign.project_id)).timezone)
     stored = await _by_external_id(session, campaign, items)
-    results: list[Recorded | AppError] = []
+    results: list[UUID | AppError] = []
     rows: list[dict[str, Any]] = []
     for item in items:
         result = item if isinstance(item, AppError) else _recorded(session, campaign, item, today, stored, rows)
@@ -106,7 +96,7 @@ def _recorded(
     today: date,
     stored: dict[str, dict[str, Any]],
     rows: list[dict[str, Any]],
-) -> Recorded | AppError:
+) -> UUID | AppError:
     """Add an item to the rows that are to be stored, unless it is a repeat, or impossible."""
     try:
         require_counted(campaign, item.day, "day")
@@ -123,7 +113,7 @@ def _recorded(
                 f"Another row of spend has the external_id {item.external_id!r}: void it first, if it is wrong.",
                 code="external-id-taken",
             )
-        return Recorded(earlier["id"], repeated=True)
+        return UUID(str(earlier["id"]))
     row: dict[str, Any] = {
         "workspace_id": campaign.workspace_id,
         "id": uuid7(),
@@ -138,7 +128,7 @@ def _recorded(
     rows.append(row)
     if item.external_id is not None:
         stored[item.external_id] = row
-    return Recorded(row["id"], repeated=False)
+    return UUID(str(row["id"]))
 
 
 def from_csv(text: str) -> list[SpendItem | AppError]:

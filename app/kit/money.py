@@ -41,8 +41,7 @@ Currency = Annotated[
     str,
     Field(
         strict=True,
-        min_length=3,
-        max_length=3,
+        pattern=r"^[A-Z]{3}$",
         description="ISO 4217, in capital letters.",
         examples=["RUB"],
     ),

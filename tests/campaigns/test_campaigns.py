@@ -43,7 +43,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "too long": ({"to": "2027-10-31"}, "period-too-long"),
     "money without a currency": ({"budget": {"amount": "5"}}, "missing"),
     "an unknown currency": ({"budget": {"amount": "5", "currency": "RUR"}}, "unknown-currency"),
-    "a currency in small letters": ({"budget": {"amount": "5", "currency": "rub"}}, "unknown-currency"),
+    "a currency in small letters": ({"budget": {"amount": "5", "currency": "rub"}}, "string-pattern-mismatch"),
     "a negative amount": ({"budget": {"amount": "-5", "currency": "RUB"}}, "negative-amount"),
     "a third decimal": ({"budget": {"amount": "5.001", "currency": "RUB"}}, "too-many-decimals"),
     "a decimal of yen": ({"budget": {"amount": "5.1", "currency": "JPY"}}, "too-many-decimals"),

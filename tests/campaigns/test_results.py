@@ -16,7 +16,7 @@ from tests.conftest import Agency
 from tests.kpis.conftest import Client
 
 ADDRESS = "https://t.me/+AbCdEfGhIjKlMnOp"
-SHOWN = "https://t.me/+AbCdEfGh"
+VISIBLE = "https://t.me/+AbCdEfGh"
 START = datetime(2026, 10, 5, 9, 0, tzinfo=UTC)
 """Within the campaign."""
 
@@ -27,7 +27,7 @@ def client(agency: Agency, project_id: str) -> Client:
     return Client(agency, project_id, ZoneInfo("Europe/Minsk"))
 
 
-def joined(number: int, at: datetime = START, link: str | None = SHOWN, *, stays: bool = True) -> SeenMember:
+def joined(number: int, at: datetime = START, link: str | None = VISIBLE, *, stays: bool = True) -> SeenMember:
     """Somebody joined, or left."""
     return SeenMember(bytes([number]), at, stays, link)
 
@@ -164,7 +164,7 @@ async def test_without_two_weeks_before_there_is_no_estimate(
     await agency.post(f"/v1/campaigns/{other['id']}/cancel", status=200)
 
 
-def _random_walk(chance: random.Random, first: date, days: int) -> dict[date, int]:
+def _random_growth(chance: random.Random, first: date, days: int) -> dict[date, int]:
     """Growth with weekly ups and downs, and noise."""
     by_day = (first + timedelta(days=number) for number in range(days))
     return {day: 20 + 10 * (day.weekday() >= 5) + round(chance.gauss(0, 6)) for day in by_day}
@@ -176,7 +176,7 @@ def test_the_interval_holds_what_was_added(length: int) -> None:
     before = [first - timedelta(days=number) for number in range(1, 29)]
     days = [first + timedelta(days=number) for number in range(length)]
     for _ in range(400):
-        growth = _random_walk(chance, first - timedelta(days=28), 28 + length)
+        growth = _random_growth(chance, first - timedelta(days=28), 28 + length)
         growth[first] += added
         estimate = expected_growth.estimate(growth, before, days)
         assert isinstance(estimate, GrowthEstimate)

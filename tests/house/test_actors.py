@@ -9,7 +9,6 @@ from app.main import operations
 from tests.house.service_functions import ROOT, fault, functions, service_functions
 
 EXEMPT = {
-    "app.metrics.service.record_members": "a measurement: the row itself is the record, and nobody changes it",
     "app.metrics.service.record_posts": "a measurement: the snapshot itself is the record, and nobody changes it",
     "app.metrics.service.record_size": "a measurement: the snapshot itself is the record, and nobody changes it",
 }
@@ -78,11 +77,15 @@ def recorded_actions(source: str) -> set[str]:
 
 ONE_BY_ONE = {
     "posts.create-many": {"posts.create"},
+    "spend.record-many": {"spend.record"},
+    "spend.upload": {"spend.record"},
+    "redemptions.record-many": {"redemptions.record"},
     "inquiries.bulk": {"inquiries.classify", "inquiries.resolve", "inquiries.reopen"},
 }
 """Operations that are recorded as what they do to each item."""
 BY_THE_SERVICE = {
     *("users.create", "users.join"),
+    *("campaigns.advance", "campaigns.redate"),
     *("metrics.recount", "metrics.set-category", "tokens.reseal", "tokens.destroy"),
 }
 """Actions that no operation is named like."""

@@ -39,7 +39,8 @@ def _average_sizes(rows: Rows) -> float:
 
 
 def _cost(rows: Rows, kind: str) -> float:
-    return sum(row["minor"] for row in _of(rows, "spend")) / len(_of(rows, kind)) / 100
+    spent: int = sum(row["minor"] for row in _of(rows, "spend"))
+    return spent / len(_of(rows, kind)) / 100
 
 
 def _distance(rows: Rows, policy: dict[str, int], promotional: int) -> float:

@@ -116,8 +116,8 @@ class Joins(Source[DailyCounts]):
 
 def _span(project: Project, community: Community, seen: str | None, *, has_invites: bool) -> Span:
     """From the first join or leave that was received; of other communities nothing is known."""
-    known_adapter = adapters().get(community.platform or "")
-    spec = None if known_adapter is None else known_adapter.spec
+    adapter_class = adapters().get(community.platform or "")
+    spec = None if adapter_class is None else adapter_class.spec
     reason = attribution.joins_reason(
         counts=spec is not None and spec.counts_joins,
         attributes=spec is not None and spec.attributes_joins,
@@ -156,8 +156,8 @@ class Joined(Measure[DailyCounts]):
         """The sum of what is known; None where nothing is."""
         made: list[int | None] = []
         for parts in zip(*columns, strict=True):
-            known = [part for part in parts if part is not None]
-            made.append(sum(known) if known else None)
+            amounts = [part for part in parts if part is not None]
+            made.append(sum(amounts) if amounts else None)
         return made
 
 
@@ -319,6 +319,6 @@ class EstimatedGrowth(Measure[CampaignDays]):
         """The sums of what is known. Whether communities err together is not known: the intervals are added."""
         made: list[GrowthAbove | None] = []
         for parts in zip(*columns, strict=True):
-            known = [part for part in parts if part is not None]
-            made.append(GrowthAbove(*map(sum, zip(*known, strict=True))) if known else None)
+            amounts = [part for part in parts if part is not None]
+            made.append(GrowthAbove(*map(sum, zip(*amounts, strict=True))) if amounts else None)
         return made

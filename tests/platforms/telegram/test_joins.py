@@ -54,7 +54,7 @@ def test_only_joins_and_leaves_count(before: str, after: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "visible"),
+    ("address", "visible"),
     [
         ("https://t.me/+AbCdEfGhIjKlMnOp", "https://t.me/+AbCdEfGhIjKlMnOp"),
         ("https://t.me/+AbCdEfGh…", "https://t.me/+AbCdEfGh"),
@@ -64,8 +64,8 @@ def test_only_joins_and_leaves_count(before: str, after: str) -> None:
         ("https://t.me/+…", None),
     ],
 )
-def test_a_link_is_known_as_far_as_it_is_visible(shown: str, visible: str | None) -> None:
-    link = {"invite_link": {"invite_link": shown, "creator": USER}}
+def test_a_link_is_known_as_far_as_it_is_visible(address: str, visible: str | None) -> None:
+    link = {"invite_link": {"invite_link": address, "creator": USER}}
     event = translate.to_event(update(STATES["left"][0], STATES["member"][0], **link), bot_id=None)
     assert event is not None
     assert event.members[0].invite_link == visible
