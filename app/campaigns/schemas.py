@@ -312,7 +312,7 @@ class RedemptionItem(Input):
 class RedemptionBulk(Input):
     """Redemptions of a promo code."""
 
-    model_config = example({"items": [{"at": "2026-10-12T09:30:00Z", "external_id": "order-1001"}]})
+    model_config = example({"items": [{"at": "2026-10-12T09:30:00Z", "external_id": "order-1002"}]})
 
     items: list[dict[str, Any]] = Field(
         min_length=1,

@@ -73,7 +73,7 @@ async def upload(
             pattern=r"^[^\x00]*$",
             description="UTF-8, with a line of column names: `day`, `amount`, `currency`, and where there are any "
             "`note` and `external_id`, in any order.",
-            examples=["day,amount,currency,note,external_id\n2026-10-02,1250.50,RUB,VK Ads,ads-4711\n"],
+            examples=["day,amount,currency,note,external_id\n2026-10-02,1250.50,RUB,VK Ads,ads-4711-3\n"],
         ),
     ],
     actor: CurrentActor,

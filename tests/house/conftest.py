@@ -7,6 +7,7 @@ from typing import Any
 
 from app.access.sessions import SignIn, start
 from app.communities.events import CommunityRef, MessagesSeen
+from app.communities.models import Community
 from app.kit.events import publish
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.conftest import Agency
@@ -83,11 +84,21 @@ async def campaign_ids(agency: Agency, project_id: str, link_id: str) -> tuple[s
     spend = await agency.post(f"{path}/spend", {"day": "2026-10-02", "amount": "12.50", "currency": "RUB"})
     await agency.post(f"{path}/links", {"link_id": link_id, "utm": False}, status=200)
     await agency.post(f"{path}/promo-codes", {"code": PROMO_CODE})
-    channel = await agency.post(
-        "/v1/communities",
-        {"project_id": project_id, "platform": "telegram", "address": f"https://t.me/c{uuid.uuid4().hex[:20]}"},
-    )
-    invite = {"community_id": channel["id"], "address": "https://t.me/+AbCdEfGhIjKlMnOp"}
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        at = agency.resources.clock.now()
+        channel = Community(
+            workspace_id=agency.workspace_id,
+            project_id=uuid.UUID(project_id),
+            platform="telegram",
+            address=f"https://t.me/c{uuid.uuid4().hex[:20]}",
+            base_url="https://api.telegram.org",
+            status="paused",
+            backfill_since=at,
+            created_at=at,
+        )
+        session.add(channel)
+        await session.flush()
+    invite = {"community_id": str(channel.id), "address": "https://t.me/+AbCdEfGhIjKlMnOp"}
     return made, spend["id"], (await agency.post(f"{path}/invite-links", invite))["id"]
 
 
