@@ -51,6 +51,9 @@ class Permission(StrEnum):
     """Write to customers in the agency's name."""
     LINKS_READ = "links:read"
     LINKS_WRITE = "links:write"
+    CAMPAIGNS_READ = "campaigns:read"
+    CAMPAIGNS_WRITE = "campaigns:write"
+    """Make and change campaigns, their spend, links and promo codes."""
     KPIS_READ = "kpis:read"
     AUDIT_READ = "audit:read"
     """See who changed what, and what it was before."""
@@ -94,6 +97,7 @@ _SEEN_BY_ALL: Final = frozenset(
         Permission.POSTS_READ,
         Permission.MIX_READ,
         Permission.LINKS_READ,
+        Permission.CAMPAIGNS_READ,
         Permission.KPIS_READ,
     }
 )
@@ -119,7 +123,8 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.LINKS_WRITE,
             Permission.INQUIRIES_READ,
         },
-        Seat.PROMOTION_MANAGER: _OF_THE_AGENCY | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
+        Seat.PROMOTION_MANAGER: _OF_THE_AGENCY
+        | {Permission.LINKS_WRITE, Permission.CAMPAIGNS_WRITE, Permission.POSTS_WRITE},
         Seat.COMMUNITY_MANAGER: _OF_THE_AGENCY
         | {
             Permission.COMMUNITIES_WRITE,

@@ -104,6 +104,18 @@ class MessageChange:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinOrLeave:
+    """An account joined a community, or left it."""
+
+    account_id: str
+    at: datetime
+    joined: bool
+    """False: it left."""
+    invite_link: str | None = None
+    """The invite link through which it joined, or the beginning of it, where the platform says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """An event of a community that the platform has sent."""
 
@@ -126,6 +138,8 @@ class Event:
     """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
     changes: tuple[MessageChange, ...] = ()
     """Messages that were edited, hidden or shown again."""
+    members: tuple[JoinOrLeave, ...] = ()
+    """Who joined the community or left it."""
     announced: tuple[str, ...] = ()
     """References of messages that the event does not contain, for `ReadsAnnounced.announced`."""
 

@@ -212,6 +212,10 @@ class Platform(BaseModel):
         description="How a community's address is written.", examples=["https://plaza.example/name"]
     )
     public: bool = Field(description="Size and posts can be read without any token.", examples=[False])
+    counts_joins: bool = Field(description="The platform says who joins a community and who leaves it, as it happens.")
+    attributes_joins: bool = Field(
+        description="It says through which invite link, too: joins can be attributed to campaigns."
+    )
     history: bool = Field(description="Posts and messages from before the community was connected can be read.")
     tokens: list[TokenUse] = Field(description="The kinds of token that can be used; some of them may be enough.")
     app_settings: list[str] = Field(
@@ -276,6 +280,8 @@ def describe(adapter_class: type[Adapter]) -> Platform:
         api_version=spec.api_version,
         address_hint=spec.address_hint,
         public=spec.public,
+        counts_joins=spec.counts_joins,
+        attributes_joins=spec.attributes_joins,
         history=spec.history,
         tokens=[_token(adapter_class, token) for token in sorted(spec.tokens)],
         app_settings=sorted(spec.app_settings),

@@ -17,6 +17,7 @@ from app.cli.database import asyncpg_url
 from app.communities.events import CommunityRef, MessagesSeen
 from app.kit import db as kit_db
 from app.kit.db import Database
+from app.communities.models import Community
 from app.kit.events import publish
 from app.kit.resources import Resources
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
@@ -24,8 +25,9 @@ from tests.conftest import Agency
 from tests.servers import Servers
 
 KPI = "community_size"
-NAMES = frozenset({"key", "slug", "messenger"})
+NAMES = frozenset({"key", "slug", "messenger", "promo_code"})
 """Path parameters that are names, the same for all agencies, and no ids."""
+PROMO_CODE = "STOCK10"
 MATRIX_PROPERTY: Final = "isolation matrix"
 """The property of a test's report with the name of a walk, its counts and how many exceptions it found."""
 
@@ -127,8 +129,13 @@ async def stock(agency: Agency) -> Stock:
             "subject_id": project["id"],
         },
     )
+    campaign, spend_id, invite_link_id = await campaign_ids(agency, project["id"], link["id"])
     return Stock(
         {
+            "campaign_id": campaign,
+            "spend_id": spend_id,
+            "invite_link_id": invite_link_id,
+            "promo_code": PROMO_CODE,
             "project_id": project["id"],
             "community_id": community["id"],
             "post_id": post["id"],
@@ -168,6 +175,33 @@ async def alert_id(agency: Agency, project_id: str) -> str:
             )
         )
     return str(made)
+
+
+async def campaign_ids(agency: Agency, project_id: str, link_id: str) -> tuple[str, str, str]:
+    """The ids of a campaign with spend, a link, an invite link and a promo code; of the spend; of the invite link."""
+    days = {"from": "2026-10-01", "to": "2026-10-31"}
+    body = {"project_id": project_id, "type": "ad", "title": "Autumn", **days}
+    made = (await agency.post("/v1/campaigns", body))["id"]
+    path = f"/v1/campaigns/{made}"
+    spend = await agency.post(f"{path}/spend", {"day": "2026-10-02", "amount": "12.50", "currency": "RUB"})
+    await agency.post(f"{path}/links", {"link_id": link_id, "utm": False}, status=200)
+    await agency.post(f"{path}/promo-codes", {"code": PROMO_CODE})
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        at = agency.resources.clock.now()
+        channel = Community(
+            workspace_id=agency.workspace_id,
+            project_id=uuid.UUID(project_id),
+            platform="telegram",
+            address=f"https://t.me/c{uuid.uuid4().hex[:20]}",
+            base_url="https://api.telegram.org",
+            status="paused",
+            backfill_since=at,
+            created_at=at,
+        )
+        session.add(channel)
+        await session.flush()
+    invite = {"community_id": str(channel.id), "address": "https://t.me/+AbCdEfGhIjKlMnOp"}
+    return made, spend["id"], (await agency.post(f"{path}/invite-links", invite))["id"]
 
 
 async def session_id(agency: Agency, user_id: str) -> str:

@@ -102,6 +102,19 @@ async def _contact(agency: Agency, resources: Stock) -> str:
     return f"{contacts}/{(await agency.post(contacts, body))['id']}"
 
 
+async def _campaign(agency: Agency, resources: Stock) -> str:
+    body = {
+        "project_id": resources.ids["project_id"],
+        "type": "giveaway",
+        "title": "Beans for free",
+        "from": "2026-10-05",
+        "to": "2026-10-25",
+        "community_ids": [resources.ids["community_id"]],
+        "budget": {"amount": "5.00", "currency": "RUB"},
+    }
+    return f"/v1/campaigns/{(await agency.post('/v1/campaigns', body))['id']}"
+
+
 PATCHED: dict[str, Patched] = {
     "/v1/me": Patched(
         _me,
@@ -142,6 +155,17 @@ PATCHED: dict[str, Patched] = {
             "timezone": "Europe/Paris",
         },
         {"planned_for": {"planned_for", "planned_at"}, "timezone": {"timezone", "planned_at"}},
+    ),
+    "/v1/campaigns/{campaign_id}": Patched(
+        _campaign,
+        {
+            "title": "Beans",
+            "from": "2026-10-06",
+            "to": "2026-10-26",
+            "community_ids": None,
+            "budget": {"amount": "7.00", "currency": "EUR"},
+        },
+        {"from": {"from", "starts_at"}, "to": {"to", "ends_at"}},
     ),
     "/v1/links/{link_id}": Patched(
         _link,
