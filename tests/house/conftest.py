@@ -15,9 +15,9 @@ from app.access.sessions import SignIn, start
 from app.alerts.models import Alert
 from app.cli.database import asyncpg_url
 from app.communities.events import CommunityRef, MessagesSeen
+from app.communities.models import Community
 from app.kit import db as kit_db
 from app.kit.db import Database
-from app.communities.models import Community
 from app.kit.events import publish
 from app.kit.resources import Resources
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
