@@ -435,7 +435,10 @@ class Subscribes(Protocol):
 
 @runtime_checkable
 class Unsubscribes(Protocol):
-    """While a hook is set at the platform, events cannot be polled: a closed hook must be removed there."""
+    """A closed hook can be removed at the platform, which would otherwise go on calling an address that is gone.
+
+    Where events cannot be polled while a hook is set (Telegram), it must be.
+    """
 
     async def unsubscribe(self, c: Credentials, url: str) -> None:
         """Have no more events sent to `url`; idempotent, and hooks with other addresses stay."""
