@@ -196,7 +196,7 @@ async def compact_counts(run: Run) -> None:
 async def compact_counts_of_workspace(run: Run) -> None:
     """Replace the changes in the numbers of inquiries by their sums."""
     async with run.step() as session:
-        await counts.compact(session)
+        await counts.INQUIRY_TALLY.compact(session)
         await run.finish(session)
 
 

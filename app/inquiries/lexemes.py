@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from app.inquiries.models import InquiryLexeme
+from app.inquiries.models import Inquiry, InquiryLexeme
 from app.kit.db import Base
 from app.kit.search import WordIndex
 
-INQUIRY_LEXEMES: Final = WordIndex(Base.metadata.tables[InquiryLexeme.__tablename__], "inquiry_id")
+INQUIRY_LEXEMES: Final = WordIndex(
+    Base.metadata.tables[InquiryLexeme.__tablename__], "inquiry_id", Base.metadata.tables[Inquiry.__tablename__]
+)
 
 
 def searched_text(customer_name: str, messages: Iterable[Any]) -> str:

@@ -62,7 +62,8 @@ def days_to_load(
 ) -> Days:
     """The days from the start of the previous window to the end of the window, widened to fit any time zone.
 
-    Without `previous`, from the start of the window itself. Raises `Invalid` as `requested_days` does, for a window that is invalid in some zone.
+    Without `previous`, from the start of the window itself. Raises `Invalid` as `requested_days` does, for a window
+    that is invalid in some zone.
     """
     today = now.astimezone(UTC).date()
     windows = [requested_days(first, last, granularity, day) for day in (today - DAY, today, today + DAY)]

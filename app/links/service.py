@@ -16,6 +16,7 @@ from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid
 from app.links import targets
+from app.links.lexemes import LINK_LEXEMES, searched_text
 from app.links.models import Link, LinkRoute, LinkTarget
 from app.projects.models import Project
 
@@ -68,6 +69,7 @@ async def create(
         if await _reserve_slug(session, link):
             _add_target(session, actor, link)
             await session.flush()
+            await LINK_LEXEMES.replace(session, {link.id: searched_text(link.title, link.target)})
             audit.record(session, actor, "links.create", link_id=link.id)
             return link
         if slug is not None:
@@ -136,6 +138,8 @@ async def change(
         )
     )
     await session.flush()
+    if {"title", "target"} & set(changes):
+        await LINK_LEXEMES.replace(session, {link.id: searched_text(link.title, link.target)})
     audit.record(session, actor, "links.update", link_id=link.id)
     return link
 

@@ -163,8 +163,7 @@ async def change(
     bump_version(session, post)
     await session.flush()
     audit.record(session, actor, "posts.update", post_id=post.id)
-    if "text" in changed:
-        await POST_LEXEMES.replace(session, {post.id: post.text})
+    await POST_LEXEMES.replace(session, {post.id: post.text})
     if "category" in changed and post.publication_id is not None:
         await set_category(session, actor, [post.publication_id], post.category)
     return post

@@ -28,7 +28,6 @@ from app.kpis.inputs.parameters import (
 )
 
 
-
 def _rows_by_day() -> Any:
     # `OFFSET 0` has the local day of each row looked up once, and not wherever it is used.
     row = (

@@ -11,8 +11,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
-    Lateral,
-    Select,
     and_,
     bindparam,
     func,
@@ -341,7 +339,7 @@ def _snapshots(workspace_id: UUID, project: Project) -> Any:
     )
 
 
-def _one(workspace_id: UUID, project: Project, name: str, *filters: ColumnElement[bool], descending: bool) -> Lateral:
+def _one(workspace_id: UUID, project: Project, name: str, *filters: ColumnElement[bool], descending: bool) -> Any:
     """A snapshot of each community, the last or the first one: a look-up of an index, however long the history is."""
     at = CommunitySnapshot.at
     return (
@@ -359,9 +357,7 @@ def _one(workspace_id: UUID, project: Project, name: str, *filters: ColumnElemen
     )
 
 
-def _of_communities(
-    workspace_id: UUID, project: Project, at: ColumnElement[datetime], size: ColumnElement[int]
-) -> Select[Any]:
+def _of_communities(workspace_id: UUID, project: Project, at: ColumnElement[datetime], size: ColumnElement[int]) -> Any:
     """The rows of an evidence section: an instant and a size of each community, with the local day."""
     day = local_day(at, project.zone.key).label("day")
     return select(CommunityRow.id.label("community_id"), at.label("at"), day, size.label("size")).where(
@@ -372,7 +368,8 @@ def _of_communities(
 def _at_end(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     before_end = CommunitySnapshot.at < project.start_of(last + DAY)
     latest = _one(workspace_id, project, "latest", before_end, descending=True)
-    return _of_communities(workspace_id, project, latest.c.at, latest.c.size).join_from(CommunityRow, latest, true())
+    rows: EvidenceQuery = _of_communities(workspace_id, project, latest.c.at, latest.c.size)
+    return rows.join_from(CommunityRow, latest, true())
 
 
 AT_END: Final = Section(
