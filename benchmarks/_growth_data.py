@@ -109,6 +109,10 @@ SELECT place.workspace_id, uuidv7(at - now()),
 FROM generate_series(1, {publications}) n JOIN place ON place.place = n % {places},
      LATERAL (SELECT '{start}'::timestamptz + n::float8 / {publications} * '{age} days'::interval AS at);
 """,
+    "counts": """
+INSERT INTO publication_count (workspace_id, id, community_id, project_id, change)
+SELECT workspace_id, uuidv7(), community_id, project_id, count(*) FROM publication GROUP BY 1, 3, 4;
+""",
     "snapshots": """
 INSERT INTO post_snapshot (workspace_id, publication_id, at, views, reactions, comments, shares)
 SELECT workspace_id, id, p.published_at + d.age * interval '1 day',

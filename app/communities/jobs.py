@@ -1,11 +1,12 @@
-"""The job that counts communities by their state, for the metrics."""
+"""Jobs of counts: of communities by their state, for the metrics, and of publications, which are kept."""
 
 from datetime import timedelta
 
 from app.access.service import workspaces
 from app.communities.gauges import BY_STATE, COMMUNITIES
+from app.communities.publication_counts import PUBLICATION_TALLY
 from app.kit import gauges
-from app.kit.jobs import Reschedule, Run, job
+from app.kit.jobs import Reschedule, Run, enqueue, job
 
 
 @job("communities.count", timeout=timedelta(minutes=10), every=gauges.INTERVAL)
@@ -18,3 +19,38 @@ async def count(run: Run) -> Reschedule:
     async with run.step() as session:
         await COMMUNITIES.store(session, counts)
     return Reschedule(gauges.next_count(run.now, run.resources.clock.monotonic() - began))
+
+
+@job("communities.compact-counts", every=timedelta(hours=1))
+async def compact_counts(run: Run) -> None:
+    """Enqueue the compacting of every workspace's counts of publications."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(session, "communities.compact-counts-of-workspace", workspace_id=workspace_id, key="hourly")
+
+
+@job("communities.compact-counts-of-workspace")
+async def compact_counts_of_workspace(run: Run) -> None:
+    """Replace the changes in the numbers of publications by their sums."""
+    async with run.step() as session:
+        await PUBLICATION_TALLY.compact(session)
+        await run.finish(session)
+
+
+@job("communities.reconcile-counts", every=timedelta(hours=24))
+async def reconcile_counts(run: Run) -> None:
+    """Enqueue the comparison of every workspace's counts of publications with a recount."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(
+                session, "communities.reconcile-counts-of-workspace", workspace_id=workspace_id, key="nightly"
+            )
+
+
+@job("communities.reconcile-counts-of-workspace", timeout=timedelta(minutes=10))
+async def reconcile_counts_of_workspace(run: Run) -> None:
+    """Compare the numbers of publications with a recount; correct, count and log those that differ."""
+    async with run.step() as session:
+        corrected = await PUBLICATION_TALLY.reconcile(session)
+        await run.finish(session)
+    PUBLICATION_TALLY.report(corrected)

@@ -12,12 +12,14 @@ No trigger keeps it, and no foreign key: who changes a text or facets, or delete
 transaction. See docs/decisions/0028-search-by-words.md.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+import structlog
+from prometheus_client import Counter
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -49,14 +51,22 @@ MOST_TEXT: Final = 200_000
 FEW: Final = 5_000
 """Up to so many rows are fetched and sorted: more are found sooner by walking the list in its order."""
 SOME: Final = 40_000
-"""Up to so many of a word's rows are looked through for those that a list has. Their ids are then hashed, and each row of
-the walk is compared with them; of a more frequent word each row of the walk is looked up, and soon one has it.
+"""Up to so many of a word's rows are looked through for those that a list has. Their ids are then hashed, and each row
+of the walk is compared with them; of a more frequent word each row of the walk is looked up, and soon one has it.
 """
 SAMPLE: Final = 2_000
 TOGETHER: Final = 0.005
 """The share of a sample of the rows with a frequent word that a list has, from which on a walk finds some soon."""
-_FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
-"""The range of all projects."""
+FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
+"""Less and more than any id."""
+
+log = structlog.get_logger()
+
+REPAIRED = Counter("instep_search_words_repaired", "Stored words that were other than the texts.", ["table"])
+PAGE: Final = 500
+"""Rows whose words are compared in one transaction."""
+Texts: TypeAlias = Callable[[AsyncSession, UUID, int], Awaitable[Mapping[UUID, str]]]
+"""The texts of the first rows, so many, whose ids follow this one; under the lock that changes of them take."""
 
 _TYPES: Final[Mapping[str, TypeEngine[Any]]] = {
     "workspace_id": PG_UUID(as_uuid=True),
@@ -195,6 +205,26 @@ class WordIndex:
         """Remove the words of a row that is deleted."""
         await self.replace(session, {row_id: ""})
 
+    async def reconcile(self, session: AsyncSession, texts: Texts, after: UUID) -> tuple[int, UUID | None]:
+        """Store anew the words of the next `PAGE` rows after this id: how many were other, and the last id (None: no
+        row follows). Words of rows that are not there any more are removed.
+        """
+        page = await texts(session, after, PAGE)
+        last = max(page) if len(page) == PAGE else None
+        stored = self._owner
+        owners = select(stored).distinct().where(self._columns.workspace_id == workspace_of(session), stored > after)
+        if last is not None:
+            owners = owners.where(stored <= last)
+        orphans = {one: "" for one in await session.scalars(owners) if one not in page}
+        changed = await self.replace(session, {**page, **orphans})
+        return changed, last
+
+    def report(self, changed: int, workspace_id: UUID | None) -> None:
+        """Log that words were other than the texts, and count them: after the commit."""
+        REPAIRED.labels(self._table.name).inc(changed)
+        if changed:
+            log.error("search.words_repaired", table=self._table.name, words=changed, workspace_id=str(workspace_id))
+
     def filters(self, row_id: ColumnElement[UUID]) -> dict[str, Filter]:
         """The filters of a `Listing` of the searched rows, whose values `find` returns."""
         ids = PG_UUID(as_uuid=True)
@@ -243,7 +273,7 @@ class WordIndex:
         if q is None:
             return {}
         project_id, bits = filters.get("project_id"), self._facets.wanted(filters)
-        projects = {"low": project_id or _FIRST, "high": project_id or _LAST}
+        projects = {"low": project_id or FIRST, "high": project_id or LAST}
         counts = await self._counts.rows(connection, {"workspace_id": workspace_id, "q": q, **projects})
         if not counts:
             detail = "It has no word that can be searched: such as `the` and `и` stand almost everywhere."

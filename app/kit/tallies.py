@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
+from prometheus_client import Counter as Metric
 from sqlalchemy import Table, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import workspace_of
 from app.kit.ids import uuid7
+
+log = structlog.get_logger()
+
+CORRECTED = Metric("instep_tally_corrections", "Kept numbers that a recount found wrong and corrected.", ["table"])
+MAX_LOGGED: Final = 20
+"""How many corrections of a run are logged in full."""
 
 # Rows added meanwhile stay. Two of these at once do not count a row twice: the second finds it deleted.
 _COMPACT: Final = """
@@ -76,7 +84,7 @@ class Tally:
     """
 
     def __init__(self, table: Table, counted: Table, key: Sequence[str]) -> None:
-        self.key = tuple(key)
+        self.key, self._name = tuple(key), table.name
         self._columns = ("workspace_id", "id", *self.key, "change")
         self._insert = bulk_insert(table, self._columns)
 
@@ -119,3 +127,10 @@ class Tally:
         ]
         await self.add(session, {tuple(one.key.values()): one.counted - one.kept for one in found})
         return found
+
+    def report(self, corrected: Sequence[TallyDifference]) -> None:
+        """Log what `reconcile` has corrected, and count it: after the commit."""
+        CORRECTED.labels(self._name).inc(len(corrected))
+        for one in corrected[:MAX_LOGGED]:
+            key = {name: str(value) for name, value in one.key.items()}
+            log.error("tally.corrected", table=self._name, key=key, kept=one.kept, counted=one.counted)

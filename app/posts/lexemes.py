@@ -1,8 +1,13 @@
 """The words by which posts are found, and what a list of found ones can be filtered by."""
 
+from collections.abc import Mapping
 from typing import Final
+from uuid import UUID
 
-from app.kit.db import Base
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.db import Base, in_workspace, workspace_of
 from app.kit.search import Facets, WordIndex
 from app.posts.models import Category, Post, PostLexeme, PostOrigin, PostStatus
 
@@ -23,3 +28,15 @@ FACETS: Final = Facets(
 POST_LEXEMES: Final = WordIndex(
     Base.metadata.tables[PostLexeme.__tablename__], "post_id", Base.metadata.tables[Post.__tablename__], FACETS
 )
+
+
+async def texts(session: AsyncSession, after: UUID, limit: int) -> Mapping[UUID, str]:
+    """The texts of the next posts by id, locked (`search.Texts`)."""
+    rows = await session.execute(
+        select(Post.id, Post.text)
+        .where(in_workspace(Post, workspace_of(session)), Post.id > after)
+        .order_by(Post.id)
+        .limit(limit)
+        .with_for_update(key_share=True)
+    )
+    return {row.id: row.text for row in rows}
