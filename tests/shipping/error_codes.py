@@ -19,12 +19,15 @@ ROOT: Final = Path(app.__file__).parent
 OF_A_FIELD: Final = 0
 """In place of a status: the code stands in `errors` alone, beside a field."""
 COMPUTED: Final[Mapping[tuple[str, str], Mapping[str, int]]] = {
+    ("access/sign_in_limits.py", "self.code"): {"too-many-sign-ins": 429},
+    ("campaigns/spending.py", "error.code"): {},  # of an `AppError`
     ("inquiries/service.py", "terms.refusal.code"): {},  # of a `Refusal`
     ("kit/errors.py", "code"): {code: status for status, (code, _, _) in errors._HTTP_CODES.items()},
     ("kit/errors.py", "error.code"): {},  # of an `AppError`
     ("kit/query_parameters.py", "code"): {"unknown-parameter": 422},
     ("kit/server.py", "code"): {},  # of `_refuse`
     ("links/pages.py", "code"): {code: status for status, (_, _, code) in pages._TEXTS.items()},
+    ("operations/routes.py", "wrong.code"): {"no-worker": 503, "jobs-late": 503},
     ("projects/team.py", "code"): {},  # of `_invalid`
 }
 """Places where the code of a problem is not a constant, and the codes that come from there."""
