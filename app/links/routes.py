@@ -23,7 +23,7 @@ from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import RawRoute, problems, public_router
 from app.kit.schemas import Id, SearchText, Text
-from app.links import audience, pages, reads, service
+from app.links import pages, reads, service
 from app.links.lexemes import LINK_LEXEMES, as_words
 from app.links.models import ClickDay, Link, LinkTarget
 from app.links.recording import Visit

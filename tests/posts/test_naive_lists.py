@@ -1,6 +1,7 @@
 """Lists of posts are those of a naive filter, whatever filters are combined, and whatever way a search takes."""
 
 import random
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,10 @@ async def places(agency: Agency, project_id: str, community_id: str) -> list[tup
         (project_id, await add_community(agency, project_id, "https://social.example/@olga")),
         (other, await add_community(agency, other, "https://social.example/@tea")),
     ]
+
+
+def _by(name: str) -> Callable[[Mapping[str, Any]], Any]:
+    return lambda row: descending(row[name], row["id"])
 
 
 async def test_each_filter_and_each_pair(
@@ -78,7 +83,7 @@ async def test_each_filter_and_each_pair(
             "categorised": [True, False],
             "q": ["чай", "чай пирог", "чай пирог кофе", "чай торт"],
         },
-        {at: lambda row, at=at: descending(row[at], row["id"]) for at in ("created_at", "planned_at", "published_at")},
+        {at: _by(at) for at in ("created_at", "planned_at", "published_at")},
         matches,
         monkeypatch,
     )

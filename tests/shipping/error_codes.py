@@ -19,7 +19,7 @@ ROOT: Final = Path(app.__file__).parent
 OF_A_FIELD: Final = 0
 """In place of a status: the code stands in `errors` alone, beside a field."""
 COMPUTED: Final[Mapping[tuple[str, str], Mapping[str, int]]] = {
-    ("access/sign_in_limits.py", "self.code"): {"too-many-sign-ins": 429},
+    ("access/sign_in_limits.py", "self.code"): {"too-many-sign-ins": 429, "too-many-password-resets": 429},
     ("campaigns/spending.py", "error.code"): {},  # of an `AppError`
     ("inquiries/service.py", "terms.refusal.code"): {},  # of a `Refusal`
     ("kit/errors.py", "code"): {code: status for status, (code, _, _) in errors._HTTP_CODES.items()},
