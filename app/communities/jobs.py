@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.access.service import workspaces
-from app.communities import service
+from app.communities import syncing
 from app.communities.gauges import BY_STATE, COMMUNITIES
 from app.communities.publication_counts import PUBLICATION_TALLY
 from app.kit import gauges
@@ -25,12 +25,12 @@ async def count(run: Run) -> Reschedule:
     return Reschedule(gauges.next_count(run.now, run.resources.clock.monotonic() - began))
 
 
-@job(service.REQUEST_READS)
+@job(syncing.REQUEST_READS)
 async def request_reads(run: Run, community_id: UUID) -> None:
     """Have everything of a community read, where a poll had locked it when that was requested."""
     async with run.step() as session:
         with suppress(Conflict):  # it was paused or disconnected meanwhile
-            await service.request_reads(session, community_id)
+            await syncing.request_reads(session, community_id)
         await run.finish(session)
 
 

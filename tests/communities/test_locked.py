@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.models import Community, Publication, UnreadItem
-from app.communities.service import POLL, REQUEST_READS
+from app.communities.service import POLL
+from app.communities.syncing import REQUEST_READS
 from app.kit.clock import SetClock
 from app.kit.db import Database, fetch, in_workspace
 from app.kit.deadlines import REQUESTS
