@@ -55,7 +55,7 @@ def token_in(server: MailServer, address: str) -> str:
     """The token of the link in the last mail to an address."""
     body = server.to(address)[-1].get_body(("plain",))
     assert body is not None
-    token: str = body.get_content().partition("#")[2].split()[0]
+    token: str = body.get_content().partition("?token=")[2].split()[0]
     return token
 
 
