@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -11,13 +11,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import account_links, members
 from app.access.audit import record, snapshot
-from app.access.models import AccountLink, Invitation, LinkPurpose, Membership, ProjectSeat, Role, UserAccount
+from app.access.models import (
+    AccountLink,
+    Invitation,
+    InvitationMail,
+    Language,
+    LinkPurpose,
+    Membership,
+    ProjectSeat,
+    Role,
+    UserAccount,
+)
 from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, NotFound
 from app.kit.ids import uuid7
+from app.kit.jobs import enqueue
 
 LIFETIME: timedelta = account_links.LIFETIMES[LinkPurpose.INVITATION]
+MAIL: Final = "access.mail-invitation"
+"""The job that makes an invitation's link and sends it."""
 
 
 async def invite(
@@ -28,10 +41,13 @@ async def invite(
     name: str,
     role: Role,
     seats: Sequence[dict[str, Any]],
-) -> tuple[Invitation, str]:
+    language: str = Language.ENGLISH.value,
+    by_mail: bool = False,
+) -> tuple[Invitation, str | None]:
     """Invite a person, who may have an account already; returns the invitation and its link's token.
 
-    `seats`: `project_id` (text), `seat`, `about`. Raises `Conflict` (`member-already`) for a member.
+    `by_mail`: a job makes the link and sends it, and there is no token to return. `seats`: `project_id` (text),
+    `seat`, `about`. Raises `Conflict` (`member-already`) for a member.
     """
     query = (
         select(Membership.id)
@@ -51,12 +67,24 @@ async def invite(
         expires_at=now(session) + LIFETIME,
         accepted_at=None,
         revoked_at=None,
+        language=language,
+        mail=InvitationMail.QUEUED.value if by_mail else None,
     )
     session.add(invitation)
     await session.flush()
-    token = await account_links.make(
-        session, LinkPurpose.INVITATION, workspace_id=invitation.workspace_id, invitation_id=invitation.id
-    )
+    token = None
+    if by_mail:
+        await enqueue(
+            session,
+            MAIL,
+            workspace_id=invitation.workspace_id,
+            key=str(invitation.id),
+            invitation_id=invitation.id,
+        )
+    else:
+        token = await account_links.make(
+            session, LinkPurpose.INVITATION, workspace_id=invitation.workspace_id, invitation_id=invitation.id
+        )
     record(session, actor, "invitations.create", invitation_id=invitation.id, after=_recorded(invitation))
     return invitation, token
 

@@ -47,6 +47,25 @@ class LinkPurpose(StrEnum):
     PASSWORD_RESET = "password-reset"
 
 
+class Language(StrEnum):
+    """A language in which people are written to: those of `i18n.LANGUAGES`."""
+
+    ENGLISH = "en"
+    RUSSIAN = "ru"
+
+
+class InvitationMail(StrEnum):
+    """What became of the mail with an invitation's link."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    """The mail server has accepted it."""
+    FAILED = "failed"
+    """It was refused, or not accepted for hours; `mail_detail` says why."""
+    UNKNOWN = "unknown"
+    """The mail server did not say whether it accepted it. It is not sent again: a second link would end the first."""
+
+
 class Workspace(Base):
     """An agency."""
 
@@ -69,6 +88,8 @@ class UserAccount(Base):
     name: Mapped[str]
     created_at: Mapped[datetime]
     picture_url: Mapped[str | None]
+    language: Mapped[str] = mapped_column(default=Language.ENGLISH.value, server_default=text("'en'"))
+    """In which the person is written to (`Language`)."""
     password_hash: Mapped[str | None]
     """Argon2id, in the PHC format; None for somebody who works with API keys alone."""
     password_changed_at: Mapped[datetime | None]
@@ -165,6 +186,12 @@ class Invitation(Owned, Audited, Base):
     expires_at: Mapped[datetime]
     accepted_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    language: Mapped[str] = mapped_column(default=Language.ENGLISH.value, server_default=text("'en'"))
+    """In which the person is written to, and which their account has first."""
+    mail: Mapped[str | None]
+    """`InvitationMail`; None: it was not sent by mail, and its link was shown."""
+    mail_detail: Mapped[str | None]
+    """Why the mail failed, for people."""
 
 
 class AccountLink(Base):

@@ -8,6 +8,7 @@ from app.access import keys, service
 from app.access.audit import chain
 from app.access.audit import keys as audit_keys
 from app.access.models import Membership, Role, Workspace
+from app.alerts.service import reseal as reseal_bots
 from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
 from app.kit import sealing
@@ -51,8 +52,9 @@ async def reseal(settings: Settings) -> ResealResult:
             async with database.transaction(workspace_id, actor) as session:
                 session.info["keyring"] = keyring
                 resealed = await reseal_tokens(session, actor, keyring)
+                bots = await reseal_bots(session, actor, keyring)
                 await chain.seal_again(session, keyring)
-            tokens, lost = tokens + resealed.tokens, lost | resealed.lost
+            tokens, lost = tokens + resealed.tokens + bots, lost | resealed.lost
         async with database.transaction(None) as session:
             await audit_keys.replace(session, keyring)
             if not lost:

@@ -251,6 +251,17 @@ class Publication(Owned, Base):
     comments_cursor: Mapped[str | None]
 
 
+class PublicationCount(Owned, Base):
+    """A change in the number of a community's publications (`tallies.Tally`)."""
+
+    __tablename__ = "publication_count"
+    __table_args__ = (belongs_to("community", "community_id"), Index(None, "workspace_id", "community_id"))
+
+    community_id: Mapped[UUID]
+    project_id: Mapped[UUID]
+    change: Mapped[int]
+
+
 class UnreadItem(Base):
     """An item that the platform does not let be read now (`polling.unread_items`)."""
 

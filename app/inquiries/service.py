@@ -13,7 +13,7 @@ from app import platforms
 from app.access import audit
 from app.communities.models import Community
 from app.inquiries.conversation import Transition
-from app.inquiries.counts import CountChanges
+from app.inquiries.counts import INQUIRY_TALLY
 from app.inquiries.gauges import REPLIES
 from app.inquiries.models import Inquiry, InquiryEvent, InquiryStatus, Message, MessageDirection, ReplyDelivery
 from app.inquiries.recount import recount
@@ -137,7 +137,7 @@ async def change(
         index_by_id = {inquiry_id: index for index, inquiry_id in enumerate(actions)}
         raise refusal({index_by_id[inquiry_id]: error for inquiry_id, error in refusals.items()}, len(actions))
     changed = [by_id[inquiry_id] for inquiry_id in actions if inquiry_id not in refusals]
-    counted = CountChanges(workspace_of(session))
+    counted = INQUIRY_TALLY.changes(workspace_of(session))
     for inquiry in changed:
         counted.move(inquiry, None)
         _apply(session, actor, inquiry, actions[inquiry.id])

@@ -17,6 +17,7 @@ from app.kit.errors import Conflict, Invalid
 from app.kit.events import publish
 from app.links import targets
 from app.links.events import LinkMadeForPost
+from app.links.lexemes import LINK_LEXEMES, searched_text
 from app.links.models import Link, LinkRoute, LinkTarget
 from app.projects.models import Project
 
@@ -69,6 +70,7 @@ async def create(
         if await _reserve_slug(session, link):
             _add_target(session, actor, link)
             await session.flush()
+            await LINK_LEXEMES.replace(session, {link.id: searched_text(link.title, link.target)})
             audit.record(
                 session, actor, "links.create", link_id=link.id, project_id=project_id, after=audit.snapshot(link)
             )
@@ -140,6 +142,8 @@ async def change(
         )
     )
     await session.flush()
+    if {"title", "target"} & set(changes):
+        await LINK_LEXEMES.replace(session, {link.id: searched_text(link.title, link.target)})
     if (after := audit.snapshot(link)) != before:
         audit.record(
             session, actor, "links.update", link_id=link.id, project_id=link.project_id, before=before, after=after

@@ -144,6 +144,7 @@ async def mark_published(
         await session.flush()
         await set_category(session, actor, [publication.id], post.category)
     await session.flush()
+    await POST_LEXEMES.replace(session, {post.id: post.text})
     return post
 
 
@@ -195,8 +196,11 @@ async def unmark_published(
         seen = SeenPublication(
             publication.id, publication.external_id, publication.url, publication.text, publication.published_at, False
         )
-        session.add(Post(**_found_post_values(session, community, addresses, seen), category=publication.category))
+        found = Post(**_found_post_values(session, community, addresses, seen), category=publication.category)
+        session.add(found)
         await session.flush()
+        await POST_LEXEMES.replace(session, {found.id: found.text})
+    await POST_LEXEMES.replace(session, {post.id: post.text})
     return post
 
 

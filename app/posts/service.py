@@ -174,8 +174,7 @@ async def change(
         before=before,
         after=audit.snapshot(post),
     )
-    if "text" in changed:
-        await POST_LEXEMES.replace(session, {post.id: post.text})
+    await POST_LEXEMES.replace(session, {post.id: post.text})
     if "category" in changed and post.publication_id is not None:
         await set_category(session, actor, [post.publication_id], post.category)
     return post

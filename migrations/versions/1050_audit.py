@@ -8,7 +8,7 @@ from alembic import op
 from migrations.tables import isolate
 
 revision: str = "1050"
-down_revision: str | None = "1040"
+down_revision: str | None = "1044"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
