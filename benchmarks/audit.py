@@ -38,7 +38,7 @@ from benchmarks._servers import database
 
 LOOP: Final = uvloop.new_event_loop
 """The event loop of the service."""
-ROUNDS: Final = 15
+REPEATS: Final = 15
 BATCH: Final = 60
 """Patches between two readings of the clock."""
 
@@ -48,8 +48,8 @@ async def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks audit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    rounds = parser.parse_args(arguments).rounds
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    repeats = parser.parse_args(arguments).repeats
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     async with database() as urls:
         settings = Settings(
@@ -66,7 +66,7 @@ async def main(arguments: Sequence[str]) -> None:
         keyring = Keyring(settings.secret_keys)
         app.state.resources = Resources(settings, SystemClock(), db, keyring, SilentDoorbell())
         try:
-            await _writes(app, db, rounds)
+            await _writes(app, db, repeats)
             await _chain(db, keyring)
         finally:
             await db.close()
@@ -81,7 +81,7 @@ def _without() -> Iterator[None]:
         yield
 
 
-async def _writes(app: FastAPI, db: Database, rounds: int) -> None:
+async def _writes(app: FastAPI, db: Database, repeats: int) -> None:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://instep.test") as client:
         owner = {"name": "Anna", "email": f"{uuid.uuid4().hex}@agency.example"}
@@ -114,7 +114,7 @@ async def _writes(app: FastAPI, db: Database, rounds: int) -> None:
             ("PATCH /v1/posts/{id}", patches, BATCH),
             ("POST /v1/posts/bulk, a post", bulks, 500),
         ):
-            await _compare(label, work, count, db, rounds)
+            await _compare(label, work, count, db, repeats)
 
 
 async def _call(app: FastAPI, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -141,12 +141,12 @@ async def _call(app: FastAPI, method: str, path: str, headers: list[tuple[bytes,
     await app(scope, receive, send)
 
 
-async def _compare(label: str, work: Callable[[], Awaitable[None]], count: int, db: Database, rounds: int) -> None:
+async def _compare(label: str, work: Callable[[], Awaitable[None]], count: int, db: Database, repeats: int) -> None:
     """Do it with and without entries, in turn."""
     async with db._write.connect() as connection:
         server = psutil.Process(int((await connection.scalar(text("SELECT pg_backend_pid()"))) or 0))
     spent: dict[str, list[tuple[float, float]]] = {"with": [], "without": []}
-    for number in range(2 * (rounds + 1)):
+    for number in range(2 * (repeats + 1)):
         way = ("with", "without")[number % 2]
         before = _cpu(server)
         if way == "with":

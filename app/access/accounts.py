@@ -102,7 +102,9 @@ async def use_reset_link(session: AsyncSession, actor: Actor, *, token: str, pas
     user = await locked(session, link.user_id)
     link.used_at = now(session)
     ended = await _set_password(session, user=user, password_hash=password_hash)
-    record(session, actor, "password-resets.confirm", user_id=user.id, account_id=user.id, after={"ended": ended})
+    record(
+        session, actor, "password-resets.confirm", user_id=user.id, account_id=user.id, after={"sessions_ended": ended}
+    )
     return user.id
 
 
@@ -121,13 +123,13 @@ async def change_password(
 ) -> None:
     """Set another password; all sessions of the user end but the one with this id."""
     ended = await _set_password(session, user=user, password_hash=password_hash, but=session_id)
-    record(session, actor, "me.change-password", user_id=user.id, account_id=user.id, after={"ended": ended})
+    record(session, actor, "me.change-password", user_id=user.id, account_id=user.id, after={"sessions_ended": ended})
 
 
 async def _set_password(
     session: AsyncSession, *, user: UserAccount, password_hash: str, but: UUID | None = None
-) -> list[UUID]:
-    """The ids of the sessions that ended with the password before."""
+) -> int:
+    """How many sessions ended with the password before. Which ones is not for each workspace of the account to know."""
     user.password_hash, user.password_changed_at = password_hash, now(session)
     return await sessions.revoke_all(session, user_id=user.id, but=but)
 
