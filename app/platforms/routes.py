@@ -103,6 +103,7 @@ class Capabilities(BaseModel):
     subscribe: bool = Field(description="Set that hook at the platform through the API, and read its state.")
     unsubscribe: bool = Field(description="Remove a closed hook there: until then nothing can be polled.")
     announced: bool = Field(description="Read messages that events announce without their content.")
+    notify: bool = Field(description="A bot of the agency writes to its own people: alerts.")
     measure_across: bool = Field(description="Read counters of several communities' posts in one request.")
 
 
