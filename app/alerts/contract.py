@@ -59,7 +59,8 @@ class ConcernQuery:
                 Alert.workspace_id == self.workspace_id, Alert.kind == self.kind, Alert.subject_id == subject
             )
             is_same = Alert.status != AlertStatus.ENDED.value if self.ongoing else Alert.since == since
-            statement = statement.where(~alerted.where(is_same).exists())
+            # A subquery for each row, by its index: joined, it may become a comparison of each row with each alert.
+            statement = statement.where(alerted.where(is_same).limit(1).scalar_subquery().is_(None))
         if self.after is not None:
             statement = statement.where(tuple_(since, subject) > self.after)
         return statement.order_by(since, subject).limit(self.limit)

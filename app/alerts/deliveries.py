@@ -1,6 +1,7 @@
 """Plans deliveries of alerts, and cancels them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -22,17 +23,30 @@ DELIVER: Final = "alerts.deliver"
 """The job that sends what is due to one person by one channel. One of these runs at a time."""
 
 
-async def plan(
-    session: AsyncSession, settings: Settings, kind: AlertKind, alert: Alert, time: ProjectTime | None
-) -> None:
-    """Plan to tell those whose a new alert is."""
-    user_ids = await recipients.responsible(session, kind, alert.project_id)
-    selected = await recipients.preferences(session, user_ids)
-    for user_id, available in (await channels.of_people(session, settings, user_ids)).items():
-        preference = selected.get(user_id)
-        due_at = recipients.due_at(preference, time, now(session), is_urgent=kind.is_urgent)
-        for channel in recipients.channels_for(preference, available, kind.key):
-            await add(session, alert_id=alert.id, user_id=user_id, channel=channel, due_at=due_at)
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """A channel by which a person is told, and when."""
+
+    user_id: UUID
+    channel: str
+    due_at: datetime
+
+
+async def audience(
+    session: AsyncSession, settings: Settings, kind: AlertKind, project_id: UUID | None, time: ProjectTime | None
+) -> list[Reach]:
+    """Who is told now of a new alert of this kind in this project."""
+    user_ids = await recipients.responsible(session, kind, project_id)
+    preferences = await recipients.preferences(session, user_ids)
+    return [
+        Reach(
+            user_id,
+            channel,
+            recipients.due_at(preferences.get(user_id), time, now(session), is_urgent=kind.is_urgent),
+        )
+        for user_id, available in (await channels.of_people(session, settings, user_ids)).items()
+        for channel in recipients.channels_for(preferences.get(user_id), available, kind.key)
+    ]
 
 
 async def add(session: AsyncSession, *, alert_id: UUID, user_id: UUID, channel: str, due_at: datetime) -> None:

@@ -38,6 +38,7 @@ async def open_new(session: AsyncSession, settings: Settings, kind: AlertKind) -
         limit=PAGE,
     )
     opened = 0
+    audiences: dict[UUID | None, list[deliveries.Reach]] = {}
     while True:
         concerns = await kind.find(session, query)
         times = await recipients.project_times(session, [one.project_id for one in concerns])
@@ -47,7 +48,9 @@ async def open_new(session: AsyncSession, settings: Settings, kind: AlertKind) -
                 continue  # of an archived project
             minutes = {} if one.project_id is None else policies.get(one.project_id, {})
             if recipients.is_due(kind, minutes, time, since=one.since, at=query.at):
-                opened += await _open(session, settings, kind, one, time)
+                if one.project_id not in audiences:
+                    audiences[one.project_id] = await deliveries.audience(session, settings, kind, one.project_id, time)
+                opened += await _open(session, kind, one, audiences[one.project_id])
         if len(concerns) < PAGE:
             return opened
         query = _following(query, concerns[-1])
@@ -72,13 +75,7 @@ async def _policies(session: AsyncSession) -> dict[UUID, Mapping[str, int]]:
     return {row.project_id: row.minutes for row in rows}
 
 
-async def _open(
-    session: AsyncSession,
-    settings: Settings,
-    kind: AlertKind,
-    concern: Concern,
-    time: recipients.ProjectTime | None,
-) -> bool:
+async def _open(session: AsyncSession, kind: AlertKind, concern: Concern, audience: Sequence[deliveries.Reach]) -> bool:
     """Whether the alert is a new one: another worker may have opened it at the same time."""
     values: dict[str, Any] = {
         "workspace_id": workspace_of(session),
@@ -96,7 +93,8 @@ async def _open(
     if alert is None:
         return False
     await publish(session, AlertOpened(alert.id, alert.kind, alert.project_id, alert.subject_id, alert.since))
-    await deliveries.plan(session, settings, kind, alert, time)
+    for one in audience:
+        await deliveries.add(session, alert_id=alert.id, user_id=one.user_id, channel=one.channel, due_at=one.due_at)
     return True
 
 

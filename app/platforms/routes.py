@@ -105,6 +105,7 @@ class Capabilities(BaseModel):
         description="Remove a closed hook at the platform through the API, as disconnecting does too."
     )
     announced: bool = Field(description="Read messages that events announce without their content.")
+    notify: bool = Field(description="A bot of the agency writes to its own people: alerts.")
     measure_across: bool = Field(description="Read counters of several communities' posts in one request.")
 
 

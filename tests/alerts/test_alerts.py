@@ -407,8 +407,8 @@ async def test_filters_and_pages(setup: Setup) -> None:
         await setup.wait()
     setup.clock.advance(HOUR)
     await setup.watch()
-    first = await setup.agency.get("/v1/alerts?limit=2&status=open")
-    rest = await setup.agency.get(f"/v1/alerts?limit=2&status=open&cursor={first['next_cursor']}")
+    first = await setup.agency.get("/v1/alerts?limit=2&status=open&kind=inquiry-waiting")
+    rest = await setup.agency.get(f"/v1/alerts?limit=2&status=open&kind=inquiry-waiting&cursor={first['next_cursor']}")
     ids = [one["id"] for page in (first, rest) for one in page["data"]]
     assert len(set(ids)) == 3
     assert await setup.alerts(status="acknowledged") == []
