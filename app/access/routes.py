@@ -154,7 +154,7 @@ async def list_keys(
     operation_id="api-keys.create",
     permission=Permission.API_KEYS_WRITE,
     status_code=status.HTTP_201_CREATED,
-    responses=problems(409),
+    responses=problems(404, 409),
 )
 async def create_key(body: ApiKeyCreate, actor: CurrentActor, session: SessionDep) -> ApiKeyMade:
     """Make an API key of yours; its text is shown only here.

@@ -128,9 +128,9 @@ _SECRET_TEXT = re.compile(
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|(?<=/bot)\d+:[A-Za-z0-9_-]+"
 )
-_SECRET_PATH = re.compile(r"(/hooks/[^/?#\s\"'\\]+/)[^{/?#\s\"'\\]+")
-"""The part of a hook's URL after the platform's name: knowing it is enough to send events."""
-_MARKS = ("isk_", "Bearer ", "access_token=", "://", "/bot", "/hooks/")
+_SECRET_PATH = re.compile(r"(/hooks/[^/?#\s\"'\\]+/|/s/)[^{/?#\s\"'\\]+")
+"""The part of a hook's URL after the platform's name, which is enough to send events; the token of a client link."""
+_MARKS = ("isk_", "Bearer ", "access_token=", "://", "/bot", "/hooks/", "/s/")
 """One of these is in every text with a secret; looking for them takes less time than the patterns."""
 REDACTED = "…"
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
@@ -15,7 +14,9 @@ from app.communities.models import Community
 from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict, Invalid
+from app.kit.events import publish
 from app.links import targets
+from app.links.events import LinkMadeForPost
 from app.links.models import Link, LinkRoute, LinkTarget
 from app.projects.models import Project
 
@@ -37,7 +38,10 @@ async def create(
     community_id: UUID | None,
     post_id: UUID | None,
 ) -> Link:
-    """Create a link. Raises `Conflict` where the requested slug is taken, in any workspace."""
+    """Create a link. Raises `Conflict` where the requested slug is taken, in any workspace.
+
+    Raises `Invalid` where the community or the post is of another project, and `NotFound` where there is none.
+    """
     if targets.is_loop(target, public_url):
         raise Invalid("A tracked link must not lead to a tracked link.", code="redirect-loop")
     await fetch(session, Project, project_id)
@@ -57,13 +61,10 @@ async def create(
         created_at=now(session),
         archived_at=None,
     )
+    if post_id is not None:
+        await publish(session, LinkMadeForPost(project_id, post_id))
     session.add(link)
-    try:
-        await session.flush()
-    except IntegrityError as error:
-        if post_id is None or "post_id" not in str(error.orig):
-            raise
-        raise Invalid("There is no such post here.", code="unknown-post") from None
+    await session.flush()
     for _ in range(_ATTEMPTS):
         if await _reserve_slug(session, link):
             _add_target(session, actor, link)

@@ -1,19 +1,79 @@
-"""An agency with one object of each kind, created over the API and by polls."""
+"""An agency with one object of each kind, created over the API and by polls; the barriers between agencies, removed."""
 
+import sys
 import uuid
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
+
+import asyncpg
+import pytest
+from sqlalchemy import true
 
 from app.access.sessions import SignIn, start
+from app.cli.database import asyncpg_url
 from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.models import Community
+from app.kit import db as kit_db
+from app.kit.db import Database
 from app.kit.events import publish
+from app.kit.resources import Resources
 from app.platforms.contract import MessageKind, RemoteMessage, RemotePerson
 from tests.conftest import Agency
+from tests.servers import Servers
 
 KPI = "community_size"
 PROMO_CODE = "STOCK10"
+MATRIX_PROPERTY: Final = "isolation matrix"
+"""The property of a test's report with the name of a walk, its counts and how many exceptions it found."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many cells of the isolation matrix were judged."""
+    rows = sorted(
+        value
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        for name, value in getattr(report, "user_properties", ())
+        if name == MATRIX_PROPERTY
+    )
+    if rows:
+        terminalreporter.section("isolation matrix: requests with something of somebody else's")
+        for name, counts, exceptions in rows:
+            terminalreporter.write_line(f"{name}: {counts}; {exceptions} exceptions")
+
+
+@pytest.fixture(scope="session")
+async def unfenced_database(servers: Servers) -> str:
+    """A database without row-level security."""
+    name = servers.clone()
+    connection = await asyncpg.connect(asyncpg_url(servers.superuser_url(name)))
+    for row in await connection.fetch("SELECT relname FROM pg_class WHERE relrowsecurity"):
+        await connection.execute(f'ALTER TABLE "{row["relname"]}" DISABLE ROW LEVEL SECURITY')
+    await connection.close()
+    return name
+
+
+@pytest.fixture
+async def without_row_security(
+    servers: Servers, unfenced_database: str, resources: Resources
+) -> AsyncIterator[Resources]:
+    """Only the filter of the queries is left."""
+    made = Database(servers.app_url(unfenced_database), pool=3, clock=resources.clock)
+    yield replace(resources, db=made)
+    await made.close()
+
+
+@pytest.fixture
+def without_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Only row-level security is left."""
+    real = kit_db.in_workspace
+    for module in list(sys.modules.values()):
+        if getattr(module, "in_workspace", None) is real:
+            monkeypatch.setattr(module, "in_workspace", lambda *_: true())
+    yield
+    monkeypatch.undo()
 
 
 @dataclass(frozen=True)

@@ -5,60 +5,19 @@ the filter of every query; each is removed in turn, and the other must hold. Wit
 probe must find leaks, or it could not fail.
 """
 
-import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
-import asyncpg
 import httpx
-import pytest
 from fastapi import FastAPI
-from sqlalchemy import true
 
-from app.cli.database import asyncpg_url
-from app.kit import db as kit_db
-from app.kit.db import Database
 from app.kit.resources import Resources
 from tests.conftest import Agency, sign_up
 from tests.house.conftest import Stock, sample, stock
-from tests.servers import Servers
 
 PUBLIC = frozenset({"slug", "hook_id", "token"})
 """Path parameters of public operations: they belong to no workspace."""
-
-
-@pytest.fixture(scope="session")
-async def unfenced_database(servers: Servers) -> str:
-    """A database without row-level security."""
-    name = servers.clone()
-    connection = await asyncpg.connect(asyncpg_url(servers.superuser_url(name)))
-    for row in await connection.fetch("SELECT relname FROM pg_class WHERE relrowsecurity"):
-        await connection.execute(f'ALTER TABLE "{row["relname"]}" DISABLE ROW LEVEL SECURITY')
-    await connection.close()
-    return name
-
-
-@pytest.fixture
-async def without_row_security(
-    servers: Servers, unfenced_database: str, resources: Resources
-) -> AsyncIterator[Resources]:
-    """Only the filter of the queries is left."""
-    made = Database(servers.app_url(unfenced_database), pool=3, clock=resources.clock)
-    yield replace(resources, db=made)
-    await made.close()
-
-
-@pytest.fixture
-def without_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Only row-level security is left."""
-    real = kit_db.in_workspace
-    for module in list(sys.modules.values()):
-        if getattr(module, "in_workspace", None) is real:
-            monkeypatch.setattr(module, "in_workspace", lambda *_: true())
-    yield
-    monkeypatch.undo()
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

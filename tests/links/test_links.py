@@ -62,7 +62,7 @@ async def test_invalid_links_are_refused(agency: Agency, rival: Agency, project_
     foreign = {"project_id": other, "target": TARGET, "community_id": community_id}
     assert (await agency.post("/v1/links", foreign, status=422))["code"] == "community-of-another-project"
     unknown = {"project_id": project_id, "target": TARGET, "post_id": str(uuid.uuid4())}
-    assert (await agency.post("/v1/links", unknown, status=422))["code"] == "unknown-post"
+    assert (await agency.post("/v1/links", unknown, status=404))["code"] == "not-found"
     await rival.post("/v1/links", {"project_id": project_id, "target": TARGET}, status=404)
 
 
