@@ -4,7 +4,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Text, and_, cast, func, select, union_all
+from sqlalchemy import Text, and_, cast, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -51,23 +51,17 @@ def _filters() -> dict[str, Filter]:
         .where(in_workspace(Community, WORKSPACE), Community.id == community_id)
         .scalar_subquery()
     )
-    of_all = Campaign.__table__.alias("of_all")
+    runs_there = exists().where(
+        CampaignCommunity.workspace_id == WORKSPACE,
+        CampaignCommunity.campaign_id == Campaign.id,
+        CampaignCommunity.community_id == community_id,
+    )
     filters: dict[str, Filter] = {
         **equal(project_id=Campaign.project_id),
         "type": {one.value: Campaign.type == one.value for one in CampaignType},
         "status": {one.value: Campaign.status == one.value for one in CampaignStatus},
-        "community_id": Campaign.id.in_(
-            union_all(
-                select(CampaignCommunity.campaign_id).where(
-                    CampaignCommunity.workspace_id == WORKSPACE, CampaignCommunity.community_id == community_id
-                ),
-                select(of_all.c.id).where(
-                    of_all.c.workspace_id == WORKSPACE,
-                    of_all.c.project_id == its_project,
-                    of_all.c.all_communities.is_(True),
-                ),
-            )
-        ),
+        # Its project's campaigns, in the order of the list, until a page is full.
+        "community_id": and_(Campaign.project_id == its_project, or_(Campaign.all_communities.is_(True), runs_there)),
     }
     for sort in CampaignSort:
         column = getattr(Campaign, sort.value)

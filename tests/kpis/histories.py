@@ -554,7 +554,8 @@ def _cost_per_click(window: Window) -> float | None:
 def _click_through_rate(window: Window) -> float | None:
     views = {one: amount for one, amount in _gains(window, Metric.VIEWS).items() if amount}
     clicks = sum(click.link in views and not click.repeat for click in _clicks(window, bot=False))
-    return clicks / sum(views.values()) if views else None
+    total = sum(views.values())
+    return clicks / total if total > 0 else None
 
 
 RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {

@@ -16,7 +16,9 @@ class _Views(Gained):
 
 
 def value(clicks: int, views: int, before_connection: int, late: int) -> Value:
-    """People's clicks for each view."""
+    """People's clicks for each view; unknown where the platforms took back as many views as were gained."""
+    if views <= 0:
+        return Value(None, NO_VIEWS)
     terms = (Term("C", "People's clicks", clicks), Term("V", "Views gained", views))
     return Value(clicks / views, included=included(before_connection, late), evidence=terms)
 
