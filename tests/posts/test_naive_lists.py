@@ -2,6 +2,7 @@
 
 import random
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,10 +10,14 @@ import pytest
 from app.kit.clock import SetClock
 from tests.conftest import Agency
 from tests.links.conftest import add_community
-from tests.naive_lists import assert_as_naive, descending, has_words
+from tests.naive_lists import Row, assert_as_naive, descending, has_words
 from tests.posts.conftest import HOME, remote, store
 
 WORDS = ("чай", "пирог", "кофе")
+
+
+def _latest_first(at: str, row: Row) -> Any:
+    return descending(row[at], row["id"])
 
 
 @pytest.fixture
@@ -78,7 +83,7 @@ async def test_each_filter_and_each_pair(
             "categorised": [True, False],
             "q": ["чай", "чай пирог", "чай пирог кофе", "чай торт"],
         },
-        {at: lambda row, at=at: descending(row[at], row["id"]) for at in ("created_at", "planned_at", "published_at")},
+        {at: partial(_latest_first, at) for at in ("created_at", "planned_at", "published_at")},
         matches,
         monkeypatch,
     )
