@@ -165,7 +165,9 @@ async def calendar(
 
 def post_read(row: Row) -> dict[str, Any]:
     """A post as `PostRead` describes it."""
-    return {**{name: row[name] for name in _PLAIN}, "metrics": _metrics(row) if "missing" in row else None}
+    if "missing" not in row:
+        return {**row, "metrics": None}  # the columns are the fields; picked one by one they cost four times as much
+    return {**{name: row[name] for name in _PLAIN}, "metrics": _metrics(row)}
 
 
 def _metrics(row: Row) -> list[dict[str, Any]]:

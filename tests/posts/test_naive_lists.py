@@ -1,8 +1,8 @@
 """Lists of posts are those of a naive filter, whatever filters are combined, and whatever way a search takes."""
 
 import random
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,10 +10,14 @@ import pytest
 from app.kit.clock import SetClock
 from tests.conftest import Agency
 from tests.links.conftest import add_community
-from tests.naive_lists import assert_as_naive, descending, has_words
+from tests.naive_lists import Row, assert_as_naive, descending, has_words
 from tests.posts.conftest import HOME, remote, store
 
 WORDS = ("чай", "пирог", "кофе")
+
+
+def _latest_first(at: str, row: Row) -> Any:
+    return descending(row[at], row["id"])
 
 
 @pytest.fixture
@@ -25,10 +29,6 @@ async def places(agency: Agency, project_id: str, community_id: str) -> list[tup
         (project_id, await add_community(agency, project_id, "https://social.example/@olga")),
         (other, await add_community(agency, other, "https://social.example/@tea")),
     ]
-
-
-def _by(name: str) -> Callable[[Mapping[str, Any]], Any]:
-    return lambda row: descending(row[name], row["id"])
 
 
 async def test_each_filter_and_each_pair(
@@ -83,7 +83,7 @@ async def test_each_filter_and_each_pair(
             "categorised": [True, False],
             "q": ["чай", "чай пирог", "чай пирог кофе", "чай торт"],
         },
-        {at: _by(at) for at in ("created_at", "planned_at", "published_at")},
+        {at: partial(_latest_first, at) for at in ("created_at", "planned_at", "published_at")},
         matches,
         monkeypatch,
     )
