@@ -196,10 +196,10 @@ async def unmark_published(
         seen = SeenPublication(
             publication.id, publication.external_id, publication.url, publication.text, publication.published_at, False
         )
-        found = Post(**_found_post_values(session, community, addresses, seen), category=publication.category)
-        session.add(found)
+        unplanned = Post(**_found_post_values(session, community, addresses, seen), category=publication.category)
+        session.add(unplanned)
         await session.flush()
-        await POST_LEXEMES.replace(session, {found.id: found.text})
+        await POST_LEXEMES.replace(session, {unplanned.id: unplanned.text})
     await POST_LEXEMES.replace(session, {post.id: post.text})
     return post
 
