@@ -1,6 +1,6 @@
 """Response schemas of the KPI endpoints."""
 
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ConfigDict, Field
 
@@ -177,72 +177,76 @@ class KpiLinks(Output):
 
 
 # Without nulls: FastAPI drops them from examples, which then are none.
-_ANSWER: Final[dict[str, Any]] = {
-    "key": "first_response_time",
-    "title": "First response time",
-    "unit": "seconds",
-    "goal_type": "support",
-    "version": 1,
-    "direction": "lower_is_better",
-    "window": {
-        "from": "2026-10-01",
-        "to": "2026-10-31",
-        "timezone": "Europe/Minsk",
-        "granularity": "month",
-    },
-    "value": 1830.0,
-    "status": "partial",
-    "reason": "stale",
-    "variants": {"wall_clock": 7260.0},
-    "previous": {
-        "from": "2026-08-31",
-        "to": "2026-09-30",
-        "value": 2400.0,
-        "status": "partial",
-        "reason": "before-connection",
-        "variants": {"wall_clock": 9000.0},
-        "change": -0.2375,
-    },
-    "series": [
-        {
-            "from": "2026-10-01",
+_WITH_EXAMPLE: Final = ConfigDict(
+    json_schema_extra={
+        "example": {
+            "key": "first_response_time",
+            "title": "First response time",
+            "unit": "seconds",
+            "goal_type": "support",
+            "version": 1,
+            "direction": "lower_is_better",
+            "window": {
+                "from": "2026-10-01",
+                "to": "2026-10-31",
+                "timezone": "Europe/Minsk",
+                "granularity": "month",
+            },
             "value": 1830.0,
             "status": "partial",
             "reason": "stale",
             "variants": {"wall_clock": 7260.0},
+            "previous": {
+                "from": "2026-08-31",
+                "to": "2026-09-30",
+                "value": 2400.0,
+                "status": "partial",
+                "reason": "before-connection",
+                "variants": {"wall_clock": 9000.0},
+                "change": -0.2375,
+            },
+            "series": [
+                {
+                    "from": "2026-10-01",
+                    "value": 1830.0,
+                    "status": "partial",
+                    "reason": "stale",
+                    "variants": {"wall_clock": 7260.0},
+                }
+            ],
+            "breakdown": [
+                {
+                    "community_id": _EXAMPLE_ID,
+                    "platform": "vk",
+                    "value": 1830.0,
+                    "status": "partial",
+                    "reason": "stale",
+                    "variants": {"wall_clock": 7260.0},
+                }
+            ],
+            "freshness": {
+                "as_of": "2026-10-29T20:55:00Z",
+                "stalest": {"community_id": _EXAMPLE_ID, "as_of": "2026-10-29T20:55:00Z"},
+            },
+            "coverage": {
+                "expected": 31,
+                "seen": 29,
+                "gaps": [{"from": "2026-10-30", "to": "2026-10-31", "community_id": _EXAMPLE_ID, "reason": "stale"}],
+            },
+            "excluded": [],
+            "links": {
+                "explain": "/v1/projects/…/kpis/first_response_time/explain?from=2026-10-01&to=2026-10-31",
+                "evidence": "/v1/projects/…/kpis/first_response_time/evidence?from=2026-10-01&to=2026-10-31",
+            },
         }
-    ],
-    "breakdown": [
-        {
-            "community_id": _EXAMPLE_ID,
-            "platform": "vk",
-            "value": 1830.0,
-            "status": "partial",
-            "reason": "stale",
-            "variants": {"wall_clock": 7260.0},
-        }
-    ],
-    "freshness": {
-        "as_of": "2026-10-29T20:55:00Z",
-        "stalest": {"community_id": _EXAMPLE_ID, "as_of": "2026-10-29T20:55:00Z"},
-    },
-    "coverage": {
-        "expected": 31,
-        "seen": 29,
-        "gaps": [{"from": "2026-10-30", "to": "2026-10-31", "community_id": _EXAMPLE_ID, "reason": "stale"}],
-    },
-    "excluded": [],
-    "links": {
-        "explain": "/v1/projects/…/kpis/first_response_time/explain?from=2026-10-01&to=2026-10-31",
-        "evidence": "/v1/projects/…/kpis/first_response_time/evidence?from=2026-10-01&to=2026-10-31",
-    },
-}
+    }
+)
 
 
 class KpiAnswer(KpiRead, StatedAmount):
     """A KPI of a project. An unknown value is null, with a reason; never 0."""
 
-    model_config = ConfigDict(json_schema_extra={"example": _ANSWER})
+    model_config = _WITH_EXAMPLE
     window: WindowRead = Field(description="The days of the value.")
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
