@@ -65,7 +65,7 @@ async def create(
     )
     if user_id is None:
         raise Conflict("Somebody with this e-mail address has an account already.", code="email-taken")
-    record(session, actor, "users.create", user_id=user_id)
+    record(session, actor, "users.create", user_id=user_id, account_id=user_id)
     return user_id
 
 
@@ -101,8 +101,8 @@ async def use_reset_link(session: AsyncSession, actor: Actor, *, token: str, pas
     assert link.user_id is not None
     user = await locked(session, link.user_id)
     link.used_at = now(session)
-    await _set_password(session, user=user, password_hash=password_hash)
-    record(session, actor, "password-resets.confirm", user_id=user.id)
+    ended = await _set_password(session, user=user, password_hash=password_hash)
+    record(session, actor, "password-resets.confirm", user_id=user.id, account_id=user.id, after={"ended": ended})
     return user.id
 
 
@@ -111,7 +111,8 @@ async def update(session: AsyncSession, actor: Actor, *, user_id: UUID, changes:
     user = await locked(session, user_id)
     for name, value in changes.items():
         setattr(user, name, value)
-    record(session, actor, "me.update", user_id=user.id)
+    # Names are personal: that they changed is recorded, not what they were.
+    record(session, actor, "me.update", user_id=user.id, account_id=user.id, after={"changed": sorted(changes)})
     return user
 
 
@@ -119,15 +120,16 @@ async def change_password(
     session: AsyncSession, actor: Actor, *, user: UserAccount, password_hash: str, session_id: UUID
 ) -> None:
     """Set another password; all sessions of the user end but the one with this id."""
-    await _set_password(session, user=user, password_hash=password_hash, but=session_id)
-    record(session, actor, "me.change-password", user_id=user.id)
+    ended = await _set_password(session, user=user, password_hash=password_hash, but=session_id)
+    record(session, actor, "me.change-password", user_id=user.id, account_id=user.id, after={"ended": ended})
 
 
 async def _set_password(
     session: AsyncSession, *, user: UserAccount, password_hash: str, but: UUID | None = None
-) -> None:
+) -> list[UUID]:
+    """The ids of the sessions that ended with the password before."""
     user.password_hash, user.password_changed_at = password_hash, now(session)
-    await sessions.revoke_all(session, user_id=user.id, but=but)
+    return await sessions.revoke_all(session, user_id=user.id, but=but)
 
 
 async def require_only_here(session: AsyncSession, *, user_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""Nightly deletion of what is of no use any more; mail with links of accounts."""
+"""Nightly deletion of what is of no use any more, and the record's heads; mail with links of accounts."""
 
 from datetime import timedelta
 from typing import Final
@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import account_links, accounts, invitations, mailing, sessions, sign_in_limits
+from app.access.audit.jobs import CHAIN
 from app.access.mailing import Letter
 from app.access.models import InvitationMail
 from app.access.service import workspaces
@@ -24,10 +25,11 @@ MAIL_ATTEMPTS: Final = 14
 
 @job("access.tidy", every=timedelta(hours=24))
 async def tidy(run: Run) -> None:
-    """Enqueue `access.tidy_workspace` for every workspace."""
+    """Enqueue `access.tidy_workspace` for every workspace, and the head of its record's day."""
     async with run.step() as session:
         for workspace_id in await workspaces(session):
             await enqueue(session, "access.tidy_workspace", workspace_id=workspace_id, key="nightly")
+            await enqueue(session, CHAIN, workspace_id=workspace_id, key="chain")
 
 
 @job("access.tidy_workspace")

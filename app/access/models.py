@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 from app.kit.ids import uuid7
 
 
@@ -103,10 +103,11 @@ class UserAccount(Base):
     """SHA-256 in hexadecimal of the codes that are not used yet."""
 
 
-class Membership(Owned, Base):
+class Membership(Owned, Audited, Base):
     """A user as a member of a workspace."""
 
     __tablename__ = "membership"
+    AUDITED = ("role",)
     __table_args__ = (
         UniqueConstraint("workspace_id", "user_id"),
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
@@ -132,10 +133,12 @@ class UserWorkspace(Base):
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
-class ProjectSeat(Owned, Base):
+class ProjectSeat(Owned, Audited, Base):
     """A member's seat in a project."""
 
     __tablename__ = "project_seat"
+    AUDITED = ("user_id", "seat", "stands_in_id")
+    DIGESTED = ("about",)
     __table_args__ = (
         UniqueConstraint("workspace_id", "project_id", "user_id", "seat"),
         belongs_to("project", "project_id"),
@@ -161,10 +164,12 @@ class ProjectSeat(Owned, Base):
     created_at: Mapped[datetime]
 
 
-class Invitation(Owned, Base):
+class Invitation(Owned, Audited, Base):
     """An invitation to the workspace, with the seats that come with it."""
 
     __tablename__ = "invitation"
+    AUDITED = ("role", "expires_at", "accepted_at", "revoked_at")
+    DIGESTED = ("seats",)
     __table_args__ = (
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
         Index(None, "workspace_id", "created_at", "id"),
@@ -207,10 +212,11 @@ class AccountLink(Base):
     used_at: Mapped[datetime | None]
 
 
-class UserSession(Base):
+class UserSession(Audited, Base):
     """A signed-in person in one workspace: looked up by its prefix, verified by its secret's hash."""
 
     __tablename__ = "user_session"
+    AUDITED = ("is_cookie", "expires_at", "revoked_at")
     __table_args__ = (
         UniqueConstraint("id"),
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
@@ -252,10 +258,11 @@ class SignInFailure(Base):
     """When the count starts anew."""
 
 
-class ApiKey(Base):
+class ApiKey(Audited, Base):
     """A key to a workspace: looked up by its prefix, verified by its secret, of which only a hash is stored."""
 
     __tablename__ = "api_key"
+    AUDITED = ("title", "owner_id", "permissions", "project_ids", "expires_at", "revoked_at")
     __table_args__ = (
         UniqueConstraint("workspace_id", "id"),
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),

@@ -7,7 +7,17 @@ from fastapi import status
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import accounts, keys, member_routes, members, passwords, second_factor, service, session_routes
+from app.access import (
+    account_pages,
+    accounts,
+    keys,
+    member_routes,
+    members,
+    passwords,
+    second_factor,
+    service,
+    session_routes,
+)
 from app.access.authentication import RequestActor, authenticator
 from app.access.current import (
     CurrentActor,
@@ -46,6 +56,7 @@ from app.kit.routing import problems, public_router
 
 ROUTER = Router("/v1", tag="access")
 PUBLIC = public_router("/v1", tag="access")
+PAGES = account_pages.PAGES
 
 _KEYS = Keyset((ApiKey.created_at, ApiKey.id))
 

@@ -49,7 +49,7 @@ LinkToken = Annotated[
     Field(
         strict=True,
         pattern=r"^[A-Za-z0-9_-]{43}$",
-        description="The part of the link after `#`.",
+        description="The part of the link after `?token=`.",
         examples=["qkQxK3mW7dS0sZ8hVQ5p2cT1nJ4rYbL9eXaFgHuOiMw"],
     ),
 ]
@@ -368,7 +368,7 @@ class InvitationAccept(Input):
 
     model_config = example({"token": "qkQxK3mW7dS0sZ8hVQ5p2cT1nJ4rYbL9eXaFgHuOiMw", "password": "three brown bicycles"})
 
-    token: LinkToken = Field(description="The part of the link after `#`.")
+    token: LinkToken = Field(description="The part of the link after `?token=`.")
     name: ShortText | None = Field(None, description="Where it differs from the invitation's.", examples=["Boris"])
     password: Password = Field(description="A new one; of somebody who has an account already: the one they have.")
     code: Code | None = Field(None, description="Of somebody who has an account with a second factor.")
@@ -397,7 +397,7 @@ class PasswordReset(Input):
 
     model_config = example({"token": "qkQxK3mW7dS0sZ8hVQ5p2cT1nJ4rYbL9eXaFgHuOiMw", "password": "four green bicycles"})
 
-    token: LinkToken = Field(description="The part of the link after `#`.")
+    token: LinkToken = Field(description="The part of the link after `?token=`.")
     password: Password = Field(description=f"The new one: {MIN_LENGTH} characters at least, not one guessed first.")
 
 

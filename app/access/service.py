@@ -50,7 +50,7 @@ async def sign_up(
     if owner_id is None:
         raise Conflict("Somebody with this e-mail address has signed up already.", code="email-taken")
     await session.flush()
-    record(session, actor, "workspaces.create", user_id=owner_id)
+    record(session, actor, "workspaces.create", user_id=owner_id, after={"title": title})
     await members.add(session, actor, user_id=owner_id, role=Role.OWNER)
     key, token = await keys.create_key(session, actor, title="first key", owner_id=owner_id)
     owner = await session.get_one(UserAccount, owner_id)

@@ -5,10 +5,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Identity, Index, PrimaryKeyConstraint, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class InquiryStatus(StrEnum):
@@ -51,10 +51,11 @@ class ReplyDelivery(StrEnum):
     """Polling did not find it in time: a person has to check the thread."""
 
 
-class Inquiry(Owned, Base):
+class Inquiry(Owned, Audited, Base):
     """A conversation with one customer, on whatever platform and channel."""
 
     __tablename__ = "inquiry"
+    AUDITED = ("kind", "kind_by", "status", "resolved_automatically")
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),
@@ -63,7 +64,12 @@ class Inquiry(Owned, Base):
         Index(None, "workspace_id", "last_message_at", "id"),
         Index(None, "workspace_id", "project_id", "last_message_at", "id"),
         Index(None, "workspace_id", "community_id", "last_message_at", "id"),
-        Index(None, "workspace_id", "status", "last_message_at", "id"),
+        # With what a search of the open ones compares, so that it reads the index alone.
+        Index(
+            None,
+            *("workspace_id", "status", "last_message_at", "id"),
+            postgresql_include=["project_id", "kind"],
+        ),
         Index(
             "ix_inquiry_handled",
             *("workspace_id", "project_id", "handled_at", "id"),
@@ -85,6 +91,7 @@ class Inquiry(Owned, Base):
         Index(
             "ix_inquiry_waiting_by_status",
             *("workspace_id", "status", "waiting_since", "id"),
+            postgresql_include=["project_id", "kind"],
             postgresql_where=text("waiting_since IS NOT NULL"),
         ),
         # Few wait at a time, so these three stay small however many inquiries there are.
@@ -92,6 +99,7 @@ class Inquiry(Owned, Base):
             Index(
                 f"ix_inquiry_waiting{suffix}",
                 *("workspace_id", *columns, "waiting_since", "id"),
+                postgresql_include=[name for name in ("project_id", "kind", "status") if name not in columns],
                 postgresql_where=text("waiting_since IS NOT NULL"),
             )
             for suffix, columns in (("", ()), ("_in_project", ("project_id",)), ("_in_community", ("community_id",)))
@@ -221,11 +229,18 @@ class InquiryLexeme(Base):
     """
 
     __tablename__ = "inquiry_lexeme"
-    __table_args__ = (Index(None, "workspace_id", "inquiry_id"),)
+    __table_args__ = (
+        # The project first: a member's search, and one in a project, read no other projects' rows.
+        PrimaryKeyConstraint("workspace_id", "lexeme", "project_id", "inquiry_id", postgresql_include=["facets"]),
+        Index(None, "workspace_id", "inquiry_id"),
+    )
 
-    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
-    lexeme: Mapped[str] = mapped_column(primary_key=True)
-    inquiry_id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]
+    lexeme: Mapped[str]
+    project_id: Mapped[UUID]
+    inquiry_id: Mapped[UUID]
+    facets: Mapped[int] = mapped_column(default=0, server_default="0")
+    """What a list can be filtered by, as bits (`search.Facets`)."""
 
 
 class EarlyDeletion(Base):
@@ -248,6 +263,11 @@ class ResponseWait(Owned, Base):
         belongs_to("inquiry", "inquiry_id"),
         UniqueConstraint("workspace_id", "inquiry_id", "started_at"),
         Index(None, "workspace_id", "project_id", "ended_at", "id"),
+        Index(
+            "ix_response_wait_due",
+            *("workspace_id", "project_id", "due_at", "id"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
     )
 
     inquiry_id: Mapped[UUID]
@@ -255,6 +275,8 @@ class ResponseWait(Owned, Base):
     community_id: Mapped[UUID]
     started_at: Mapped[datetime]
     """The customer's first message that had no answer yet."""
+    due_at: Mapped[datetime | None]
+    """Until when the project's target for the first response is met (`due_dates`); null: it had none."""
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str | None]
     """`answer`, or `resolution` where it was resolved without one."""
@@ -262,6 +284,29 @@ class ResponseWait(Owned, Base):
     """The first wait of the inquiry, or the first after it was reopened."""
     working_seconds: Mapped[int | None]
     """Working time between start and end, by the project's working hours in force when it ended."""
+
+
+class ResolvedEpisode(Owned, Base):
+    """A period from a customer's opening message, or a reopening, to the resolution."""
+
+    __tablename__ = "resolved_episode"
+    __table_args__ = (
+        belongs_to("inquiry", "inquiry_id"),
+        UniqueConstraint("workspace_id", "inquiry_id", "started_at"),
+        Index(None, "workspace_id", "project_id", "resolved_at", "id"),
+    )
+
+    inquiry_id: Mapped[UUID]
+    project_id: Mapped[UUID]
+    community_id: Mapped[UUID]
+    started_at: Mapped[datetime]
+    resolved_at: Mapped[datetime]
+    automatic: Mapped[bool]
+    """No person resolved it."""
+    working_seconds: Mapped[int]
+    """Working time between start and resolution, by the project's working hours in force when it was resolved."""
+    target_seconds: Mapped[int | None]
+    """The project's target for resolutions on the day it began, as working time; null: there was none."""
 
 
 class InquiryEvent(Owned, Base):

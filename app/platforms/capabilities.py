@@ -104,6 +104,18 @@ class MessageChange:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinOrLeave:
+    """An account joined a community, or left it."""
+
+    account_id: str
+    at: datetime
+    joined: bool
+    """False: it left."""
+    invite_link: str | None = None
+    """The invite link through which it joined, or the beginning of it, where the platform says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """An event of a community that the platform has sent."""
 
@@ -126,6 +138,8 @@ class Event:
     """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
     changes: tuple[MessageChange, ...] = ()
     """Messages that were edited, hidden or shown again."""
+    members: tuple[JoinOrLeave, ...] = ()
+    """Who joined the community or left it."""
     announced: tuple[str, ...] = ()
     """References of messages that the event does not contain, for `ReadsAnnounced.announced`."""
 
@@ -421,7 +435,10 @@ class Subscribes(Protocol):
 
 @runtime_checkable
 class Unsubscribes(Protocol):
-    """While a hook is set at the platform, events cannot be polled: a closed hook must be removed there."""
+    """A closed hook can be removed at the platform, which would otherwise go on calling an address that is gone.
+
+    Where events cannot be polled while a hook is set (Telegram), it must be.
+    """
 
     async def unsubscribe(self, c: Credentials, url: str) -> None:
         """Have no more events sent to `url`; idempotent, and hooks with other addresses stay."""

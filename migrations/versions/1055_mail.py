@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "1055"
-down_revision: str | None = "1040"
+down_revision: str | None = "1050"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

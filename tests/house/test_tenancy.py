@@ -37,8 +37,12 @@ async def call_with_ids(
     }
     body = None
     if "requestBody" in operation:
-        schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        body = sample(document, schema, ids)
+        ((media_type, content),) = operation["requestBody"]["content"].items()
+        body = sample(document, content["schema"], ids)
+        if media_type != "application/json":
+            headers = {"Content-Type": media_type}
+            url = path.format(**ids)
+            return await agency.http.request(method, url, params=query, content=body.encode(), headers=headers)
     return await agency.http.request(method, path.format(**ids), params=query, json=body)
 
 

@@ -6,6 +6,10 @@ delivered once, either through `updates` (`getUpdates`) or to a webhook, and is 
 updates for deletions, nor for what the bot itself writes. Telegram has no field for an idempotency key, and no way
 to look a message up: a person has to settle an unknown outcome.
 
+`chat_member` updates say who joined the channel, and through which invite link. They come only to an administrator
+that requests them by name; a webhook set before they were requested is set again (`subscription`). Of a link that
+another administrator made the second part is not shown.
+
 `Event.account_id` is the channel or group where the update happened. A message to the bot itself has no channel. It
 belongs to every community with the bot's token, so the bot's id is an alias of each of them: where a bot serves
 several, the reader of the stream has to choose one. A webhook request does not say which bot it is for, and the
@@ -128,6 +132,8 @@ class Telegram:
         pushed_metrics=frozenset({Metric.REACTIONS}),
         counted_metrics=frozenset({Metric.COMMENTS}),
         history=False,
+        counts_joins=True,
+        attributes_joins=True,
         changes=translate.CHANGES,
         no_changes=translate.NO_CHANGES,
     )
@@ -309,6 +315,9 @@ class Telegram:
         """Telegram reports its last failure, however long ago it was; it counts only while updates are pending."""
         hook = await self._call(c, telegram.WEBHOOK, "getWebhookInfo", {})
         pending, failed = hook.pending_update_count, hook.last_error_date is not None
+        if hook.url == url and "chat_member" not in hook.allowed_updates:
+            # It was set before joins were requested.
+            return HookState(subscribed=False, detail="Telegram does not send who joins: chat_member")
         return HookState(
             subscribed=hook.url == url,
             delivering=True if not pending else False if failed else None,
