@@ -23,7 +23,7 @@ from app.goals.forecast import Forecast, Method, forecast
 from app.kpis.values import AddsUp
 
 PERIOD: Final = 30
-SHAPES: Final = ("level", "trend", "weekly season", "bursts, shift")
+PATTERNS: Final = ("level", "trend", "weekly season", "bursts, shift")
 WEEK: Final = (1.3, 1.2, 1.1, 1.1, 1.0, 0.5, 0.3)
 
 
@@ -110,7 +110,7 @@ async def main(arguments: Sequence[str]) -> None:
         print(f"{'':16}" + "".join(f"{method.value:>30}" for method in Method))
         print(f"{'':16}" + f"{'held':>12}{'width':>9}{'error':>9}" * len(Method))
         whole: dict[Method, list[bool]] = {method: [] for method in Method}
-        for shape in SHAPES:
+        for shape in PATTERNS:
             tried = trials(shape, options.series, options.seed)
             outcomes = {method: measure(adds_up, method, tried) for method in Method}
             naive = outcomes[Method.SEASONAL_NAIVE]

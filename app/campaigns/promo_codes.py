@@ -167,7 +167,7 @@ def _recorded(
 ) -> UUID | AppError:
     try:
         if item.at > now(session):
-            raise invalid_field("at", "not-in-the-past", "This instant has not come.")
+            raise invalid_field("at", "in-the-future", "This instant has not come.")
         require_counted(campaign, local_day(item.at, zone), "at")
         amount = None if item.amount is None else item.amount.minor("amount.amount")
     except AppError as error:

@@ -23,7 +23,7 @@ from app.kit import jobs
 from app.kit.actors import Actor
 from app.kit.addresses import host_refusal
 from app.kit.crypto import Keyring, SealBroken
-from app.kit.db import fetch, in_workspace, now, workspace_of
+from app.kit.db import Locked, fetch, in_workspace, now, without_waiting, workspace_of
 from app.kit.errors import Conflict, Invalid
 from app.kit.ids import uuid7
 from app.platforms import adapters
@@ -32,6 +32,7 @@ from app.projects.models import Project
 from app.settings import Settings
 
 POLL = "communities.poll"
+REQUEST_READS = "communities.request-reads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,14 @@ async def connect(
         raise Conflict("This community is connected already.", code="already-connected")
     await store_tokens(session, keyring, added.id, tokens)
     await poll_now(session, added.id)
-    audit.record(session, actor, "communities.connect", community_id=added.id)
+    audit.record(
+        session,
+        actor,
+        "communities.connect",
+        community_id=added.id,
+        project_id=project_id,
+        after={**audit.snapshot(added), "tokens": sorted(tokens)},
+    )
     return added
 
 
@@ -190,24 +198,44 @@ def require_connected(community: Community) -> None:
         raise Conflict("It is disconnected: reconnect it first.", code="community-disconnected")
 
 
-async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
-    """Schedule everything of a community to be read again now; one that could not be connected is tried again.
-
-    Where it has been requested already and is not read so far, the request joins that one.
-    """
-    await fetch(session, Community, community_id)
-    await poll_now(session, community_id)
-    community = await fetch(session, Community, community_id, for_update=True)
+def _require_readable(community: Community) -> None:
+    """Raise `Conflict` where a community is disconnected or paused."""
     require_connected(community)
     if community.status == CommunityStatus.PAUSED:
         raise Conflict("It is paused: resume it first.", code="community-paused")
+
+
+async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
+    """Schedule everything of a community to be read again now; one that could not be connected is tried again.
+
+    Where it has been requested already and is not read so far, the request joins that one. It waits for no step of a
+    poll or of a measuring: where one has locked what is written here, a job writes it afterwards.
+    """
+    community = await fetch(session, Community, community_id)
+    _require_readable(community)
+    try:
+        async with without_waiting(session):
+            community = await request_reads(session, community_id)
+    except Locked:
+        await jobs.enqueue(
+            session, REQUEST_READS, workspace_id=workspace_of(session), key=str(community_id), community_id=community_id
+        )
+        community = await fetch(session, Community, community_id)
+    audit.record(session, actor, "communities.sync", community_id=community_id, project_id=community.project_id)
+    return community
+
+
+async def request_reads(session: AsyncSession, community_id: UUID) -> Community:
+    """Have everything of a community read now; raises `Conflict` where it is disconnected or paused."""
+    community = await fetch(session, Community, community_id, for_update=True)
+    _require_readable(community)
     if community.status == CommunityStatus.FAILED:
         community.status, community.failures = CommunityStatus.CONNECTING.value, 0
     community.request(now(session), *parts.to_request(community, Part.SIZE, Part.POSTS, Part.CONVERSATIONS))
     await unread_items.retry_now(session, community_id)
     await publications.request_metrics(session, community_id)
     await batches.schedule_measuring(session, community.metrics_group, [community_id])
-    audit.record(session, actor, "communities.sync", community_id=community_id)
+    await poll_now(session, community_id)
     return community
 
 
@@ -230,7 +258,8 @@ async def reconnect(
         )
     if not tokens and not (community.status == CommunityStatus.DISCONNECTED and adapter_class.spec.public):
         raise Invalid("Send the credentials to reconnect with.", code="credentials-needed")
-    await replace_grant(session, keyring, community_id, adapter_class, tokens)
+    before = audit.snapshot(community)
+    removed = await replace_grant(session, keyring, community_id, adapter_class, tokens)
     community.status, community.disconnected_at = CommunityStatus.CONNECTING.value, None
     community.status_code = community.status_reason = None
     community.missing_scopes = []
@@ -241,7 +270,15 @@ async def reconnect(
     community.throttled_until = None
     # Otherwise nothing might be due, and invalid tokens would go unnoticed.
     community.request(now(session), "size", "tokens")
-    audit.record(session, actor, "communities.reconnect", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.reconnect",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after={**audit.snapshot(community), "tokens_given": sorted(tokens), "tokens_removed": sorted(removed)},
+    )
     return community
 
 
@@ -249,10 +286,18 @@ async def pause(session: AsyncSession, actor: Actor, *, community_id: UUID) -> C
     """Stop polling a community until it is resumed; doing so twice changes nothing."""
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
-    community.status = CommunityStatus.PAUSED.value
+    before, community.status = audit.snapshot(community), CommunityStatus.PAUSED.value
     community.status_code = community.status_reason = None
     clear_metrics_poll_failure(community)
-    audit.record(session, actor, "communities.pause", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.pause",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after=audit.snapshot(community),
+    )
     return community
 
 
@@ -267,7 +312,16 @@ async def resume(session: AsyncSession, actor: Actor, *, community_id: UUID) -> 
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
+    before = audit.snapshot(community)
     if community.status == CommunityStatus.PAUSED:
         community.status = CommunityStatus.CONNECTING.value
-    audit.record(session, actor, "communities.resume", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.resume",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after=audit.snapshot(community),
+    )
     return community

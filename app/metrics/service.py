@@ -118,7 +118,7 @@ async def set_category(
     await session.flush()
     affected = (
         await session.execute(
-            select(Publication.community_id, Publication.id)
+            select(Publication.community_id, Publication.id, Publication.project_id, Publication.category)
             .where(
                 in_workspace(Publication, workspace_id),
                 Publication.id.in_(publication_ids),
@@ -143,12 +143,22 @@ async def set_category(
         .values(category=category)
         .execution_options(synchronize_session="fetch")
     )
-    for publication_id in ids:
-        audit.record(session, actor, "metrics.set-category", publication_id=publication_id)
+    for row in affected:
+        audit.record(
+            session,
+            actor,
+            "metrics.set-category",
+            publication_id=row.id,
+            project_id=row.project_id,
+            before={"category": row.category},
+            after={"category": category},
+        )
 
 
-async def recount_project(session: AsyncSession, actor: Actor, project_id: UUID) -> None:
-    """Rebuild a project's rollups from its snapshots: its zone has changed, or they were wrong."""
+async def recount_project(
+    session: AsyncSession, actor: Actor, project_id: UUID, *, wrong_rows: int | None = None
+) -> None:
+    """Rebuild a project's rollups from its snapshots: its zone has changed, or rows of them were wrong."""
     connection = await session.connection()
     params = {"workspace": workspace_of(session), "project": project_id}
     await connection.execute(rollups.LOCK_PROJECT, params)
@@ -160,7 +170,7 @@ async def recount_project(session: AsyncSession, actor: Actor, project_id: UUID)
         differences.REBUILD_LAST,
     ):
         await connection.execute(statement, params)
-    audit.record(session, actor, "metrics.recount", project_id=project_id)
+    audit.record(session, actor, "metrics.recount", project_id=project_id, wrong_rows=wrong_rows)
 
 
 async def reconcile(session: AsyncSession, project_id: UUID) -> list[Difference]:

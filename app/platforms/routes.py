@@ -36,6 +36,7 @@ CAPABILITIES: Final = {
     "unsubscribe": capabilities.Unsubscribes,
     "measure_across": capabilities.MeasuresAcross,
     "announced": capabilities.ReadsAnnounced,
+    "notify": capabilities.Notifies,
 }
 
 
@@ -100,7 +101,9 @@ class Capabilities(BaseModel):
     usage: bool = Field(description="Read from responses how much of a rate limit is used.")
     hooks: bool = Field(description="Receive events at a hook; see `hooks`.")
     subscribe: bool = Field(description="Set that hook at the platform through the API, and read its state.")
-    unsubscribe: bool = Field(description="Remove a closed hook there: until then nothing can be polled.")
+    unsubscribe: bool = Field(
+        description="Remove a closed hook at the platform through the API, as disconnecting does too."
+    )
     announced: bool = Field(description="Read messages that events announce without their content.")
     measure_across: bool = Field(description="Read counters of several communities' posts in one request.")
 

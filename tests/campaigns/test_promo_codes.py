@@ -58,7 +58,7 @@ async def test_a_redemption_is_recorded_once(agency: Agency, rival: Agency, path
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
-    "in the future": ({"at": "2026-10-15T12:00:01Z"}, "not-in-the-past"),
+    "in the future": ({"at": "2026-10-15T12:00:01Z"}, "in-the-future"),
     "before the campaign": ({"at": "2026-09-30T20:59:59Z"}, "outside-period"),
     "money without a currency": ({"amount": {"amount": "5"}}, "missing"),
     "a negative amount": ({"amount": {"amount": "-5", "currency": "RUB"}}, "negative-amount"),

@@ -17,7 +17,7 @@ from app.goals.forecast import (
     weekly_season,
 )
 from app.kpis.values import AddsUp
-from benchmarks.forecast import PERIOD, SHAPES, measure, trials
+from benchmarks.forecast import PATTERNS, PERIOD, measure, trials
 
 counts = st.lists(st.integers(0, 500).map(float), min_size=LEAST_HISTORY, max_size=120)
 methods = st.sampled_from(Method)
@@ -155,7 +155,7 @@ def test_a_path_follows_the_week() -> None:
 @pytest.mark.parametrize("method", Method)
 def test_intervals_hold_eighty_in_a_hundred(method: Method) -> None:
     """Of 400 series the share that is held is certain to about 4 points; docs/forecast.md has more of them."""
-    tried = [trial for shape in SHAPES for trial in trials(shape, 100, 5)]
+    tried = [trial for shape in PATTERNS for trial in trials(shape, 100, 5)]
     held = measure(AddsUp.FLOW, method, tried).held
     assert 0.73 <= sum(held) / len(held) <= 0.87
 
@@ -163,7 +163,7 @@ def test_intervals_hold_eighty_in_a_hundred(method: Method) -> None:
 def test_an_interval_that_is_too_narrow_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.goals.forecast.COVERAGE", 0.5)
     monkeypatch.setattr("app.goals.forecast.OVERLAP", 0)
-    tried = [trial for shape in SHAPES for trial in trials(shape, 50, 5)]
+    tried = [trial for shape in PATTERNS for trial in trials(shape, 50, 5)]
     held = measure(AddsUp.FLOW, Method.MEDIAN_WEEK, tried).held
     assert sum(held) / len(held) < 0.73
 

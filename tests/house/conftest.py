@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import true
 
 from app.access.sessions import SignIn, start
+from app.alerts.models import Alert
 from app.cli.database import asyncpg_url
 from app.communities.events import CommunityRef, MessagesSeen
 from app.communities.models import Community
@@ -24,6 +25,8 @@ from tests.conftest import Agency
 from tests.servers import Servers
 
 KPI = "community_size"
+NAMES = frozenset({"key", "slug", "messenger", "promo_code"})
+"""Path parameters that are names, the same for all agencies, and no ids."""
 PROMO_CODE = "STOCK10"
 MATRIX_PROPERTY: Final = "isolation matrix"
 """The property of a test's report with the name of a walk, its counts and how many exceptions it found."""
@@ -84,7 +87,7 @@ class Stock:
 
     def __contains__(self, text: str) -> bool:
         """Whether a text contains one of the ids."""
-        return any(value in text for name, value in self.ids.items() if name not in {"key", "slug", "promo_code"})
+        return any(value in text for name, value in self.ids.items() if name not in NAMES)
 
 
 async def stock(agency: Agency) -> Stock:
@@ -102,6 +105,7 @@ async def stock(agency: Agency) -> Stock:
         "/v1/posts",
         {"community_id": community["id"], "text": "Guess the roast!", "category": "engaging", "status": "draft"},
     )
+    recorded = await agency.post("/v1/posts", {"community_id": community["id"], "text": "Who roasts?"})
     link = await agency.post("/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu"})
     api_key = await agency.post("/v1/api-keys", {"title": "script"})
     await customer_writes(agency, project["id"], community["id"])
@@ -111,6 +115,19 @@ async def stock(agency: Agency) -> Stock:
     invitation = await agency.post("/v1/invitations", someone)
     seat = await agency.post(
         f"/v1/projects/{project['id']}/seats", {"user_id": me["user"]["id"], "seat": "community_manager"}
+    )
+    contact = await agency.post(
+        f"/v1/projects/{project['id']}/contacts", {"name": "Nina", "email": "nina@coffee.example"}
+    )
+    await agency.put(f"/v1/projects/{project['id']}/brief", {"business": "Coffee"})
+    client_link = await agency.post(
+        "/v1/client-links",
+        {
+            "contact_id": contact["id"],
+            "purpose": "read",
+            "subject_kind": "project",
+            "subject_id": project["id"],
+        },
     )
     campaign, spend_id, invite_link_id = await campaign_ids(agency, project["id"], link["id"])
     return Stock(
@@ -122,17 +139,42 @@ async def stock(agency: Agency) -> Stock:
             "project_id": project["id"],
             "community_id": community["id"],
             "post_id": post["id"],
+            "entity_id": recorded["id"],
             "link_id": link["id"],
             "inquiry_id": inquiry["id"],
             "key_id": api_key["id"],
             "user_id": me["user"]["id"],
             "invitation_id": invitation["id"],
             "seat_id": seat["id"],
+            "contact_id": contact["id"],
+            "client_link_id": client_link["id"],
+            "subject_id": project["id"],
             "session_id": await session_id(agency, me["user"]["id"]),
+            "alert_id": await alert_id(agency, project["id"]),
+            "messenger": "telegram",
             "key": KPI,
             "slug": link["slug"],
         }
     )
+
+
+async def alert_id(agency: Agency, project_id: str) -> str:
+    """The id of an alert, opened as by a job."""
+    at, made = agency.resources.clock.now(), uuid.uuid4()
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        session.add(
+            Alert(
+                workspace_id=agency.workspace_id,
+                id=made,
+                kind="inquiry-waiting",
+                project_id=uuid.UUID(project_id),
+                subject_id=made,
+                since=at,
+                facts={"community": "Coffee house"},
+                opened_at=at,
+            )
+        )
+    return str(made)
 
 
 async def campaign_ids(agency: Agency, project_id: str, link_id: str) -> tuple[str, str, str]:

@@ -85,8 +85,10 @@ ONE_BY_ONE = {
 """Operations that are recorded as what they do to each item."""
 BY_THE_SERVICE = {
     *("users.create", "users.join"),
+    *("metrics.recount", "metrics.set-category", "posts.match"),
+    *("tokens.reseal", "tokens.destroy", "tokens.renew"),
+    "client-links.open",
     *("campaigns.advance", "campaigns.redate"),
-    *("metrics.recount", "metrics.set-category", "tokens.reseal", "tokens.destroy"),
 }
 """Actions that no operation is named like."""
 

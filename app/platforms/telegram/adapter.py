@@ -43,6 +43,7 @@ from app.platforms.capabilities import (
     HookState,
     OutgoingPost,
     ReplyTo,
+    StartedChat,
     TokenState,
     unparsed_event,
 )
@@ -323,6 +324,30 @@ class Telegram:
             waiting=pending,
             detail=wire.explanation(hook.last_error_message, _secrets(c.tokens.get(Token.COMMUNITY, ""))),
         )
+
+    @staticmethod
+    def start_link(bot: str, code: str) -> str:
+        return f"https://t.me/{quote(bot)}?start={quote(code)}"
+
+    async def bot_name(self, c: Credentials) -> str:
+        return (await self._call(c, telegram.ME, "getMe", {})).username
+
+    async def started_chats(self, c: Credentials, cursor: str | None) -> Page[StartedChat]:
+        """From messages to the bot; the cursor is as that of `updates`, and so is what happens without an update."""
+        position = wire.load(StreamPosition, cursor) or StreamPosition()
+        form: dict[str, object] = {"limit": STREAM_PAGE, "timeout": 0, "allowed_updates": ["message"]}
+        if position.next is not None:
+            form["offset"] = position.next
+        raw_updates = await self._call(c, telegram.STREAM, "getUpdates", form)
+        if not raw_updates:
+            return Page((), wire.dump(StreamPosition()), more=False)
+        updates, _ = translate.parse_updates(raw_updates)
+        position = StreamPosition(next=translate.last_update_id(raw_updates) + 1)
+        return Page(translate.started_chats(updates), wire.dump(position), more=len(raw_updates) >= STREAM_PAGE)
+
+    async def notify(self, c: Credentials, chat_id: str, text: str) -> SendReceipt:
+        sent = await self._call(c, telegram.SENT, "sendMessage", {"chat_id": chat_id, "text": text})
+        return SendReceipt(external_id=translate.message_id(sent), sent_at=sent.date)
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
         """By the code and the text of the response: see `errors`."""

@@ -6,6 +6,7 @@ of its own behind that of the message with the button.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from app.platforms import wire
-from app.platforms.capabilities import Event, JoinOrLeave, unparsed_event
+from app.platforms.capabilities import Event, JoinOrLeave, StartedChat, unparsed_event
 from app.platforms.contract import (
     Malformed,
     MessageKind,
@@ -37,6 +38,8 @@ CHANGES: Final = {
 NO_CHANGES: Final = OF_MENTIONS | {NativeChange.COMMENT_HIDDEN}
 """Mentions are not read, and comments cannot be hidden."""
 
+START: Final = re.compile(r"/start(?:@\w+)? ([A-Za-z0-9_-]{1,64})")
+"""What a link with a code sends to the bot."""
 INVITE_PREFIX: Final = 4
 """The fewest characters of an invite link's secret part that are taken for a link."""
 CHANNEL_ID_BASE: Final = 10**12
@@ -81,6 +84,13 @@ def parse_updates(raw_updates: Sequence[Any]) -> tuple[list[telegram.Update], li
                 )
             )
     return updates, unparsed
+
+
+def started_chats(updates: Sequence[telegram.Update]) -> tuple[StartedChat, ...]:
+    """The private chats in which somebody sent `/start` with a code."""
+    messages = [update.message for update in updates if update.message is not None]
+    starts = [(one, START.fullmatch(one.text.strip())) for one in messages if one.chat.type == "private"]
+    return tuple(StartedChat(str(one.chat.id), match[1]) for one, match in starts if match is not None)
 
 
 def last_update_id(raw_updates: Sequence[Any]) -> int:
