@@ -24,6 +24,12 @@ class Permission(StrEnum):
     """Give and take the seats of a project."""
     BRIEFS_READ = "briefs:read"
     BRIEFS_WRITE = "briefs:write"
+    CONTACTS_READ = "contacts:read"
+    """See the client's people, with their addresses."""
+    CONTACTS_WRITE = "contacts:write"
+    CLIENT_LINKS_READ = "client-links:read"
+    CLIENT_LINKS_WRITE = "client-links:write"
+    """Let the client's people read, agree and approve by a link."""
     COMMUNITIES_READ = "communities:read"
     COMMUNITIES_WRITE = "communities:write"
     """Pause, resume and sync, without their tokens."""
@@ -84,11 +90,14 @@ _SEEN_BY_ALL: Final = frozenset(
 )
 """What everybody in a project may see."""
 
+_SEEN_BY_THE_AGENCY: Final = _SEEN_BY_ALL | {Permission.CONTACTS_READ}
+"""What everybody of the agency in a project may see."""
+
 SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
     {
         Seat.MANAGER: OF_A_PROJECT,
-        Seat.DESIGNER: _SEEN_BY_ALL | {Permission.POSTS_WRITE},
-        Seat.CONTENT_MANAGER: _SEEN_BY_ALL
+        Seat.DESIGNER: _SEEN_BY_THE_AGENCY | {Permission.POSTS_WRITE},
+        Seat.CONTENT_MANAGER: _SEEN_BY_THE_AGENCY
         | {
             Permission.BRIEFS_WRITE,
             Permission.POSTS_WRITE,
@@ -97,8 +106,8 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.LINKS_WRITE,
             Permission.INQUIRIES_READ,
         },
-        Seat.PROMOTION_MANAGER: _SEEN_BY_ALL | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
-        Seat.COMMUNITY_MANAGER: _SEEN_BY_ALL
+        Seat.PROMOTION_MANAGER: _SEEN_BY_THE_AGENCY | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
+        Seat.COMMUNITY_MANAGER: _SEEN_BY_THE_AGENCY
         | {
             Permission.COMMUNITIES_WRITE,
             Permission.INQUIRIES_READ,

@@ -51,6 +51,7 @@ _DESCRIPTIONS = {
     403: "The credential may not do this.",
     404: "No such thing in this workspace.",
     409: "The present state does not allow it, or the same Idempotency-Key is still being worked on.",
+    410: "It was here, and is not any more.",
     412: "It was changed meanwhile: read it again.",
     413: "The body is too large.",
     415: "The body is not JSON: its `Content-Type` says something else.",

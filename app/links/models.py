@@ -105,7 +105,7 @@ class Click(Owned, Base):
     visitor: Mapped[bytes] = mapped_column(LargeBinary)
     """A keyed hash of IP address and browser: distinguishes visitors without identifying them."""
     bot: Mapped[str | None]
-    """Why it is classified as a bot (see `audience`); null for a person."""
+    """Why it is classified as a bot (see `kit.audience`); null for a person."""
     repeat: Mapped[bool] = mapped_column(default=False)
     """The same person followed the same link again within `recording.REPEAT_WINDOW`; not counted."""
     referrer: Mapped[str | None]

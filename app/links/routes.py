@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
-from app.kit import days
+from app.kit import audience, days
 from app.kit.days import FirstDay, LastDay
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
@@ -23,7 +23,7 @@ from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import RawRoute, problems, public_router
 from app.kit.schemas import Id, Search, Text
-from app.links import audience, pages, reads, service
+from app.links import pages, reads, service
 from app.links.models import ClickDay, Link, LinkTarget
 from app.links.recording import Visit
 from app.links.redirects import Route, redirects

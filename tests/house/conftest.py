@@ -110,6 +110,19 @@ async def stock(agency: Agency) -> Stock:
     seat = await agency.post(
         f"/v1/projects/{project['id']}/seats", {"user_id": me["user"]["id"], "seat": "community_manager"}
     )
+    contact = await agency.post(
+        f"/v1/projects/{project['id']}/contacts", {"name": "Nina", "email": "nina@coffee.example"}
+    )
+    await agency.put(f"/v1/projects/{project['id']}/brief", {"business": "Coffee"})
+    client_link = await agency.post(
+        "/v1/client-links",
+        {
+            "contact_id": contact["id"],
+            "purpose": "read",
+            "subject_kind": "project",
+            "subject_id": project["id"],
+        },
+    )
     return Stock(
         {
             "project_id": project["id"],
@@ -121,6 +134,9 @@ async def stock(agency: Agency) -> Stock:
             "user_id": me["user"]["id"],
             "invitation_id": invitation["id"],
             "seat_id": seat["id"],
+            "contact_id": contact["id"],
+            "client_link_id": client_link["id"],
+            "subject_id": project["id"],
             "session_id": await session_id(agency, me["user"]["id"]),
             "key": KPI,
             "slug": link["slug"],

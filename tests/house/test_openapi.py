@@ -17,6 +17,7 @@ ID: Final = "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a"
 PEOPLE: Final = frozenset(
     {
         *("Owner", "UserRead", "CustomerRead", "MeUpdate", "MemberRead", "SeatRead"),
+        *("ContactCreate", "ContactUpdate", "ContactRead", "ClientPageContact"),
         *("InvitationCreate", "InvitationRead", "InvitationMade", "InvitationAccept"),
     }
 )
@@ -250,7 +251,13 @@ async def test_every_body_has_an_example_that_works(agency: Agency, document: di
     inquiry_id = (await agency.get("/v1/inquiries"))["data"][0]["id"]
     user_id = await another_member(agency)
     seat = {"user_id": await another_member(agency), "seat": "designer"}
+    nina = {"name": "Nina", "email": "nina@example.org"}
+    contact_id = (await agency.post(f"/v1/projects/{project_id}/contacts", nina))["id"]
+    about = {"contact_id": contact_id, "purpose": "read", "subject_kind": "project", "subject_id": project_id}
     ids = {
+        "contact_id": contact_id,
+        "client_link_id": (await agency.post("/v1/client-links", about))["id"],
+        "subject_id": project_id,
         "key_id": (await agency.post("/v1/api-keys", {"title": "script"}))["id"],
         "user_id": user_id,
         "seat_id": (await agency.post(f"/v1/projects/{project_id}/seats", seat))["id"],

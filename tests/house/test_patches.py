@@ -1,5 +1,6 @@
 """A PATCH changes the fields it is sent and nothing else, with any client generated from the schema."""
 
+import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
@@ -74,11 +75,28 @@ async def _seat(agency: Agency, resources: Stock) -> str:
     return f"{seats}/{(await agency.post(seats, body))['id']}"
 
 
+async def _contact(agency: Agency, resources: Stock) -> str:
+    body = {
+        "name": "Oleg",
+        "email": f"{uuid.uuid4().hex}@coffee.example",
+        "phone": "+375 29 123-45-67",
+        "about": "owns the café",
+        "language": "ru",
+    }
+    project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Asia/Tokyo"})
+    contacts = f"/v1/projects/{project['id']}/contacts"
+    return f"{contacts}/{(await agency.post(contacts, body))['id']}"
+
+
 PATCHED: dict[str, Patched] = {
     "/v1/me": Patched(_me, {"name": "Olga", "picture_url": None}, {name: {"user"} for name in ("name", "picture_url")}),
     "/v1/users/{user_id}": Patched(_member, {"role": "member"}),
     "/v1/projects/{project_id}/seats/{seat_id}": Patched(
         _seat, {"about": None, "stands_in_id": None}, {"stands_in_id": {"stands_in_id", "stands_in_name"}}
+    ),
+    "/v1/projects/{project_id}/contacts/{contact_id}": Patched(
+        _contact,
+        {"name": "Olga", "email": "olga@tea.example", "phone": None, "about": None, "language": "en"},
     ),
     "/v1/projects/{project_id}": Patched(
         _project,

@@ -23,6 +23,7 @@ NOT_A_WORKSPACES = {
     "api_key": "looked up before the workspace is known; it holds hashes only",
     "link_route": "a visitor comes with a slug alone",
     "hook_route": "a platform comes with a hook's address alone",
+    "client_link_token": "as link_route; it holds hashes and ids only",
     "user_workspace": "whoever signs in has no workspace yet; it holds ids only",
     "user_session": "as api_key",
     "account_link": "as api_key",
