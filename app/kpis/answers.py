@@ -86,10 +86,10 @@ def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     return {
         **described(kpi),
         "window": query.described(),
-        **stated(value),
-        "previous": previous(query, value, others[0]) if query.compare else None,
-        "series": [_point(days, one) for days, one in zip(parts, series, strict=True)],
-        "breakdown": [_share(one, share) for one, share in by_community.items()],
+        **stated(kpi, value),
+        "previous": previous(kpi, query, value, others[0]) if query.compare else None,
+        "series": [_point(kpi, days, one) for days, one in zip(parts, series, strict=True)],
+        "breakdown": [_share(kpi, one, share) for one, share in by_community.items()],
         "freshness": freshness(kpi, query.datasets),
         "coverage": coverage(kpi, query, value),
         "excluded": excluded(value),
@@ -110,22 +110,25 @@ def row(kpis: Iterable[Kpi], query: KpiQuery) -> dict[str, Any]:
 
 def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     value, _, (before,) = query.values(kpi, [query.days.before])
-    earlier = previous(query, value, before)
+    earlier = previous(kpi, query, value, before)
     return {
         "key": kpi.key,
-        **stated(value),
-        "previous": {name: earlier[name] for name in ("value", "status", "reason", "change")},
+        **stated(kpi, value),
+        "previous": {name: earlier[name] for name in ("value", "status", "reason", "variants", "change")},
     }
 
 
-def stated(value: Value) -> dict[str, Any]:
-    """A value with its status, and with a reason where the status is not `ok`."""
+def stated(kpi: Kpi, value: Value) -> dict[str, Any]:
+    """A value with its status and variants, and with a reason where the status is not `ok`."""
     amount, reason, missing = value[:3]
+    variants = {one.key: value.variants.get(one.key) for one in kpi.variants} if kpi.variants else {}
     if amount is None:
-        return {"value": None, "status": ValueStatus.UNKNOWN.value, "reason": value.status_reason}
-    if missing:
-        return {"value": amount, "status": ValueStatus.PARTIAL.value, "reason": reason or missing[0].reason}
-    return {"value": amount, "status": _OK, "reason": None}
+        status, reason = ValueStatus.UNKNOWN.value, value.status_reason
+    elif missing:
+        status, reason = ValueStatus.PARTIAL.value, reason or missing[0].reason
+    else:
+        status, reason = _OK, None
+    return {"value": amount, "status": status, "reason": reason, "variants": variants}
 
 
 def described(kpi: Kpi) -> dict[str, Any]:
@@ -140,7 +143,7 @@ def described(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def previous(query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
+def previous(kpi: Kpi, query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
     """The value of the previous window (as many days, directly before), and the relative change since."""
     days = query.days.before
     change = None
@@ -149,20 +152,20 @@ def previous(query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
     return {
         "from": days.first,
         "to": days.last,
-        **stated(earlier),
+        **stated(kpi, earlier),
         "change": change,
     }
 
 
-def _point(days: Days, value: Value) -> dict[str, Any]:
-    return {"from": days.first, **stated(value)}
+def _point(kpi: Kpi, days: Days, value: Value) -> dict[str, Any]:
+    return {"from": days.first, **stated(kpi, value)}
 
 
-def _share(community: Community, value: Value) -> dict[str, Any]:
+def _share(kpi: Kpi, community: Community, value: Value) -> dict[str, Any]:
     return {
         "community_id": community.id,
         "platform": community.platform,
-        **stated(value),
+        **stated(kpi, value),
     }
 
 

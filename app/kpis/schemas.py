@@ -10,6 +10,11 @@ from app.kpis.windows import Granularity
 
 Amount = int | float
 _REASON = "Why it is unknown or partial, in kebab-case; null where it is known."
+Variants = dict[str, Amount | None]
+_VARIANTS = (
+    "The same figure by other definitions, in the KPI's unit: the amount of each of the KPI's `variants` in "
+    "`GET /v1/kpis`, null where it is unknown; empty for a KPI without variants."
+)
 _EXAMPLE_ID = "01999999-0000-7000-8000-000000000001"
 
 
@@ -38,6 +43,13 @@ class EvidenceKind(Output):
     description: str = Field(description="What a row is, and its fields.")
 
 
+class KpiVariant(Output):
+    """Another definition of a KPI's figure, shown beside its values."""
+
+    key: str = Field(description="Its key in `variants` beside each value.", examples=["wall_clock"])
+    title: str = Field(description="Its name, for people.", examples=["By the clock"])
+
+
 class KpiDocumented(KpiRead):
     """A KPI of the catalogue, with its documentation."""
 
@@ -50,6 +62,9 @@ class KpiDocumented(KpiRead):
     source: str = Field(description="Where its inputs come from.")
     recount: str = Field(description="How to recompute the value from the evidence by hand.")
     caveats: list[str] = Field(description="What to keep in mind when reading it.")
+    variants: list[KpiVariant] = Field(
+        description="Other definitions of the same figure, whose amounts stand beside each value; in its unit."
+    )
     evidence: list[EvidenceKind] = Field(description="The kinds of row that its evidence consists of.")
 
 
@@ -79,6 +94,7 @@ class PreviousValue(Output):
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
 
 
@@ -90,6 +106,7 @@ class SeriesPoint(Output):
     value: Amount | None = Field(description="The value of this part; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
 
 
 class CommunityValue(Output):
@@ -100,6 +117,7 @@ class CommunityValue(Output):
     value: Amount | None = Field(description="Its value, in the KPI's unit; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
 
 
 class StalestInput(Output):
@@ -171,15 +189,25 @@ class KpiAnswer(KpiRead):
                 "value": 1830.0,
                 "status": "partial",
                 "reason": "stale",
+                "variants": {"wall_clock": 7260.0},
                 "previous": {
                     "from": "2026-08-31",
                     "to": "2026-09-30",
                     "value": 2400.0,
                     "status": "partial",
                     "reason": "before-connection",
+                    "variants": {"wall_clock": 9000.0},
                     "change": -0.2375,
                 },
-                "series": [{"from": "2026-10-01", "value": 1830.0, "status": "partial", "reason": "stale"}],
+                "series": [
+                    {
+                        "from": "2026-10-01",
+                        "value": 1830.0,
+                        "status": "partial",
+                        "reason": "stale",
+                        "variants": {"wall_clock": 7260.0},
+                    }
+                ],
                 "breakdown": [
                     {
                         "community_id": _EXAMPLE_ID,
@@ -187,6 +215,7 @@ class KpiAnswer(KpiRead):
                         "value": 1830.0,
                         "status": "partial",
                         "reason": "stale",
+                        "variants": {"wall_clock": 7260.0},
                     }
                 ],
                 "freshness": {
@@ -212,6 +241,7 @@ class KpiAnswer(KpiRead):
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     previous: PreviousValue | None = Field(description="The window before; null where none was asked for.")
     series: list[SeriesPoint] = Field(description="The parts of the window, in order.")
     breakdown: list[CommunityValue] = Field(description="The communities' own values.")
@@ -288,6 +318,7 @@ class KpiExplanation(KpiRead):
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     formula: WorkedFormula = Field(description="How it was computed.")
     inputs: list[InputRead] = Field(description="The amounts that went into it.")
     adjustments: list[Adjustment] = Field(description="What was left out of it, or included by convention.")
@@ -336,6 +367,7 @@ class PortfolioPrevious(Output):
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.", examples=["ok"])
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
 
 
@@ -346,6 +378,7 @@ class PortfolioValue(Output):
     value: Amount | None = Field(description="The value, in the KPI's unit; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     previous: PortfolioPrevious = Field(description="The window before.")
 
 

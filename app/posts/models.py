@@ -145,3 +145,16 @@ class MixPolicy(Base):
     shares: Mapped[dict[str, Any]]
     version: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime]
+
+
+class MixPolicyVersion(Base):
+    """Shares that a project aimed at from an instant on; before the first one those of the default."""
+
+    __tablename__ = "mix_policy_version"
+    __table_args__ = (belongs_to("project", "project_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    shares: Mapped[dict[str, Any]]
+    since: Mapped[datetime]

@@ -1,6 +1,6 @@
 """Tables of projects."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +42,25 @@ class Brief(Owned, Base):
     version: Mapped[int]
     content: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+
+
+class ResponseTarget(Owned, Base):
+    """How fast the agency has promised the client to respond, from a day on; every version is kept."""
+
+    __tablename__ = "response_target"
+    __table_args__ = (
+        belongs_to("project", "project_id"),
+        UniqueConstraint("workspace_id", "project_id", "holds_from"),
+    )
+
+    project_id: Mapped[UUID]
+    holds_from: Mapped[date]
+    """The project's local day from which it holds, until that of the next version."""
+    first_response_minutes: Mapped[int]
+    """Working minutes."""
+    resolution_minutes: Mapped[int | None]
+    """Working minutes; null: none is agreed."""
+    updated_at: Mapped[datetime]
 
 
 class ZoneRule(Base):

@@ -18,17 +18,19 @@ from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.preconditions import require_version
-from app.projects.events import ProjectCreated, ProjectZoneChanged
+from app.projects.events import ProjectCreated, ProjectZoneChanged, WorkingHoursChanged
 from app.projects.hours import DEFAULT, WorkingHours
 from app.projects.models import Brief, Project
+from app.projects.targets import ResponseTargets, response_targets
 
 
 @dataclass(frozen=True, slots=True)
 class WorkCalendar:
-    """A project's working hours with the zone in which they are meant."""
+    """A project's working hours with the zone in which they are meant, and the targets that count in them."""
 
     hours: WorkingHours
     zone: ZoneInfo
+    targets: ResponseTargets
 
 
 async def create(
@@ -95,19 +97,25 @@ async def set_hours(
         project.working_hours = hours.as_json
         project.version += 1
         audit.record(session, actor, "working-hours.replace", project_id=project.id)
+        await session.flush()
+        await publish(session, WorkingHoursChanged(project_id=project.id))
     return project
 
 
 async def calendar(session: AsyncSession, *, project_id: UUID) -> WorkCalendar:
-    """The project's working hours as they are now."""
+    """The project's working hours and targets as they are now; they stay so until the transaction ends.
+
+    So what is computed from them is stored before they change, and whoever changes them finds it.
+    """
     row = (
         await session.execute(
-            select(Project.working_hours, Project.timezone).where(
-                in_workspace(Project, workspace_of(session)), Project.id == project_id
-            )
+            select(Project.working_hours, Project.timezone)
+            .where(in_workspace(Project, workspace_of(session)), Project.id == project_id)
+            .with_for_update(read=True)
         )
     ).one()
-    return WorkCalendar(WorkingHours.parse(row.working_hours), ZoneInfo(row.timezone))
+    targets = await response_targets(await session.connection(), workspace_of(session), project_id)
+    return WorkCalendar(WorkingHours.parse(row.working_hours), ZoneInfo(row.timezone), targets)
 
 
 async def write_brief(

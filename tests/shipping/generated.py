@@ -134,6 +134,8 @@ def _kpi(kpi: Kpi) -> Iterator[str]:
     direction = kpi.direction.replace("_", " ")
     yield f"- Formula: `{kpi.doc.symbols}`, in {kpi.unit.value}, version {kpi.version}; {direction}"
     yield f"- Over time: {_OVER_TIME[kpi.adds_up]}"
+    for variant in kpi.variants:
+        yield f"- Beside each value, in `variants`: `{variant.key}` — {variant.title}"
     yield f"- Source: {kpi.doc.source}"
     yield f"- Recount by hand: {kpi.doc.recount}"
     for caveat in kpi.doc.caveats:
