@@ -52,6 +52,11 @@ class Permission(StrEnum):
     LINKS_READ = "links:read"
     LINKS_WRITE = "links:write"
     KPIS_READ = "kpis:read"
+    GOALS_READ = "goals:read"
+    GOALS_WRITE = "goals:write"
+    """Propose goals to the client, change and withdraw them."""
+    GOALS_AGREE = "goals:agree"
+    """Answer for the client; the service asks for the seat `client` besides."""
 
 
 OF_THE_WORKSPACE: Final = frozenset(
@@ -86,6 +91,7 @@ _SEEN_BY_ALL: Final = frozenset(
         Permission.MIX_READ,
         Permission.LINKS_READ,
         Permission.KPIS_READ,
+        Permission.GOALS_READ,
     }
 )
 """What everybody in a project may see."""
@@ -95,7 +101,7 @@ _SEEN_BY_THE_AGENCY: Final = _SEEN_BY_ALL | {Permission.CONTACTS_READ}
 
 SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
     {
-        Seat.MANAGER: OF_A_PROJECT,
+        Seat.MANAGER: OF_A_PROJECT - {Permission.GOALS_AGREE},
         Seat.DESIGNER: _SEEN_BY_THE_AGENCY | {Permission.POSTS_WRITE},
         Seat.CONTENT_MANAGER: _SEEN_BY_THE_AGENCY
         | {
@@ -114,7 +120,7 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.INQUIRIES_WRITE,
             Permission.INQUIRIES_REPLY,
         },
-        Seat.CLIENT: _SEEN_BY_ALL | {Permission.INQUIRIES_READ},
+        Seat.CLIENT: _SEEN_BY_ALL | {Permission.INQUIRIES_READ, Permission.GOALS_AGREE},
     }
 )
 """What each seat may do in its project."""

@@ -123,8 +123,21 @@ async def stock(agency: Agency) -> Stock:
             "subject_id": project["id"],
         },
     )
+    goal = await agency.post(
+        "/v1/goals",
+        {
+            "project_id": project["id"],
+            "title": "More visitors",
+            "type": "traffic",
+            "kpi": "clicks",
+            "target": 400,
+            "period": {"from": "2026-11-01", "to": "2026-11-30"},
+            "stated_baseline": {"value": 120, "reason": "Counted by the shop."},
+        },
+    )
     return Stock(
         {
+            "goal_id": goal["id"],
             "project_id": project["id"],
             "community_id": community["id"],
             "post_id": post["id"],

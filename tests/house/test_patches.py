@@ -88,6 +88,27 @@ async def _contact(agency: Agency, resources: Stock) -> str:
     return f"{contacts}/{(await agency.post(contacts, body))['id']}"
 
 
+async def _goal(agency: Agency, resources: Stock) -> str:
+    project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Asia/Tokyo"})
+    address = f"https://m{uuid.uuid4().hex}.example/@bicycles"
+    community = {"project_id": project["id"], "platform": "mastodon", "address": address}
+    body = {
+        "project_id": project["id"],
+        "title": "More visitors",
+        "type": "traffic",
+        "kpi": "clicks",
+        "target": 400,
+        "period": {"from": "2026-11-01", "to": "2026-11-30"},
+        "community_ids": [(await agency.post("/v1/communities", community))["id"]],
+        "stated_baseline": {"value": 120, "reason": "Counted by the shop."},
+        "is_main": True,
+    }
+    return f"/v1/goals/{(await agency.post('/v1/goals', body))['id']}"
+
+
+REVISED = {"revision", "content_hash"}
+"""What every change of a goal changes besides."""
+
 PATCHED: dict[str, Patched] = {
     "/v1/me": Patched(_me, {"name": "Olga", "picture_url": None}, {name: {"user"} for name in ("name", "picture_url")}),
     "/v1/users/{user_id}": Patched(_member, {"role": "member"}),
@@ -118,6 +139,22 @@ PATCHED: dict[str, Patched] = {
         _link,
         {"target": "https://coffee.example/all", "title": "All beans", "archived": False},
         {"archived": {"archived_at"}, "target": {"target", "target_version"}},
+    ),
+    "/v1/goals/{goal_id}": Patched(
+        _goal,
+        {
+            "title": "Many more visitors",
+            "target": 500,
+            "period": {"from": "2026-11-02", "to": "2026-11-29"},
+            "community_ids": [],
+            "stated_baseline": {"value": 130, "reason": "Counted again."},
+            "is_main": False,
+        },
+        {
+            **{name: {name, *REVISED} for name in ("title", "target", "period", "is_main")},
+            "community_ids": {"communities", *REVISED},
+            "stated_baseline": {"baseline", *REVISED},
+        },
     ),
 }
 
