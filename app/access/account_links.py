@@ -15,6 +15,9 @@ from app.settings import Settings
 
 LIFETIMES: Final = {LinkPurpose.INVITATION: timedelta(days=7), LinkPurpose.PASSWORD_RESET: timedelta(hours=2)}
 
+KEPT: Final = timedelta(days=7)
+"""How long a link is kept after its end."""
+
 
 async def make(
     session: AsyncSession,
@@ -66,6 +69,19 @@ async def find(session: AsyncSession, purpose: LinkPurpose, token: str, *, at: d
     if link is None:
         raise NotFound("This link is not valid (any more): ask for a new one.", code="link-not-valid")
     return link
+
+
+async def delete_over(session: AsyncSession, *, limit: int) -> int:
+    """Delete up to `limit` links that ended more than `KEPT` ago, used or not; their number."""
+    over = (
+        select(AccountLink.token_hash)
+        .where(AccountLink.expires_at < now(session) - KEPT)
+        .order_by(AccountLink.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    deleted = delete(AccountLink).where(AccountLink.token_hash.in_(over)).returning(AccountLink.token_hash)
+    return len((await session.scalars(deleted)).all())
 
 
 def address(settings: Settings, purpose: LinkPurpose, token: str) -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import second_factor
@@ -24,6 +24,8 @@ LIFETIME: Final = timedelta(days=90)
 """A session ends then, however much it is used."""
 OVERLAP: Final = timedelta(seconds=60)
 """How long the token before a rotation is accepted: requests with it may be under way."""
+KEPT: Final = timedelta(days=30)
+"""How long an ended session is kept: its last address and device may be asked for."""
 SIGN_IN: Final = Actor(ActorKind.ANONYMOUS, "sign-in")
 
 MOST_WORKSPACES: Final = 50
@@ -215,6 +217,19 @@ async def revoke_all(session: AsyncSession, *, user_id: UUID, but: UUID | None =
     for row in rows:
         if row.id != but:
             row.revoked_at = now(session)
+
+
+async def delete_over(session: AsyncSession, *, limit: int) -> int:
+    """Delete up to `limit` sessions that ended more than `KEPT` ago; their number."""
+    long_ago = now(session) - KEPT
+    over = (
+        select(UserSession.prefix)
+        .where(or_(UserSession.expires_at < long_ago, UserSession.revoked_at < long_ago))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    deleted = delete(UserSession).where(UserSession.prefix.in_(over)).returning(UserSession.prefix)
+    return len((await session.scalars(deleted)).all())
 
 
 async def _own(session: AsyncSession, session_id: UUID) -> UserSession:

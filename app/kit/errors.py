@@ -34,6 +34,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from app.kit.route_index import RouteIndex
+from app.kit.telemetry import redact
 from app.kit.validation import field_errors
 
 PROBLEM = "application/problem+json"
@@ -176,7 +177,7 @@ def problem(
         "title": title,
         "status": status,
         "detail": detail,
-        "instance": instance,
+        "instance": instance and redact(instance),
         "code": code,
         "request_id": request_id,
         "errors": list(errors),

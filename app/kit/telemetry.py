@@ -130,8 +130,8 @@ _SECRET_TEXT = re.compile(
     r"|(?<=/s/)[A-Za-z0-9_-]{43}"  # a client link
     r"|(?<=[?&]token=)[A-Za-z0-9_-]{43}"  # a link of an account
 )
-_SECRET_PATH = re.compile(r"(/hooks/[^/?#\s\"'\\]+/)[^{/?#\s\"'\\]+")
-"""The part of a hook's URL after the platform's name: knowing it is enough to send events."""
+_SECRET_PATH = re.compile(r"(/hooks/[^/?#\s\"'\\]+/|/s/)[^{/?#\s\"'\\]+")
+"""The part of a hook's URL after the platform's name, which is enough to send events; the token of a client link."""
 _MARKS = ("isk_", "iss_", "Bearer ", "token=", "://", "/bot", "/hooks/", "/s/")
 """One of these is in every text with a secret; looking for them takes less time than the patterns."""
 REDACTED = "…"

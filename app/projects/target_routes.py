@@ -20,7 +20,7 @@ from app.projects import targets
 from app.projects.models import Project
 from app.projects.schemas import ResponseTargetRead, ResponseTargetsRead, ResponseTargetsUpdate
 
-ROUTER = Router("", tag="projects")
+ROUTER = Router("/v1/projects", tag="projects")
 """Part of the room's own router."""
 
 

@@ -15,14 +15,14 @@ depends_on: Sequence[str] | None = None
 # An episode ends with the first resolution that takes effect before the next opening wait; its working time is what
 # the present working hours cover of it, as for waits that end now. A resolution that did not cover the messages by
 # which the inquiry was open again is one that a wait ended by, or that came while none was going on.
-_FILL = """
+FILL = """
 INSERT INTO resolved_episode (workspace_id, id, inquiry_id, project_id, community_id, started_at, resolved_at,
         automatic, working_seconds)
 SELECT workspace_id, gen_random_uuid(), inquiry_id, project_id, community_id, started_at, resolved_at, automatic, (
     SELECT coalesce(sum(greatest(0, extract(epoch FROM
         least(date_trunc('second', resolved_at), (day + closes) AT TIME ZONE timezone)
         - greatest(date_trunc('second', started_at), (day + opens) AT TIME ZONE timezone)))), 0)::bigint
-    FROM generate_series((started_at AT TIME ZONE timezone)::date, (resolved_at AT TIME ZONE timezone)::date,
+    FROM generate_series(date_trunc('day', started_at AT TIME ZONE timezone), resolved_at AT TIME ZONE timezone,
         interval '1 day') AS day
     LEFT JOIN LATERAL (
         SELECT special -> 'hours' AS hours FROM jsonb_array_elements(working_hours -> 'special_days') AS special
@@ -100,7 +100,7 @@ def upgrade() -> None:
         ["workspace_id", "project_id", "resolved_at", "id"],
     )
     with unfenced("response_wait", "project", "inquiry_event"):
-        op.execute(_FILL)
+        op.execute(FILL)
     isolate("resolved_episode")
     isolate_projects("resolved_episode")
 

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("first_response_minutes", sa.BigInteger(), nullable=False),
         sa.Column("resolution_minutes", sa.BigInteger(), nullable=True),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("isfinite(holds_from)", name=op.f("ck_response_target_holds_from_is_finite")),
         sa.CheckConstraint("isfinite(updated_at)", name=op.f("ck_response_target_updated_at_is_finite")),
         sa.ForeignKeyConstraint(
             ["workspace_id", "project_id"],

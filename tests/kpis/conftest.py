@@ -17,7 +17,7 @@ from sqlalchemy import update
 
 from app.communities.events import CommunityRef
 from app.communities.models import Community, Publication
-from app.inquiries.models import Inquiry, ResponseWait
+from app.inquiries.models import Inquiry, ResolvedEpisode, ResponseWait
 from app.kit.db import in_workspace
 from app.kit.ids import uuid7
 from app.links import recording
@@ -25,6 +25,8 @@ from app.links.recording import Visit
 from app.metrics import service as metrics
 from app.platforms import adapter
 from app.platforms.contract import Metric, MetricStatus, PostMetrics
+from app.posts.models import Post
+from app.projects.models import ResponseTarget
 from tests.conftest import Agency
 
 CONNECTED = datetime(2026, 9, 20, 9, 30, tzinfo=UTC)
@@ -148,8 +150,10 @@ class Client:
         *,
         seconds: int | None = None,
         resolved: bool = False,
+        kind: str = "question",
+        due: datetime | None = None,
     ) -> None:
-        """A customer wrote, and was answered (or the inquiry was resolved without words)."""
+        """A customer wrote, and was answered (or the inquiry was resolved without words); `due`: the target's end."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             inquiry = Inquiry(
                 workspace_id=self.agency.workspace_id,
@@ -158,7 +162,7 @@ class Client:
                 community_id=place.community_id,
                 thread_id=uuid.uuid4().hex,
                 channel="comment",
-                kind="question",
+                kind=kind,
                 status="answered" if answered else "open",
                 customer_id="1",
                 customer_name="Olga",
@@ -176,10 +180,65 @@ class Client:
                     project_id=place.project_id,
                     community_id=place.community_id,
                     started_at=at,
+                    due_at=due,
                     ended_at=answered,
                     ended_by=None if answered is None else "resolution" if resolved else "answer",
                     opening=True,
                     working_seconds=seconds,
+                )
+            )
+            if resolved and answered is not None:
+                session.add(
+                    ResolvedEpisode(
+                        workspace_id=self.agency.workspace_id,
+                        inquiry_id=inquiry.id,
+                        project_id=place.project_id,
+                        community_id=place.community_id,
+                        started_at=at,
+                        resolved_at=answered,
+                        automatic=False,
+                        working_seconds=seconds or 0,
+                        target_seconds=3600,
+                    )
+                )
+
+    async def agree(self, since: date) -> None:
+        """A target for responses is agreed from a day on."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            session.add(
+                ResponseTarget(
+                    workspace_id=self.agency.workspace_id,
+                    project_id=uuid.UUID(self.project_id),
+                    holds_from=since,
+                    first_response_minutes=60,
+                    updated_at=self.agency.resources.clock.now(),
+                )
+            )
+
+    async def plan(
+        self,
+        place: CommunityRef,
+        planned_at: datetime,
+        published_at: datetime | None = None,
+        category: str | None = "engaging",
+    ) -> None:
+        """A post is planned, and was published or not."""
+        now = self.agency.resources.clock.now()
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            session.add(
+                Post(
+                    workspace_id=self.agency.workspace_id,
+                    project_id=place.project_id,
+                    community_id=place.community_id,
+                    origin="planned",
+                    text="…",
+                    category=category,
+                    status="published" if published_at is not None else "planned",
+                    timezone=self.zone.key,
+                    planned_at=planned_at,
+                    published_at=published_at,
+                    created_at=now,
+                    updated_at=now,
                 )
             )
 
@@ -222,6 +281,7 @@ async def fill(client: Client, seed: int = 1) -> Client:
     """Weeks of life, the same for the same seed."""
     chance = random.Random(seed)
     now = client.agency.resources.clock.now()
+    await client.agree(BACKFILL.date())
     for platform in ("vk", "mastodon"):
         place = await client.connect(platform)
         await _posts(client, place, chance, now)
@@ -235,11 +295,17 @@ async def fill(client: Client, seed: int = 1) -> Client:
         for _ in range(16):
             wrote = BACKFILL + chance.random() * (now - BACKFILL)
             wait = chance.random() * (now - wrote)
+            due, kind = wrote + chance.random() * timedelta(days=9), chance.choice(("question", "thanks"))
             if chance.random() < 0.2:
-                await client.ask(place, wrote)
+                await client.ask(place, wrote, due=due, kind=kind)
             else:
-                seconds = int(wait.total_seconds() // 3)
-                await client.ask(place, wrote, wrote + wait, seconds=seconds, resolved=chance.random() < 0.25)
+                seconds, resolved = int(wait.total_seconds() // 3), chance.random() < 0.25
+                await client.ask(place, wrote, wrote + wait, seconds=seconds, resolved=resolved, due=due, kind=kind)
+        for _ in range(6):
+            planned = BACKFILL + chance.random() * (now - BACKFILL)
+            late = timedelta(minutes=chance.choice((0, 5, 16, 200)))
+            published = min(planned + late, now) if chance.random() < 0.8 else None
+            await client.plan(place, planned, published, chance.choice((None, "engaging", "promotional")))
         await client.mark_polled(place, now - timedelta(hours=2))
     for of in (*client.places.values(), None):
         link_id = await client.link(of)

@@ -312,8 +312,8 @@ def _growth(window: Window) -> tuple[int, int] | None:
 
 def _community_size(window: Window) -> float | None:
     latest = [_sizes(window, one, until_end=True)[-1:] for one in window.of if one is not None]
-    known = [sizes[0][1] for sizes in latest if sizes]
-    return sum(known) if known else None
+    known_sizes = [sizes[0][1] for sizes in latest if sizes]
+    return sum(known_sizes) if known_sizes else None
 
 
 def _net_growth(window: Window) -> float | None:
@@ -345,22 +345,36 @@ def _waits(window: Window) -> Iterable[Wait]:
     return (wait for wait in window.history.waits if wait.inquiry.community in window.of)
 
 
-def _first_response_time(window: Window) -> float | None:
-    seconds = [
-        wait.seconds
+def _answered(window: Window) -> list[tuple[int, int]]:
+    """Working seconds, and seconds by the clock."""
+    return [
+        (wait.seconds, int((wait.ended_at - wait.started_at).total_seconds()))
         for wait in _waits(window)
-        if wait.opening and wait.by_answer and window.has(wait.ended_at) and wait.seconds is not None
+        if wait.ended_at is not None and wait.seconds is not None
+        if wait.opening and wait.by_answer and window.has(wait.ended_at)
     ]
-    return median(seconds) if seconds else None
 
 
-def _resolution_time(window: Window) -> float | None:
-    seconds = [
-        one.seconds
+def _resolved(window: Window) -> list[tuple[int, int]]:
+    """Working seconds, and seconds by the clock."""
+    return [
+        (one.seconds, int((one.resolved_at - one.started_at).total_seconds()))
         for one in window.history.episodes
         if one.inquiry.community in window.of and not one.automatic and window.has(one.resolved_at)
     ]
-    return median(seconds) if seconds else None
+
+
+def _median(took: list[tuple[int, int]], which: int = 0) -> float | None:
+    return median(seconds[which] for seconds in took) if took else None
+
+
+def _p90(took: list[tuple[int, int]]) -> float | None:
+    """The smallest that 90 of 100 do not exceed."""
+    working = sorted(seconds for seconds, _ in took)
+    for candidate in working:
+        if 10 * sum(one <= candidate for one in working) >= 9 * len(working):
+            return candidate
+    return None
 
 
 def _lasts(wait: Wait, window: Window) -> bool:
@@ -479,8 +493,8 @@ RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {
     "thanks_share": lambda window: _share(
         sum(one.kind == "thanks" for one in _received(window)), len(_received(window))
     ),
-    "first_response_time": _first_response_time,
-    "resolution_time": _resolution_time,
+    "first_response_time": lambda window: _median(_answered(window)),
+    "resolution_time": lambda window: _median(_resolved(window)),
     "within_target_rate": _within_target_rate,
     "overdue": _overdue,
     "open_backlog": _open_backlog,
@@ -491,12 +505,21 @@ RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {
     "unique_visitors": _unique_visitors,
     "clicks_per_post": _clicks_per_post,
 }
+VARIANTS: Final[dict[tuple[str, str], Callable[[Window], float | None]]] = {
+    ("first_response_time", "p90"): lambda window: _p90(_answered(window)),
+    ("first_response_time", "wall_clock"): lambda window: _median(_answered(window), 1),
+    ("resolution_time", "p90"): lambda window: _p90(_resolved(window)),
+    ("resolution_time", "wall_clock"): lambda window: _median(_resolved(window), 1),
+}
 OF_LINKS: Final = frozenset({"clicks", "bot_clicks", "unique_visitors"})
 """They have a line for links that belong to no community."""
 
 
-def recount(key: str, of: History, communities: Sequence[int | None], first: date, last: date) -> float | None:
-    """The value of a KPI for these days; None where it is unknown."""
+def recount(
+    key: str, of: History, communities: Sequence[int | None], first: date, last: date, variant: str | None = None
+) -> float | None:
+    """The value of a KPI for these days, or the figure beside it; None where it is unknown."""
     if first > of.today:
         return None
-    return RECOUNTS[key](Window(of, communities, first, last))
+    recounted = RECOUNTS[key] if variant is None else VARIANTS[key, variant]
+    return recounted(Window(of, communities, first, last))

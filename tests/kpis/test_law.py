@@ -30,7 +30,7 @@ from app.posts.models import MixPolicyVersion, Post
 from app.projects.models import ResponseTarget
 from tests.conftest import Agency
 from tests.kpis.conftest import Client, empty_project
-from tests.kpis.histories import LENGTH, NOW, OF_LINKS, RECOUNTS, History, history, recount
+from tests.kpis.histories import LENGTH, NOW, OF_LINKS, RECOUNTS, VARIANTS, History, history, recount
 
 LONG_AGO = NOW - timedelta(days=200)
 SETTINGS = settings(
@@ -44,6 +44,7 @@ Communities = dict[str | None, int | None]
 
 def test_every_kpi_has_a_recount() -> None:
     assert set(RECOUNTS) == set(kpis.all_kpis())
+    assert set(VARIANTS) == {(kpi.key, one.key) for kpi in kpis.all_kpis().values() for one in kpi.variants}
 
 
 async def _stored(agency: Agency, made: History) -> tuple[Client, Communities]:
@@ -209,6 +210,8 @@ def _check_answer(answer: dict[str, Any], made: History, communities: Communitie
         where = f"{key} of {of} from {begin} to {end} in {made.zone}: {value}"
         assert value["value"] == (pytest.approx(expected, abs=1e-9) if expected is not None else None), where
         assert (value["value"] is None) == (value["status"] == "unknown"), where
+        for name, amount in value["variants"].items():
+            assert amount == recount(key, made, of, begin, end, name), (name, where)
     _check_parts(answer)
 
 
@@ -221,10 +224,10 @@ def _begins(first: date, last: date, granularity: str) -> list[date]:
 
 def _check_parts(answer: dict[str, Any]) -> None:
     """Parts add up to the whole in a flow; the last one is the whole in a stock; in a ratio nothing is added."""
-    known = [point["value"] for point in answer["series"] if point["value"] is not None]
+    known_values = [point["value"] for point in answer["series"] if point["value"] is not None]
     adds_up = kpis.all_kpis()[answer["key"]].adds_up
     if adds_up is AddsUp.FLOW:
-        assert sum(known) == (answer["value"] or 0)
+        assert sum(known_values) == (answer["value"] or 0)
         assert sum(line["value"] or 0 for line in answer["breakdown"]) == (answer["value"] or 0)
     if adds_up is AddsUp.STOCK and answer["value"] is not None and answer["series"][-1]["value"] is not None:
         assert answer["series"][-1]["value"] == answer["value"]
@@ -242,7 +245,7 @@ async def _check(agency: Agency, seed: int, *, windows: int = 4, keys: frozenset
         if number == 0:
             first, last = made.today - timedelta(days=44), made.today + timedelta(days=1)
         granularity = chance.choice(("day", "week", "month"))
-        span = {"from": str(first), "to": str(last), "granularity": granularity}
+        span: dict[str, Any] = {"from": str(first), "to": str(last), "granularity": granularity}
         for answer in (await client.agency.get(client.path, **span))["data"]:
             if not keys or answer["key"] in keys:
                 _check_answer(answer, made, communities, granularity)

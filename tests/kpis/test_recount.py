@@ -4,7 +4,7 @@
 in the catalogue and has no recount here fails the first test.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -38,6 +38,12 @@ def _average_sizes(rows: Rows) -> float:
     return sum(sum(daily_sizes) / len(daily_sizes) for daily_sizes in sizes.values())
 
 
+def _distance(rows: Rows, policy: dict[str, int], promotional: int) -> float:
+    shares = {**policy, "promotional": promotional}
+    counts = Counter(row["category"] for row in rows)
+    return sum(abs(counts[category] / len(rows) - share / 100) for category, share in shares.items()) / 2
+
+
 RECOUNTS: dict[str, Callable[[Rows], float]] = {
     "community_size": lambda rows: sum(row["size"] for row in rows),
     "net_growth": lambda rows: _growth(rows)[1] - _growth(rows)[0],
@@ -49,6 +55,12 @@ RECOUNTS: dict[str, Callable[[Rows], float]] = {
     "inquiries_handled": len,
     "handled_rate": lambda rows: sum(row["handled_at"] is not None for row in rows) / len(rows),
     "first_response_time": lambda rows: median(row["working_seconds"] for row in rows),
+    "resolution_time": lambda rows: median(row["working_seconds"] for row in rows),
+    "within_target_rate": lambda rows: sum(row["in_time"] for row in rows) / len(rows),
+    "overdue": len,
+    "thanks_share": lambda rows: sum(row["wants"] == "thanks" for row in rows) / len(rows),
+    "mix_deviation": lambda rows: _distance(rows, {"engaging": 40, "user_generated": 30, "educational": 25}, 5),
+    "published_on_time": lambda rows: sum(row["on_time"] for row in rows) / len(rows),
     "open_backlog": len,
     "clicks": len,
     "bot_clicks": len,

@@ -6,6 +6,7 @@ import pytest
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator, FormatChecker
 
+from app.kit.i18n import ENGLISH, LANGUAGES, translate
 from app.kpis import all_kpis
 from tests.kpis.conftest import ALL, Client, empty_project
 
@@ -47,3 +48,11 @@ async def test_every_answer_is_as_documented(app: FastAPI, busy: Client, window:
 def test_the_example_is_an_answer(app: FastAPI) -> None:
     example = app.openapi()["components"]["schemas"]["KpiAnswer"]["example"]
     _validator(app, "/v1/projects/{project_id}/kpis/{key}").validate(example)
+
+
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != ENGLISH])
+def test_every_title_is_translated(language: str) -> None:
+    titles = [kpi.title for kpi in all_kpis().values()]
+    translated = [translate(title, language) for title in titles]
+    assert [title for title, other in zip(titles, translated, strict=True) if title == other] == []
+    assert len(set(translated)) == len(titles)

@@ -32,14 +32,17 @@ async def test_the_time_by_the_clock_stands_beside_the_working_time(client: Clie
         await client.mark_polled(place)
 
     answer = await client.kpi(KEY, **WEEK)
-    assert (answer["value"], answer["variants"]) == (60.0, {"wall_clock": 3 * 3600.0})
-    assert answer["previous"]["variants"] == {"wall_clock": 6 * 3600.0}
+    assert (answer["value"], answer["variants"]) == (60.0, {"p90": 1000.0, "wall_clock": 3 * 3600.0})
+    assert answer["previous"]["variants"] == {"p90": 30.0, "wall_clock": 6 * 3600.0}
     by_day = {point["from"]: (point["value"], point["variants"]) for point in answer["series"]}
-    assert by_day["2026-10-13"] == (30.0, {"wall_clock": 2 * 3600.0})
-    assert by_day["2026-10-14"] == (1000.0, {"wall_clock": 10 * 3600.0})
-    assert by_day["2026-10-15"] == (None, {"wall_clock": None}), "no answer: no time, by no definition"
+    assert by_day["2026-10-13"] == (30.0, {"p90": 60.0, "wall_clock": 2 * 3600.0})
+    assert by_day["2026-10-14"] == (1000.0, {"p90": 1000.0, "wall_clock": 10 * 3600.0})
+    assert by_day["2026-10-15"] == (None, {"p90": None, "wall_clock": None}), "no answer: no time, by no definition"
     by_platform = {share["platform"]: share["variants"] for share in answer["breakdown"]}
-    assert by_platform == {"vk": {"wall_clock": 2 * 3600.0}, "mastodon": {"wall_clock": 10 * 3600.0}}
+    assert by_platform == {
+        "vk": {"p90": 60.0, "wall_clock": 2 * 3600.0},
+        "mastodon": {"p90": 1000.0, "wall_clock": 10 * 3600.0},
+    }
 
     explained = await client.agency.get(f"{client.path}/{KEY}/explain", **WEEK)
     assert explained["variants"] == answer["variants"]
@@ -54,7 +57,7 @@ async def test_the_time_by_the_clock_stands_beside_the_working_time(client: Clie
 async def test_every_value_has_the_variants_of_the_catalogue(busy: Client) -> None:
     listed = (await busy.agency.get("/v1/kpis"))["data"]
     declared = {one["key"]: [variant["key"] for variant in one["variants"]] for one in listed}
-    assert declared[KEY] == ["wall_clock"]
+    assert declared[KEY] == ["p90", "wall_clock"]
     assert set(declared) == set(all_kpis())
     seen: set[tuple[str, str]] = set()
     for client in (busy, await empty_project(busy.agency, "Nothing yet")):

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.projects.hours import ALWAYS, DEFAULT, Opening, WorkingHours, working_seconds
+from app.projects.hours import (
+    ALWAYS,
+    DEFAULT,
+    LOOK_AHEAD,
+    Opening,
+    WorkingHours,
+    after_working_seconds,
+    working_seconds,
+)
 
 MINUTE = timedelta(minutes=1)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -133,3 +141,21 @@ def test_hours_survive_a_round_trip(hours: WorkingHours) -> None:
 def test_invalid_hours_are_refused(day: tuple[Opening, ...], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         WorkingHours(week=(day, *[()] * 6))
+
+
+@settings(deadline=None)
+@given(instants, st.integers(1, 100_000), hours(), st.sampled_from(ZONES))
+def test_a_target_ends_with_its_last_working_second(
+    start: datetime, seconds: int, hours: WorkingHours, zone: ZoneInfo
+) -> None:
+    end = after_working_seconds(start, seconds, hours, zone)
+    if end is None:
+        assert working_seconds(start, start + LOOK_AHEAD, hours, zone) < seconds
+        return
+    assert working_seconds(start, end, hours, zone) == seconds
+    assert working_seconds(start, end - timedelta(seconds=1), hours, zone) == seconds - 1
+
+
+def test_nobody_is_due_where_nobody_works() -> None:
+    never = WorkingHours(week=((),) * 7)
+    assert after_working_seconds(datetime(2026, 10, 15, tzinfo=UTC), 60, never, BERLIN) is None

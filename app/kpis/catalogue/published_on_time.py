@@ -40,10 +40,8 @@ KPI: Final = Kpi(
                 f"A post that is not published {_MINUTES} minutes after its plan counts as late; before that it is not "
                 "counted yet."
             ),
-            (
-                "By the plan as it is now: moving a post to another time moves it here too. Drafts, and posts without a "
-                "plan, are left out."
-            ),
+            "By the plan as it is now: moving a post to another time moves it here too.",
+            "Drafts, and posts without a plan, are left out.",
             "Without planned posts there is no share.",
         ),
     ),

@@ -1,11 +1,10 @@
 """How long it takes to resolve an inquiry."""
 
 from collections.abc import Sequence
-from statistics import median
 from typing import Final
 
-from app.kpis.arithmetic import percentile
 from app.kpis.contract import Doc, Kpi
+from app.kpis.inputs.durations import VARIANTS, durations
 from app.kpis.inputs.episodes import RESOLVED, Episode, ResolvedEpisodes
 from app.kpis.values import AddsUp, Direction, Excluded, GoalType, Term, Unit, Value
 
@@ -18,18 +17,15 @@ def value(episodes: Sequence[Episode], automatic: int) -> Value:
     excluded = (Excluded(automatic, AUTOMATIC),) if automatic else ()
     if not episodes:
         return Value(None, NOTHING_RESOLVED, excluded=excluded)
-    seconds = [working for working, _, _ in episodes]
-    targets = [(working, target) for working, _, target in episodes if target is not None]
-    middle = float(median(seconds))
+    working, by_clock, targets = zip(*episodes, strict=True)
+    took = durations(working, by_clock, "inquiries that a person resolved")
+    within = [seconds <= target for seconds, target in zip(working, targets, strict=True) if target is not None]
     terms = (
-        Term("W", "Median working seconds until the resolution", middle),
-        Term("n", "Inquiries that a person resolved", len(seconds)),
-        Term("p90", "90 of 100 were not longer than", percentile(seconds, 0.9)),
-        Term("C", "Median of the same by the clock, in seconds", float(median(clock for _, clock, _ in episodes))),
-        Term("T", "Of them with a target for the resolution", len(targets)),
-        Term("I", "Of these resolved within it", sum(working <= target for working, target in targets)),
+        *took.terms,
+        Term("T", "Of them with a target for the resolution", len(within)),
+        Term("I", "Of these resolved within it", sum(within)),
     )
-    return Value(middle, excluded=excluded, evidence=terms)
+    return Value(took.median, excluded=excluded, evidence=terms, variants=took.variants)
 
 
 KPI: Final = Kpi(
@@ -49,15 +45,17 @@ KPI: Final = Kpi(
         symbols="median of {n} inquiries = {W}",
         source="Times of messages as the platforms give them, and resolutions, counted in the project's working hours "
         "in force at the resolution.",
-        recount="The median of `working_seconds`: the middle one in order, or the mean of the two in the middle.",
+        recount="The median of `working_seconds`: the middle one in order, or the mean of the two in the middle. "
+        "That of `seconds` is `wall_clock`; the smallest `working_seconds` that 90 of 100 do not exceed is `p90`.",
         caveats=(
             "A reopening, or a message after the resolution, begins another episode, which counts on its own.",
             (
-                "An automatic resolution is no answer: such episodes are excluded, and reported as such. Where a person "
-                "confirms one, the episode ends with the confirmation."
+                "An automatic resolution is no answer: such episodes are excluded, and reported as such. Where a "
+                "person confirms one, the episode ends with the confirmation."
             ),
             "An episode counts in the window in which it was resolved; what is open counts in the open backlog.",
             "Without resolutions there is no time.",
         ),
     ),
+    variants=VARIANTS,
 )

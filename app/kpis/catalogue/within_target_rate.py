@@ -42,8 +42,8 @@ KPI: Final = Kpi(
         recount="Count the rows whose `in_time` is true; divide by the number of all rows.",
         caveats=(
             (
-                "A wait that is open counts as missed from when it is due on; before that it is not counted yet. So the "
-                "rate of a past window does not change."
+                "A wait that is open counts as missed from when it is due on; before that it is not counted yet. So "
+                "the rate of a past window does not change."
             ),
             (
                 "A wait that ended in time without an answer, because a person or a rule resolved the inquiry, is "

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from app.communities.models import Publication
 from app.kit.db import in_workspace
 from app.kpis.contract import DAY, Dataset, EvidenceQuery, LoadRequest, Measure, Project, Section, Source, Window
-from app.kpis.inputs.columns import DailyCounts, sums_of
+from app.kpis.inputs.columns import DailyCounts
 from app.kpis.inputs.engagement import by_posts
 from app.kpis.inputs.parameters import (
     AS_OF,
@@ -132,13 +132,14 @@ class MixOfPosts(Measure[MixDays]):
 
     def amounts(self, data: MixDays, windows: Sequence[Window]) -> list[list[Any]]:
         """One `Mix` for each window."""
-        counts = [sums_of(data.sums(number + 1), windows) for number in range(len(CATEGORIES) + 1)]
+        *by_category, without = (data.sums(number + 1) for number in range(len(CATEGORIES) + 1))
         days = [day for day, _ in data.policies]
         made = []
-        for window, *of_window in zip(windows, *counts, strict=True):
-            number = bisect_left(days, window.last + DAY)
+        for _, last, _, start, stop in windows:
+            number = bisect_left(days, last + DAY) if days else 0
             policy = data.policies[number - 1][1] if number else _DEFAULT
-            made.append(Mix(tuple(of_window[:-1]), of_window[-1], policy))
+            counts = tuple([sums[stop] - sums[start] for sums in by_category])
+            made.append(Mix(counts, without[stop] - without[start], policy))
         return [made]
 
     def totals(self, columns: Iterable[Sequence[Mix | None]]) -> list[Mix | None]:
