@@ -174,3 +174,66 @@ class GoalAgreement(Owned, Base):
     text: Mapped[str | None]
     """In their own words."""
     stated_at: Mapped[datetime]
+
+
+class GoalProgress(Owned, Base):
+    """How far a goal was at the end of a local day. The latest day's is computed again while inputs come late."""
+
+    __tablename__ = "goal_progress"
+    __table_args__ = (
+        belongs_to("project", "project_id"),
+        belongs_to("goal", "goal_id"),
+        UniqueConstraint("workspace_id", "goal_id", "day"),
+    )
+
+    project_id: Mapped[UUID]
+    goal_id: Mapped[UUID]
+    day: Mapped[date]
+    """The last day that counts."""
+    revision: Mapped[int]
+    """Whose terms it is measured by: the agreed revision's, or the latest one's where none is agreed."""
+    as_of: Mapped[datetime]
+    value: Mapped[float | None] = mapped_column(Double())
+    """Over the days of the period up to this one; None: unknown."""
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    expected: Mapped[float | None] = mapped_column(Double())
+    """Where the expected path is; None: the period has not begun."""
+    path: Mapped[str]
+    """The expected path's form: `linear` or `weekly_season`."""
+    pace: Mapped[str]
+    forecast: Mapped[dict[str, Any]]
+    """As `progress.Outlook` writes it."""
+    scorecard: Mapped[dict[str, Any]]
+    """As `progress.Scorecard` writes it."""
+
+
+class GoalForecast(Owned, Base):
+    """What was forecast for the end of a day, kept to be judged when that day is over."""
+
+    __tablename__ = "goal_forecast"
+    __table_args__ = (
+        belongs_to("project", "project_id"),
+        belongs_to("goal", "goal_id"),
+        UniqueConstraint("workspace_id", "goal_id", "made_on", "for_day"),
+        Index(
+            "ix_goal_forecast_judged",
+            *("workspace_id", "project_id", "judged_at"),
+            postgresql_where=text("judged_at IS NOT NULL"),
+        ),
+    )
+
+    project_id: Mapped[UUID]
+    goal_id: Mapped[UUID]
+    revision: Mapped[int]
+    made_on: Mapped[date]
+    """The last day that it knew of."""
+    for_day: Mapped[date]
+    value: Mapped[float] = mapped_column(Double())
+    low: Mapped[float] = mapped_column(Double())
+    high: Mapped[float] = mapped_column(Double())
+    method: Mapped[str]
+    truth: Mapped[float | None] = mapped_column(Double())
+    is_within: Mapped[bool | None]
+    """Whether the interval held the truth; None: not known yet."""
+    judged_at: Mapped[datetime | None]

@@ -7,9 +7,10 @@ from pydantic import ConfigDict, Field
 
 from app.goals.baselines import BaselineSource
 from app.goals.models import GoalAnswer, GoalKind, GoalStatus, Pace, Side
+from app.goals.progress import PathForm
 from app.goals.terms import MAX_COMMUNITIES
 from app.kit.schemas import EXAMPLE_ID, Day, Flag, Id, Input, Instant, Output, Patch, ShortText, example
-from app.kpis.values import ValueStatus
+from app.kpis.values import AddsUp, Direction, Unit, ValueStatus
 
 LARGEST = 1e15
 MAX_TEXT = 2000
@@ -212,3 +213,83 @@ class GoalAgreementRead(Output):
     client_statement_id: Id | None = Field(description="The contact's statement; null: a member stated it.")
     text: str | None = Field(description="In their own words; null: they wrote nothing.")
     stated_at: Instant = Field(description="When.")
+
+
+class GoalForecastRead(Output):
+    """Where a goal will be at the end of its period."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    for_: Day = Field(alias="for", description="The day for whose end it is forecast: the period's last.")
+    value: float | None = Field(description="The value that is expected then; null: there is no forecast.")
+    low: float | None = Field(description="With `high` the interval that should hold the truth in 80 of 100 cases.")
+    high: float | None = Field(description="The interval's upper end.")
+    method: str | None = Field(description="How it was made: `median_week`, `theil_sen` or `seasonal_naive`.")
+    history_days: int | None = Field(description="The days that it follows from; never less than 14.")
+    reason: str | None = Field(
+        description="Why there is none: `not-begun`, `period-over`, `value-unknown`, `too-little-history`, "
+        "`unknown-days`; null: there is one."
+    )
+
+
+class GoalScorecard(Output):
+    """How well this project's past forecasts held."""
+
+    judged: int = Field(description="How many of them are for a day that is over.")
+    within: int = Field(description="How many of their intervals held the truth.")
+    share: float | None = Field(description="The quotient, which should be about 0.8; null: none is judged yet.")
+
+
+class GoalProgressRow(Output):
+    """How far a goal is, as it was last measured."""
+
+    goal_id: Id = Field(description="The goal.")
+    project_id: Id = Field(description="Its project.")
+    title: str = Field(description="What is promised, in a line.")
+    type: GoalKind = Field(description="The client's task that it serves.")
+    kpi: str = Field(description="The key of its KPI.")
+    unit: Unit = Field(description="What the amounts are in.")
+    direction: Direction = Field(description="Whether more is better.")
+    adds_up: AddsUp = Field(description="How the value so far is made: summed, read at the end, or computed anew.")
+    is_main: bool = Field(description="Whether it is the project's main goal.")
+    status: GoalStatus = Field(description="Where the goal stands.")
+    revision: int = Field(description="The revision it is measured by: the agreed one, or the latest where none is.")
+    is_agreed: bool = Field(description="Whether the client has agreed to that revision.")
+    target: float = Field(description="What is to be reached.")
+    baseline: float = Field(description="Where it starts from: the baseline's `level`.")
+    period: GoalPeriodRead = Field(description="In which days.")
+    timezone: str = Field(description="The time zone in which these are days.")
+    day: Day | None = Field(description="The last day that counts, in the project's time zone; null: not measured yet.")
+    as_of: Instant | None = Field(description="When it was measured; null: not yet.")
+    value: float | None = Field(description="Over the days of the period that are over; null: unknown.")
+    value_status: ValueStatus = Field(description="Whether the value is known.")
+    reason: str | None = Field(
+        description="Why it is not wholly known: a KPI's reason, `not-begun` or `not-measured-yet`; null: it is."
+    )
+    expected: float | None = Field(description="Where the expected path is at the end of that day; null: not begun.")
+    path: PathForm = Field(
+        description="The path's form: even, or by the days of the week as they were before the period."
+    )
+    pace: Pace = Field(
+        description="`on_track`: the forecast reaches the target; `at_risk`: its interval does; `off_track`: neither. "
+        "Without a forecast by the expected path, at risk when less than a tenth of the way behind it. `met` and "
+        "`missed` are decided."
+    )
+    forecast: GoalForecastRead | None = Field(description="For the end of the period; null: not measured yet.")
+    scorecard: GoalScorecard | None = Field(description="Of all goals of the project; null: not measured yet.")
+
+
+class GoalProgressPoint(Output):
+    """How far a goal was at the end of a day."""
+
+    day: Day = Field(description="The day.")
+    value: float | None = Field(description="The value so far; null: unknown.")
+    expected: float | None = Field(description="Where the expected path was.")
+    pace: Pace = Field(description="Its pace then.")
+
+
+class GoalProgressRead(GoalProgressRow):
+    """How far a goal is, and was on every day before."""
+
+    series: list[GoalProgressPoint] = Field(
+        description="The measured days of the present period, by the revision that it is measured by, oldest first."
+    )

@@ -166,12 +166,14 @@ async def locked(session: AsyncSession, goal_id: UUID, expected_versions: Collec
 
 async def revision_of(session: AsyncSession, goal: Goal, number: int) -> GoalRevision:
     """The goal's revision with this number, which is there."""
-    query = select(GoalRevision).where(
-        in_workspace(GoalRevision, workspace_of(session)),
-        GoalRevision.goal_id == goal.id,
-        GoalRevision.number == number,
+    rows = await session.scalars(
+        select(GoalRevision).where(
+            in_workspace(GoalRevision, workspace_of(session)),
+            GoalRevision.goal_id == goal.id,
+            GoalRevision.number == number,
+        )
     )
-    return (await session.scalars(query)).one()
+    return rows.one()
 
 
 async def _baseline(

@@ -123,18 +123,7 @@ async def stock(agency: Agency) -> Stock:
             "subject_id": project["id"],
         },
     )
-    goal = await agency.post(
-        "/v1/goals",
-        {
-            "project_id": project["id"],
-            "title": "More visitors",
-            "type": "traffic",
-            "kpi": "clicks",
-            "target": 400,
-            "period": {"from": "2026-11-01", "to": "2026-11-30"},
-            "stated_baseline": {"value": 120, "reason": "Counted by the shop."},
-        },
-    )
+    goal = await goal_on_clicks(agency, project["id"])
     return Stock(
         {
             "goal_id": goal["id"],
@@ -155,6 +144,20 @@ async def stock(agency: Agency) -> Stock:
             "slug": link["slug"],
         }
     )
+
+
+async def goal_on_clicks(agency: Agency, project_id: str, **more: Any) -> Any:
+    """A goal that is proposed to a project's client."""
+    body = {
+        "project_id": project_id,
+        "title": "More visitors",
+        "type": "traffic",
+        "kpi": "clicks",
+        "target": 400,
+        "period": {"from": "2026-11-01", "to": "2026-11-30"},
+        "stated_baseline": {"value": 120, "reason": "Counted by the shop."},
+    }
+    return await agency.post("/v1/goals", body | more)
 
 
 async def session_id(agency: Agency, user_id: str) -> str:

@@ -12,7 +12,7 @@ from app.kit.schemas import Patch
 from app.main import operations
 from tests.access.people import another_member
 from tests.conftest import Agency
-from tests.house.conftest import Stock, stock
+from tests.house.conftest import Stock, goal_on_clicks, stock
 
 BOOKKEEPING = {"version", "updated_at"}
 
@@ -92,18 +92,9 @@ async def _goal(agency: Agency, resources: Stock) -> str:
     project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Asia/Tokyo"})
     address = f"https://m{uuid.uuid4().hex}.example/@bicycles"
     community = {"project_id": project["id"], "platform": "mastodon", "address": address}
-    body = {
-        "project_id": project["id"],
-        "title": "More visitors",
-        "type": "traffic",
-        "kpi": "clicks",
-        "target": 400,
-        "period": {"from": "2026-11-01", "to": "2026-11-30"},
-        "community_ids": [(await agency.post("/v1/communities", community))["id"]],
-        "stated_baseline": {"value": 120, "reason": "Counted by the shop."},
-        "is_main": True,
-    }
-    return f"/v1/goals/{(await agency.post('/v1/goals', body))['id']}"
+    community_id = (await agency.post("/v1/communities", community))["id"]
+    goal = await goal_on_clicks(agency, project["id"], community_ids=[community_id], is_main=True)
+    return f"/v1/goals/{goal['id']}"
 
 
 REVISED = {"revision", "content_hash"}
