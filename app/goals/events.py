@@ -56,3 +56,27 @@ class GoalPaceChanged(Event):
     before: str
     """A pace: `on_track`, `at_risk`, `off_track`, `met`, `missed` or `unknown`."""
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionOpened(Event):
+    """Something is done otherwise, to bring a KPI back onto its path."""
+
+    topic: ClassVar[str | None] = "correction.opened"
+    project_id: UUID
+    correction_id: UUID
+    goal_id: UUID | None
+    kpi: str
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionMeasured(Event):
+    """A correction was reviewed."""
+
+    topic: ClassVar[str | None] = "correction.measured"
+    project_id: UUID
+    correction_id: UUID
+    goal_id: UUID | None
+    kpi: str
+    verdict: str
+    """`better`, `worse` or `unclear`."""

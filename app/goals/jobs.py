@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from app.access.service import workspaces
-from app.goals import measurements
-from app.goals.models import OPEN, Goal
+from app.goals import corrections, effects, measurements
+from app.goals.models import OPEN, Correction, CorrectionStatus, Goal
 from app.kit.db import fetch, in_workspace
 from app.kit.jobs import Reschedule, Run, enqueue, job
+from app.kpis import all_kpis, measuring
 from app.projects.models import Project
 
 
@@ -61,3 +62,33 @@ async def resume_workspace(run: Run) -> None:
                 session, "goals.measure", workspace_id=run.workspace_id, key=str(project_id), project_id=project_id
             )
         await run.finish(session)
+
+
+@job("corrections.measure", timeout=timedelta(minutes=5))
+async def measure_correction(run: Run, correction_id: UUID) -> Reschedule | None:
+    """Review a correction on its day: what its KPI was before the change and after it."""
+    assert run.workspace_id is not None
+    async with run.step() as session:
+        correction = await fetch(session, Correction, correction_id)
+        project = await fetch(session, Project, correction.project_id)
+    if correction.status != CorrectionStatus.OPEN:
+        return None
+    due = corrections.review_time(correction.review_on, ZoneInfo(project.timezone))
+    if run.now < due:  # the project's zone has changed
+        return Reschedule(due)
+    kpi = all_kpis()[correction.kpi]
+    async with run.resources.db.read_connection(run.workspace_id) as connection:
+        result = await measuring.measure(
+            connection,
+            workspace_id=run.workspace_id,
+            project_id=correction.project_id,
+            kpi=kpi,
+            windows=effects.windows(correction.changed_on, correction.review_on),
+            now=run.now,
+            community_ids=[UUID(one) for one in correction.community_ids],
+        )
+    effect = effects.effect(kpi, correction.changed_on, correction.review_on, result.values)
+    async with run.step() as session:
+        await corrections.keep(session, run.actor, correction_id=correction_id, effect=effect.as_json)
+        await run.finish(session)
+    return None

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Double, Index, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base, Owned, belongs_to
@@ -237,3 +238,50 @@ class GoalForecast(Owned, Base):
     is_within: Mapped[bool | None]
     """Whether the interval held the truth; None: not known yet."""
     judged_at: Mapped[datetime | None]
+
+
+class CorrectionStatus(StrEnum):
+    """Where a correction stands."""
+
+    OPEN = "open"
+    """Its review has not come."""
+    MEASURED = "measured"
+    WITHDRAWN = "withdrawn"
+
+
+class Correction(Owned, Base):
+    """A change that should bring a KPI back onto its path, and what became of it."""
+
+    __tablename__ = "correction"
+    __table_args__ = (
+        belongs_to("project", "project_id"),
+        belongs_to("goal", "goal_id"),
+        Index(None, "workspace_id", "created_at", "id"),
+        Index(None, "workspace_id", "project_id", "created_at", "id"),
+        Index(None, "workspace_id", "goal_id", "created_at", "id"),
+        Index(None, "workspace_id", "kpi", "created_at", "id"),
+        Index(None, "workspace_id", "status", "created_at", "id"),
+    )
+
+    project_id: Mapped[UUID]
+    goal_id: Mapped[UUID | None]
+    kpi: Mapped[str]
+    """The KPI's key."""
+    community_ids: Mapped[list[Any]]
+    """As text; empty: all of the project."""
+    hypothesis: Mapped[str]
+    """Why the KPI is off its path, and why the change should help."""
+    change: Mapped[str]
+    """What is done otherwise."""
+    changed_on: Mapped[date]
+    """The first local day of the change."""
+    review_on: Mapped[date]
+    """The local day of the review; the day before is the last one that is measured."""
+    status: Mapped[str]
+    effect: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """As `effects.Effect` writes it; None: not measured yet."""
+    creator_name: Mapped[str]
+    created_by: Mapped[str]
+    """The actor."""
+    created_at: Mapped[datetime]
+    measured_at: Mapped[datetime | None]

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.access.current import CurrentActor, ListDep, SessionDep, connection_of
 from app.access.permissions import Permission
 from app.access.routing import Router
-from app.goals import agreements, progress_routes, reads, service
+from app.goals import agreements, correction_routes, progress_routes, reads, service
 from app.goals.baselines import StatedBaseline
 from app.goals.models import Goal, GoalAnswer, GoalKind, GoalStatus, Pace
 from app.goals.schemas import (
@@ -34,6 +34,7 @@ from app.kpis.windows import Days
 
 ROUTER = Router("/v1", tag="goals")
 ROUTER.include(progress_routes.ROUTER)
+ROUTER.include(correction_routes.ROUTER)
 
 ProjectFilter = Annotated[Id | None, Query(description="Only goals of this project.")]
 

@@ -124,8 +124,19 @@ async def stock(agency: Agency) -> Stock:
         },
     )
     goal = await goal_on_clicks(agency, project["id"])
+    correction = await agency.post(
+        "/v1/corrections",
+        {
+            "project_id": project["id"],
+            "kpi": "clicks",
+            "hypothesis": "Links are not seen.",
+            "change": "Every post leads with its link.",
+            "review_on": "2026-10-30",
+        },
+    )
     return Stock(
         {
+            "correction_id": correction["id"],
             "goal_id": goal["id"],
             "project_id": project["id"],
             "community_id": community["id"],

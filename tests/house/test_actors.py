@@ -82,7 +82,7 @@ ONE_BY_ONE = {
 """Operations that are recorded as what they do to each item."""
 BY_THE_SERVICE = {
     *("users.create", "users.join"),
-    *("client-links.open", "goals.measure"),
+    *("client-links.open", "goals.measure", "corrections.measure"),
     *("metrics.recount", "metrics.set-category", "tokens.reseal", "tokens.destroy"),
 }
 """Actions that no operation is named like."""
