@@ -71,6 +71,12 @@ async def samples(urls: Urls, world: World) -> Mapping[str, Sequence[str]]:
         "post_id": [await one(f"SELECT post_id FROM link {of_project} AND post_id IS NOT NULL LIMIT 1")],
         "link_id": [await one(f"SELECT id FROM link {of_project} AND post_id IS NOT NULL LIMIT 1")],
         "slug": [await one(f"SELECT slug FROM link {of_project} AND archived_at IS NULL LIMIT 1")],
+        "user_id": [
+            await one("SELECT user_id FROM membership WHERE workspace_id = $1 AND $2::uuid IS NOT NULL LIMIT 1")
+        ],
+        # There are none: a 404, found by the same index.
+        "invitation_id": [str(world.workspace_id)],
+        "seat_id": [str(world.workspace_id)],
         "key": sorted(all_kpis()),
         "keys": ["engagement,inquiries_received,clicks"],
         "platform": ["vk", "mastodon"],

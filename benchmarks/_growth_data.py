@@ -24,6 +24,7 @@ from app.kit.actors import SYSTEM
 from app.kit.db import Database
 from app.kit.search import LEXEMES
 from app.metrics.differences import COMPARISONS
+from app.posts.lexemes import FACETS
 from app.projects.hours import WorkingHours
 from app.projects.schemas import BriefUpdate
 from benchmarks._servers import Urls
@@ -107,6 +108,10 @@ SELECT place.workspace_id, uuidv7(at - now()),
        at, '{now}'::timestamptz + make_interval(mins => (n % 40000)::int), 1000, 0, n % 30, n % 30 - (n % 211 = 0)::int
 FROM generate_series(1, {publications}) n JOIN place ON place.place = n % {places},
      LATERAL (SELECT '{start}'::timestamptz + n::float8 / {publications} * '{age} days'::interval AS at);
+""",
+    "counts": """
+INSERT INTO publication_count (workspace_id, id, community_id, project_id, change)
+SELECT workspace_id, uuidv7(), community_id, project_id, count(*) FROM publication GROUP BY 1, 3, 4;
 """,
     "snapshots": """
 INSERT INTO post_snapshot (workspace_id, publication_id, at, views, reactions, comments, shares)
@@ -253,15 +258,21 @@ SELECT workspace_id, link_id, day, project_id, community_id, count(*) FILTER (WH
 FROM click GROUP BY 1, 2, 3, 4, 5;
 """,
     "words": """
-INSERT INTO inquiry_lexeme (workspace_id, lexeme, inquiry_id)
-SELECT workspace_id, lexeme, id FROM (
-    SELECT i.workspace_id, i.id, i.customer_name || ' ' || string_agg(m.text, ' ') AS content
+INSERT INTO inquiry_lexeme (workspace_id, lexeme, project_id, inquiry_id)
+SELECT workspace_id, lexeme, project_id, id FROM (
+    SELECT i.workspace_id, i.project_id, i.id, i.customer_name || ' ' || string_agg(m.text, ' ') AS content
     FROM inquiry i JOIN message m ON m.workspace_id = i.workspace_id AND m.inquiry_id = i.id
-    GROUP BY i.workspace_id, i.id
-) thread, unnest({lexemes}) lexeme ORDER BY 1, 2, 3;
-INSERT INTO post_lexeme (workspace_id, lexeme, post_id)
-SELECT workspace_id, lexeme, id FROM (SELECT workspace_id, id, text AS content FROM post) post,
-       unnest({lexemes}) lexeme ORDER BY 1, 2, 3;
+    GROUP BY i.workspace_id, i.project_id, i.id
+) thread, unnest({lexemes}) lexeme ORDER BY 1, 2, 3, 4;
+INSERT INTO post_lexeme (workspace_id, lexeme, project_id, post_id, facets)
+SELECT workspace_id, lexeme, project_id, id, facets FROM (
+    SELECT workspace_id, project_id, id, text AS content, {facets} AS facets FROM post AS source
+) post, unnest({lexemes}) lexeme ORDER BY 1, 2, 3, 4;
+INSERT INTO link_lexeme (workspace_id, lexeme, project_id, link_id)
+SELECT workspace_id, lexeme, project_id, id FROM (
+    SELECT workspace_id, project_id, id, regexp_replace(title || ' ' || target, '[^[:alnum:]]+', ' ', 'g') AS content
+    FROM link
+) link, unnest({lexemes}) lexeme ORDER BY 1, 2, 3, 4;
 """,
     "inbound": """
 INSERT INTO inbound_event (workspace_id, community_id, event_id, status, batch, payload, received_at, applied_at)
@@ -304,6 +315,7 @@ def _numbers(snapshots: int, now: datetime) -> dict[str, Any]:
         "zone": ZONE,
         "hours": orjson.dumps(HOURS.as_json).decode().replace("'", "''"),
         "lexemes": LEXEMES.format(text="content"),
+        "facets": FACETS.sql,
         "brief": orjson.dumps(BriefUpdate().model_dump()).decode(),
         "now": now.isoformat(),
         "start": (now - timedelta(days=age)).isoformat(),

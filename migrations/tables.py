@@ -29,19 +29,27 @@ def isolate(*tables: str) -> None:
         )
 
 
+_PROJECTS = "(SELECT NULLIF(current_setting('app.project_ids', true), ''))"
+
+
 def isolate_projects(*tables: str) -> None:
     """Within a workspace let a transaction see, and write, only the rows of the projects that it is set to.
 
     Where `app.project_ids` is not set, or empty, these are all of the workspace. The setting is read once for a
     statement, not once for a row.
     """
-    setting = "(SELECT NULLIF(current_setting('app.project_ids', true), ''))"
     for table in tables:
-        project = "id" if table == "project" else "project_id"
-        op.execute(
-            f'CREATE POLICY projects ON "{table}" AS RESTRICTIVE '
-            f"USING ({setting} IS NULL OR {project} = ANY (({setting})::uuid[]))"
-        )
+        op.execute(f'CREATE POLICY projects ON "{table}" AS RESTRICTIVE USING ({of_projects(table)})')
+
+
+def of_projects(table: str) -> str:
+    """The condition of `isolate_projects`: a `CASE`, which PostgreSQL takes for true of half of the rows.
+
+    An `OR` it takes for true of one row in twenty: it then expects few rows of every filter, and reads and sorts all.
+    """
+    project = "id" if table == "project" else "project_id"
+    ids = f"({_PROJECTS})::uuid[]"
+    return f"CASE WHEN {_PROJECTS} IS NULL THEN true ELSE {project} = ANY ({ids}) END"
 
 
 def end_isolation_of_projects(*tables: str) -> None:

@@ -51,12 +51,23 @@ class Permission(StrEnum):
     """Write to customers in the agency's name."""
     LINKS_READ = "links:read"
     LINKS_WRITE = "links:write"
+    CAMPAIGNS_READ = "campaigns:read"
+    CAMPAIGNS_WRITE = "campaigns:write"
+    """Make and change campaigns, their spend, links and promo codes."""
     KPIS_READ = "kpis:read"
     GOALS_READ = "goals:read"
     GOALS_WRITE = "goals:write"
     """Propose goals to the client, change and withdraw them."""
     GOALS_AGREE = "goals:agree"
     """Answer for the client; the service asks for the seat `client` besides."""
+    AUDIT_READ = "audit:read"
+    """See who changed what, and what it was before."""
+    ALERTS_READ = "alerts:read"
+    """See what needs a person, and who is told of it."""
+    ALERTS_WRITE = "alerts:write"
+    """Take alerts up."""
+    ALERT_BOTS_WRITE = "alert-bots:write"
+    """Set the agency's own bots."""
 
 
 OF_THE_WORKSPACE: Final = frozenset(
@@ -66,6 +77,7 @@ OF_THE_WORKSPACE: Final = frozenset(
         Permission.API_KEYS_READ,
         Permission.API_KEYS_WRITE,
         Permission.PROJECTS_CREATE,
+        Permission.ALERT_BOTS_WRITE,
     }
 )
 """The permissions that no seat gives: they are about the agency as a whole. All others are about a project."""
@@ -90,20 +102,25 @@ _SEEN_BY_ALL: Final = frozenset(
         Permission.POSTS_READ,
         Permission.MIX_READ,
         Permission.LINKS_READ,
+        Permission.CAMPAIGNS_READ,
         Permission.KPIS_READ,
         Permission.GOALS_READ,
     }
 )
 """What everybody in a project may see."""
 
-_SEEN_BY_THE_AGENCY: Final = _SEEN_BY_ALL | {Permission.CONTACTS_READ}
-"""What everybody of the agency in a project may see."""
+_OF_THE_AGENCY: Final = _SEEN_BY_ALL | {
+    Permission.CONTACTS_READ,
+    Permission.ALERTS_READ,
+    Permission.ALERTS_WRITE,
+}
+"""What everybody of the agency's own in a project has."""
 
 SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
     {
         Seat.MANAGER: OF_A_PROJECT - {Permission.GOALS_AGREE},
-        Seat.DESIGNER: _SEEN_BY_THE_AGENCY | {Permission.POSTS_WRITE},
-        Seat.CONTENT_MANAGER: _SEEN_BY_THE_AGENCY
+        Seat.DESIGNER: _OF_THE_AGENCY | {Permission.POSTS_WRITE},
+        Seat.CONTENT_MANAGER: _OF_THE_AGENCY
         | {
             Permission.BRIEFS_WRITE,
             Permission.POSTS_WRITE,
@@ -112,8 +129,9 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.LINKS_WRITE,
             Permission.INQUIRIES_READ,
         },
-        Seat.PROMOTION_MANAGER: _SEEN_BY_THE_AGENCY | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
-        Seat.COMMUNITY_MANAGER: _SEEN_BY_THE_AGENCY
+        Seat.PROMOTION_MANAGER: _OF_THE_AGENCY
+        | {Permission.LINKS_WRITE, Permission.CAMPAIGNS_WRITE, Permission.POSTS_WRITE},
+        Seat.COMMUNITY_MANAGER: _OF_THE_AGENCY
         | {
             Permission.COMMUNITIES_WRITE,
             Permission.INQUIRIES_READ,

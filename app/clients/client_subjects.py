@@ -81,9 +81,10 @@ async def _brief(session: AsyncSession, project_id: UUID) -> SubjectView:
 
 
 SUBJECTS: Final = (
-    Subject("project", frozenset({Purpose.READ}), _overview),
+    Subject("project", Phrase("Who works for you"), frozenset({Purpose.READ}), _overview),
     Subject(
         "brief",
+        Phrase("Brief"),
         frozenset({Purpose.READ, Purpose.AGREE}),
         _brief,
         question={Purpose.AGREE: Phrase("Have we understood your business?")},

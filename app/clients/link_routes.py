@@ -4,16 +4,14 @@ A GET changes nothing but the count of opens. The token in the path is the secre
 """
 
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qs
 
 import orjson
 from fastapi import Path, Request, status
-from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from app.access.current import ResourcesDep
 from app.clients import service
-from app.clients.models import Answer, ClientStatement, Language, Purpose
+from app.clients.models import Answer, ClientStatement, ContactLanguage, Purpose
 from app.clients.schemas import (
     ClientPage,
     ClientPageContact,
@@ -24,18 +22,16 @@ from app.clients.schemas import (
 from app.clients.service import LinkRef, Opened
 from app.clients.subjects import Phrase, Section
 from app.kit import audience
-from app.kit.errors import AppError, BadRequest, Invalid, NotFound, UnsupportedMedia, render
+from app.kit.errors import AppError, BadRequest, NotFound, UnsupportedMedia, render
 from app.kit.i18n import language_of, translate
 from app.kit.lists import json_response
 from app.kit.openapi_schemas import component
-from app.kit.pages import HEADERS, asks_json, page_response, require_own_form
+from app.kit.pages import FORM, HEADERS, asks_json, form_of, is_form, page_response, require_own_form, validated
 from app.kit.resources import Resources
 from app.kit.routing import RawRoute, problems, public_router
-from app.kit.validation import field_errors
 
 PUBLIC = public_router("/s", tag="clients", route_class=RawRoute)
 
-_FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
 _HTML: Final = {"text/html": {"schema": {"type": "string"}}}
 
@@ -83,7 +79,7 @@ _STATEMENT: Final = {
         "required": True,
         "content": {
             _JSON: {"schema": _BODY, "example": _BODY["examples"][0]},
-            _FORM: {"schema": _BODY},
+            FORM: {"schema": _BODY},
         },
     }
 }
@@ -144,16 +140,15 @@ async def state(token: TokenParam, request: Request, resources: ResourcesDep) ->
     a newer revision than the one of `content_hash`; `already-stated`: something else was stated about this one. The
     page sends it as a form.
     """
-    ref, is_form = None, request.headers.get("content-type", "").startswith(_FORM)
+    ref, public_url = None, resources.settings.public_url
     try:
-        require_own_form(request, resources.settings.public_url)
+        body = await _body(request, public_url)
         ref = await _find(resources, token)
-        body = await _body(request, is_form=is_form)
         async with resources.transaction(ref.workspace_id, ref.actor) as session:
             statement = await service.state(
                 session, ref.actor, ref=ref, answer=body.answer, seen=body.content_hash, text=body.text
             )
-            if is_form:
+            if is_form(request):
                 response: Response = RedirectResponse(f"/s/{token}", status_code=303, headers=HEADERS)
             else:
                 answer = ClientPageStatement.model_validate(statement).model_dump(mode="json")
@@ -162,34 +157,24 @@ async def state(token: TokenParam, request: Request, resources: ResourcesDep) ->
                 response.headers.update(HEADERS)
             return response
     except AppError as error:
-        return await _refusal(request, resources, ref, error, token=token if is_form else None)
+        return await _refusal(request, resources, ref, error, token=token if is_form(request) else None)
 
 
 async def _find(resources: Resources, token: str) -> LinkRef:
     return await service.find(resources.db, token)
 
 
-async def _body(request: Request, *, is_form: bool) -> ClientStatementCreate:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not is_form and kind != _JSON:
+async def _body(request: Request, public_url: str) -> ClientStatementCreate:
+    if is_form(request):
+        return validated(ClientStatementCreate, await form_of(request, public_url))
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise UnsupportedMedia("Send the body as application/json, or as the page's form does.")
-    raw = await request.body()
-    values: Any
+    require_own_form(request, public_url)
     try:
-        if is_form:
-            parsed = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=10)
-            # A browser sends a line's end as two characters, and counts it as one.
-            values = {name: texts[-1].replace("\r\n", "\n") for name, texts in parsed.items()}
-        else:
-            values = orjson.loads(raw)
+        values = orjson.loads(await request.body())
     except ValueError:
         raise BadRequest("The body cannot be read.") from None
-    try:
-        return ClientStatementCreate.model_validate(values, strict=False)
-    except ValidationError as error:
-        every = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
-        errors = field_errors(every)
-        raise Invalid(f"{errors[0]['field']}: {errors[0]['detail']}", errors=errors) from None
+    return validated(ClientStatementCreate, values)
 
 
 async def _refusal(
@@ -225,6 +210,8 @@ def _page(token: str, opened: Opened) -> Response:
         zone=opened.zone,
         token=token,
         title=view.title,
+        subject_title=_subject_title(opened, language),
+        agency=opened.agency,
         contact=opened.contact,
         statement=opened.statement,
         answered=ANSWERED[opened.statement.answer] if opened.statement is not None else "",
@@ -236,6 +223,14 @@ def _page(token: str, opened: Opened) -> Response:
         content_hash=opened.content_hash,
         expires_at=link.expires_at,
     )
+
+
+def _subject_title(opened: Opened, language: str) -> str:
+    """What the page is about, with its version where something is stated about that."""
+    title = translate(opened.subject.title, language)
+    if opened.link.purpose == Purpose.READ:
+        return title
+    return translate("{title}, version {revision}", language).format(title=title, revision=opened.view.revision)
 
 
 def _localised(section: Section, language: str) -> Section:
@@ -252,7 +247,7 @@ def _localised(section: Section, language: str) -> Section:
 def _page_of(opened: Opened) -> ClientPage:
     return ClientPage(
         purpose=Purpose(opened.link.purpose),
-        contact=ClientPageContact(name=opened.contact.name, language=Language(opened.contact.language)),
+        contact=ClientPageContact(name=opened.contact.name, language=ContactLanguage(opened.contact.language)),
         subject=ClientPageSubject(
             kind=opened.link.subject_kind,
             id=opened.link.subject_id,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kit.db import Base, Owned, belongs_to
 
 
-class Language(StrEnum):
+class ContactLanguage(StrEnum):
     """A language in which contacts are written to."""
 
     ENGLISH = "en"

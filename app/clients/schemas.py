@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from app.access.schemas import Email
-from app.clients.models import Answer, Language, Purpose
+from app.clients.models import Answer, ContactLanguage, Purpose
 from app.kit.schemas import EXAMPLE_ID, Id, Input, Instant, Output, Patch, ShortText, example
 
 MAX_TEXT = 2000
@@ -39,7 +39,9 @@ class ContactCreate(Input):
     about: ShortText | None = Field(
         None, description="What they are for the client, in a line.", examples=["owns the café"]
     )
-    language: Language = Field(Language.ENGLISH, description="In which their pages and letters are.", examples=["ru"])
+    language: ContactLanguage = Field(
+        ContactLanguage.ENGLISH, description="In which their pages and letters are.", examples=["ru"]
+    )
 
 
 class ContactUpdate(Patch):
@@ -51,7 +53,7 @@ class ContactUpdate(Patch):
     email: Email = Field(description="Where they are written to; once in a project.", examples=["nina@coffee.example"])
     phone: Phone | None = Field(description="Where they are called; null: not known.")
     about: ShortText | None = Field(description="What they are for the client; null: nothing is said.")
-    language: Language = Field(description="In which their pages and letters are.", examples=["ru"])
+    language: ContactLanguage = Field(description="In which their pages and letters are.", examples=["ru"])
 
 
 class ContactRead(Output):
@@ -63,7 +65,7 @@ class ContactRead(Output):
     email: str = Field(description="Where they are written to.")
     phone: str | None = Field(description="Where they are called; null: not known.")
     about: str | None = Field(description="What they are for the client; null: nothing is said.")
-    language: Language = Field(description="In which their pages and letters are.")
+    language: ContactLanguage = Field(description="In which their pages and letters are.")
     created_at: Instant = Field(description="When they were added.")
 
 
@@ -174,7 +176,7 @@ class ClientPageContact(Output):
     """Whose link it is."""
 
     name: str = Field(description="The contact's name.")
-    language: Language = Field(description="In which they read.")
+    language: ContactLanguage = Field(description="In which they read.")
 
 
 class ClientPageStatement(Output):

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
+from app.access.models import Workspace
 from app.access.tokens import hashed, new_link_token
 from app.clients.events import ClientLinkOpened, ClientStated
 from app.clients.models import Answer, ClientLink, ClientLinkToken, ClientStatement, Contact, Purpose
@@ -134,6 +135,8 @@ class Opened:
     subject: Subject
     view: SubjectView
     content_hash: str
+    agency: str
+    """Its title."""
     zone: ZoneInfo
     """The project's."""
     statement: ClientStatement | None
@@ -170,8 +173,10 @@ async def read(session: AsyncSession, ref: LinkRef, *, for_update: bool = False)
     about = subjects()[link.subject_kind]
     view = await about.load(session, link.subject_id)
     statement = await _statement(session, link, view.revision)
-    zone = await calendar(session, project_id=link.project_id)
-    return Opened(link, contact, about, view, content_hash(about.kind, link.subject_id, view), zone.zone, statement)
+    agency = await session.get_one(Workspace, link.workspace_id)
+    zone = (await calendar(session, project_id=link.project_id)).zone
+    seen = content_hash(about.kind, link.subject_id, view)
+    return Opened(link, contact, about, view, seen, agency.title, zone, statement)
 
 
 async def _statement(session: AsyncSession, link: ClientLink, revision: str) -> ClientStatement | None:

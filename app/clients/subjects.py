@@ -86,6 +86,8 @@ class Subject:
 
     kind: str
     """In the API and the database: `brief`."""
+    title: Phrase
+    """For people: `Brief`."""
     purposes: frozenset[Purpose]
     load: Load
     """The latest revision of the subject with this id, in the session's workspace. Raises `NotFound`, or `Conflict`

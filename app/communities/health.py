@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities import tokens
+from app.communities import publication_counts, tokens
 from app.communities.inbound import reconcile, unparsed
 from app.communities.inbound.models import Hook, SubscriptionStatus
 from app.communities.inbound.store import hook_of
@@ -168,14 +168,17 @@ def _open_tokens(keyring: Keyring, rows: Iterable[Row[Any]]) -> dict[Token, str]
 
 async def _publications(session: AsyncSession, community_id: UUID) -> tuple[int, datetime | None]:
     """How many are stored, and when the first of their counters is or was due."""
-    row = (
-        await session.execute(
-            select(func.count(), func.min(Publication.measure_at)).where(
-                in_workspace(Publication, workspace_of(session)), Publication.community_id == community_id
-            )
+    first_due: datetime | None = await session.scalar(
+        select(Publication.measure_at)
+        .where(
+            in_workspace(Publication, workspace_of(session)),
+            Publication.community_id == community_id,
+            Publication.measure_at.is_not(None),
         )
-    ).one()
-    return row[0], row[1]
+        .order_by(Publication.measure_at)
+        .limit(1)
+    )
+    return await publication_counts.stored(session, community_id), first_due
 
 
 async def _hook(session: AsyncSession, community: Community) -> HookHealth | None:

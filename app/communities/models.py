@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class CommunityStatus(StrEnum):
@@ -33,10 +33,11 @@ REREAD: Final = ("threads", "revisions")
 """Parts that are read again by the clock alone."""
 
 
-class Community(Owned, Base):
+class Community(Owned, Audited, Base):
     """A community that the agency runs for a client: a VK group, a Mastodon account …"""
 
     __tablename__ = "community"
+    AUDITED = ("platform", "address", "status", "disconnected_at")
     __table_args__ = (
         belongs_to("project", "project_id"),
         UniqueConstraint("workspace_id", "platform", "address"),
@@ -248,6 +249,17 @@ class Publication(Owned, Base):
     comments_read: Mapped[int | None]
     """The comments counter when its comments were last read to the end; -1: they are to be read again."""
     comments_cursor: Mapped[str | None]
+
+
+class PublicationCount(Owned, Base):
+    """A change in the number of a community's publications (`tallies.Tally`)."""
+
+    __tablename__ = "publication_count"
+    __table_args__ = (belongs_to("community", "community_id"), Index(None, "workspace_id", "community_id"))
+
+    community_id: Mapped[UUID]
+    project_id: Mapped[UUID]
+    change: Mapped[int]
 
 
 class UnreadItem(Base):

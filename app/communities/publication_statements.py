@@ -1,10 +1,13 @@
 """SQL statements on publications, built once: building one costs more than executing it."""
 
+from datetime import timedelta
+from itertools import pairwise
 from typing import Final
 
 from sqlalchemy import ARRAY, DateTime, Text, Uuid, and_, bindparam, case, func, literal_column, or_, select, text
 
 from app.communities.models import Publication, UnreadItem
+from app.communities.polling import poll_schedule
 from app.kit.bulk import bulk_insert
 from app.kit.db import Base
 from app.projects.models import Project
@@ -72,6 +75,46 @@ SELECT min(first.measure_at) FROM unnest(:ids) AS requested (id) CROSS JOIN LATE
     ORDER BY p.measure_at LIMIT 1
 ) AS first
 """).bindparams(_IDS)
+
+TIERS: Final = (timedelta(0), *(limit for limit, _ in poll_schedule.BY_AGE))
+"""The ages at which publications are measured less often."""
+_YOUNGER: Final = ", ".join(
+    f"count(*) FILTER (WHERE p.measure_at IS NOT NULL AND p.published_at <= :at - make_interval(secs => {youngest}) "
+    f"AND p.published_at > :at - make_interval(secs => {oldest})) AS tier_{number}"
+    for number, (youngest, oldest) in enumerate(pairwise(tier.total_seconds() for tier in TIERS))
+)
+AGES: Final = text(
+    """
+SELECT {sums}, CAST(round(coalesce(
+    sum(greatest(stored.number - younger.number, 0) * oldest.measured), 0
+)) AS bigint)
+FROM unnest(:ids) AS requested (id)
+CROSS JOIN LATERAL (
+    SELECT count(*) AS number, {younger} FROM publication p
+    WHERE p.workspace_id = :workspace AND p.community_id = requested.id
+      AND p.published_at > :at - make_interval(secs => {oldest})
+) AS younger
+CROSS JOIN LATERAL (
+    SELECT avg(CASE WHEN latest.measure_at IS NOT NULL THEN 1.0 ELSE 0.0 END) AS measured FROM (
+        SELECT p.measure_at FROM publication p
+        WHERE p.workspace_id = :workspace AND p.community_id = requested.id
+          AND p.published_at <= :at - make_interval(secs => {oldest})
+        ORDER BY p.published_at DESC LIMIT 100
+    ) AS latest
+) AS oldest
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(c.change), 0) AS number FROM publication_count c
+    WHERE c.workspace_id = :workspace AND c.community_id = requested.id
+) AS stored
+""".replace("{younger}", _YOUNGER)
+    .replace("{oldest}", str(TIERS[-1].total_seconds()))
+    .replace(
+        "{sums}",
+        ", ".join(
+            f"CAST(coalesce(sum(younger.tier_{number}), 0) AS bigint)" for number in range(len(poll_schedule.BY_AGE))
+        ),
+    )
+).bindparams(_IDS, bindparam("at", type_=DateTime(timezone=True)))
 
 _OURS: Final = (Publication.workspace_id == bindparam("workspace")) & (
     Publication.community_id == bindparam("community")

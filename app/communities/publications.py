@@ -1,12 +1,12 @@
 """Publications: posts as they are on the platforms, with when their counters are due."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Result, func, select, update
+from sqlalchemy import ColumnElement, Result, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import albums
@@ -14,6 +14,7 @@ from app.communities import publication_statements as statements
 from app.communities.events import CommunityRef, PostsMeasured, PublicationsSeen, SeenPublication
 from app.communities.models import Community, Publication
 from app.communities.polling import poll_schedule
+from app.communities.publication_counts import PUBLICATION_TALLY
 from app.kit.bulk import column_arrays
 from app.kit.db import in_workspace, now, workspace_of
 from app.kit.events import publish
@@ -60,7 +61,14 @@ async def store(
     await publish(session, PublicationsSeen(ref, seen))
     metrics = tuple((one.id, posts_by_id[one.external_id].metrics) for one in seen if due[one.external_id])
     await publish(session, PostsMeasured(ref, at, metrics))
-    return UpsertResult(len(seen), sum(one.new for one in seen))
+    return UpsertResult(len(seen), await _count(session, ref, seen))
+
+
+async def _count(session: AsyncSession, ref: CommunityRef, seen: Iterable[SeenPublication]) -> int:
+    """Count the new ones."""
+    new = sum(one.new for one in seen)
+    await PUBLICATION_TALLY.add(session, {(ref.community_id, ref.project_id): new})
+    return new
 
 
 async def has_changes(
@@ -167,6 +175,7 @@ async def store_pushed(
             for row in rows
         }
     if seen:
+        await _count(session, ref, seen.values())
         await publish(session, PublicationsSeen(ref, tuple(seen.values())))
 
 
@@ -229,25 +238,14 @@ async def first_due(session: AsyncSession, communities: Sequence[UUID]) -> datet
 
 
 async def ages(session: AsyncSession, communities: Sequence[UUID], at: datetime) -> list[tuple[timedelta, int]]:
-    """How many publications of these communities are measured, by their age: that of the youngest of a tier."""
-    tiers = [timedelta(0), *(limit for limit, _ in poll_schedule.BY_AGE)]
-    counts = [
-        func.count().filter(
-            Publication.published_at <= at - youngest,
-            *([Publication.published_at > at - oldest] if oldest is not None else []),
-        )
-        for youngest, oldest in zip(tiers, [*tiers[1:], None], strict=True)
-    ]
-    row = (
-        await session.execute(
-            select(*counts).where(
-                in_workspace(Publication, workspace_of(session)),
-                Publication.community_id.in_(communities),
-                Publication.measure_at.is_not(None),
-            )
-        )
-    ).one()
-    return list(zip(tiers, row, strict=True))
+    """How many publications of these communities are measured, by their age: that of the youngest of a tier.
+
+    The oldest are too many to be counted: they are all that are stored but the younger ones, and as many of them are
+    measured as of the latest hundred.
+    """
+    values = {"workspace": workspace_of(session), "ids": list(communities), "at": at}
+    row = (await session.execute(statements.AGES, values)).one()
+    return list(zip(statements.TIERS, row, strict=True))
 
 
 async def store_metrics(

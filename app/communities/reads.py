@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Text, cast, func, or_, select, true
+from sqlalchemy import ColumnElement, Text, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.inbound.models import Hook
@@ -12,6 +12,16 @@ from app.communities.models import Community, CommunityStatus, CommunityToken
 from app.kit.db import in_workspace, workspace_of
 from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal, parameter
 from app.kit.paging import Keyset
+
+
+def project_of_community() -> dict[str, tuple[str, ColumnElement[bool]]]:
+    """What a list's filter by project is where it is filtered by community too (`Listing`, `within`)."""
+    is_its = select(Community.id).where(
+        in_workspace(Community, WORKSPACE),
+        Community.id == parameter("community_id", Community.id),
+        Community.project_id == parameter("project_id", Community.project_id),
+    )
+    return {"project_id": ("community_id", is_its.correlate(None).exists())}
 
 
 class CommunitySort(StrEnum):

@@ -124,14 +124,23 @@ async def state(
     assert agreement is not None
     if agreement_id is None:  # answered meanwhile
         return _same(agreement, answer, text, signatory)
-    is_agreed = answer is GoalAnswer.AGREE
+    before, is_agreed = audit.snapshot(goal), answer is GoalAnswer.AGREE
     goal.status = (GoalStatus.AGREED if is_agreed else GoalStatus.DECLINED).value
     if is_agreed:
         goal.agreed_revision = revision
     goal.version += 1
     goal.updated_at = now(session)
     await session.flush()
-    audit.record(session, actor, "goals.agree", goal_id=goal.id, project_id=goal.project_id, agreement_id=agreement_id)
+    audit.record(
+        session,
+        actor,
+        "goals.agree",
+        goal_id=goal.id,
+        project_id=goal.project_id,
+        agreement_id=agreement_id,
+        before=before,
+        after=audit.snapshot(goal),
+    )
     event_class = GoalAgreed if is_agreed else GoalDeclined
     await publish(session, event_class(goal.project_id, goal.id, revision, proposed.content_hash))
     return agreement

@@ -44,6 +44,7 @@ async def _state(session: AsyncSession, actor: Actor, made: StatementMade) -> No
 SUBJECTS: Final = (
     Subject(
         views.SUBJECT,
+        Phrase("Goal"),
         frozenset({Purpose.READ, Purpose.AGREE}),
         _goal,
         question={Purpose.AGREE: Phrase("Do you agree to this goal?")},

@@ -94,7 +94,14 @@ async def create(
         at=max(review_time(review_on, zone), now(session)),
         correction_id=correction.id,
     )
-    audit.record(session, actor, "corrections.create", correction_id=correction.id, project_id=project_id)
+    audit.record(
+        session,
+        actor,
+        "corrections.create",
+        correction_id=correction.id,
+        project_id=project_id,
+        after=audit.snapshot(correction),
+    )
     await publish(session, CorrectionOpened(project_id, correction.id, goal_id, kpi))
     return correction
 
@@ -124,9 +131,16 @@ async def withdraw(session: AsyncSession, actor: Actor, *, correction_id: UUID) 
     if correction.status == CorrectionStatus.MEASURED:
         raise Conflict("It was reviewed already, and its effect stays.", code="correction-measured")
     if correction.status == CorrectionStatus.OPEN:
+        before = audit.snapshot(correction)
         correction.status = CorrectionStatus.WITHDRAWN.value
         audit.record(
-            session, actor, "corrections.withdraw", correction_id=correction.id, project_id=correction.project_id
+            session,
+            actor,
+            "corrections.withdraw",
+            correction_id=correction.id,
+            project_id=correction.project_id,
+            before=before,
+            after=audit.snapshot(correction),
         )
     return correction
 
@@ -136,10 +150,19 @@ async def keep(session: AsyncSession, actor: Actor, *, correction_id: UUID, effe
     correction = await fetch(session, Correction, correction_id, for_update=True)
     if correction.status != CorrectionStatus.OPEN:
         return
+    before = audit.snapshot(correction)
     correction.status = CorrectionStatus.MEASURED.value
     correction.effect = effect
     correction.measured_at = now(session)
-    audit.record(session, actor, "corrections.measure", correction_id=correction.id, project_id=correction.project_id)
+    audit.record(
+        session,
+        actor,
+        "corrections.measure",
+        correction_id=correction.id,
+        project_id=correction.project_id,
+        before=before,
+        after=audit.snapshot(correction),
+    )
     await publish(
         session,
         CorrectionMeasured(

@@ -241,6 +241,7 @@ async def _change(session: AsyncSession, actor: Actor, goal: Goal, result: GoalM
     is_over = result.subject.promise.period.last < today and goal.status in OPEN
     if before == after and not is_over:
         return
+    earlier = audit.snapshot(goal)
     goal.pace = after
     goal.version += 1
     goal.updated_at = now(session)
@@ -248,7 +249,15 @@ async def _change(session: AsyncSession, actor: Actor, goal: Goal, result: GoalM
         goal.status = GoalStatus.ENDED.value
         goal.closed_at = now(session)
     await session.flush()
-    audit.record(session, actor, "goals.measure", goal_id=goal.id, project_id=goal.project_id)
+    audit.record(
+        session,
+        actor,
+        "goals.measure",
+        goal_id=goal.id,
+        project_id=goal.project_id,
+        before=earlier,
+        after=audit.snapshot(goal),
+    )
     if before != after and goal.agreed_revision is not None:
         await publish(session, GoalPaceChanged(goal.project_id, goal.id, result.subject.revision, before, after))
 

@@ -12,7 +12,7 @@ from sqlalchemy import Double, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 from app.kpis.values import GoalType
 
 
@@ -68,10 +68,11 @@ class GoalAnswer(StrEnum):
     DECLINE = "decline"
 
 
-class Goal(Owned, Base):
+class Goal(Owned, Audited, Base):
     """Something that the agency promises to reach for the client."""
 
     __tablename__ = "goal"
+    AUDITED = ("type", "kpi", "is_main", "status", "revision", "agreed_revision", "pace", "closed_at")
     __table_args__ = (
         belongs_to("project", "project_id"),
         Index(
@@ -109,10 +110,12 @@ class Goal(Owned, Base):
     """When it was withdrawn, or ended."""
 
 
-class GoalRevision(Owned, Base):
+class GoalRevision(Owned, Audited, Base):
     """What a goal promises. Never changed: another promise is another revision."""
 
     __tablename__ = "goal_revision"
+    AUDITED = ("title", "target", "first_day", "last_day", "timezone")
+    DIGESTED = ("communities", "baseline")
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("goal", "goal_id"),
@@ -249,10 +252,12 @@ class CorrectionStatus(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-class Correction(Owned, Base):
+class Correction(Owned, Audited, Base):
     """A change that should bring a KPI back onto its path, and what became of it."""
 
     __tablename__ = "correction"
+    AUDITED = ("goal_id", "kpi", "changed_on", "review_on", "status", "measured_at")
+    DIGESTED = ("community_ids", "hypothesis", "change", "effect")
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("goal", "goal_id"),

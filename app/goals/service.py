@@ -83,8 +83,15 @@ async def create(
     start = await _baseline(session, goal, project, communities, period, stated)
     proposed = Terms(title, communities, start, target, period, project.timezone, is_main)
     require_direction(all_kpis()[kpi], start.level, target)
-    await _propose(session, actor, goal, proposed, user_id)
-    audit.record(session, actor, "goals.create", goal_id=goal.id, project_id=project_id)
+    revision = await _propose(session, actor, goal, proposed, user_id)
+    audit.record(
+        session,
+        actor,
+        "goals.create",
+        goal_id=goal.id,
+        project_id=project_id,
+        after={**audit.snapshot(goal), **audit.snapshot(revision)},
+    )
     return goal
 
 
@@ -130,8 +137,17 @@ async def change(
     require_direction(all_kpis()[goal.kpi], start.level, target)
     if views.changes(latest, _revision(goal, proposed)):
         # Another zone of the project alone makes no revision, but the next one has it.
-        number = await _propose(session, actor, goal, replace(proposed, timezone=project.timezone), user_id)
-        audit.record(session, actor, "goals.update", goal_id=goal.id, project_id=goal.project_id, revision=number)
+        before = {**audit.snapshot(goal), **audit.snapshot(latest)}
+        revision = await _propose(session, actor, goal, replace(proposed, timezone=project.timezone), user_id)
+        audit.record(
+            session,
+            actor,
+            "goals.update",
+            goal_id=goal.id,
+            project_id=goal.project_id,
+            before=before,
+            after={**audit.snapshot(goal), **audit.snapshot(revision)},
+        )
     return goal
 
 
@@ -146,11 +162,20 @@ async def withdraw(
     if goal.status == GoalStatus.WITHDRAWN:
         return goal
     goal = await locked(session, goal_id, expected_versions)
+    before = audit.snapshot(goal)
     goal.status = GoalStatus.WITHDRAWN.value
     goal.closed_at = goal.updated_at = now(session)
     goal.version += 1
     await session.flush()
-    audit.record(session, actor, "goals.withdraw", goal_id=goal.id, project_id=goal.project_id)
+    audit.record(
+        session,
+        actor,
+        "goals.withdraw",
+        goal_id=goal.id,
+        project_id=goal.project_id,
+        before=before,
+        after=audit.snapshot(goal),
+    )
     await publish(session, GoalWithdrawn(project_id=goal.project_id, goal_id=goal.id))
     return goal
 
@@ -215,8 +240,8 @@ async def _next_baseline(
     return await _baseline(session, goal, project, communities, period, stated)
 
 
-async def _propose(session: AsyncSession, actor: Actor, goal: Goal, proposed: Terms, user_id: UUID) -> int:
-    """Add the goal's next revision with the agency's signature, and its number. The goal is locked, or new."""
+async def _propose(session: AsyncSession, actor: Actor, goal: Goal, proposed: Terms, user_id: UUID) -> GoalRevision:
+    """Add the goal's next revision with the agency's signature. The goal is locked, or new."""
     goal.revision += 1
     goal.version += 1
     goal.status = GoalStatus.PROPOSED.value
@@ -250,7 +275,7 @@ async def _propose(session: AsyncSession, actor: Actor, goal: Goal, proposed: Te
     session.add_all([revision, agreement])
     await session.flush()
     await publish(session, GoalProposed(goal.project_id, goal.id, revision.number, revision.content_hash))
-    return revision.number
+    return revision
 
 
 async def _store(session: AsyncSession, goal: Goal) -> None:

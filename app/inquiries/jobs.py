@@ -11,11 +11,13 @@ from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
 from app.inquiries import counts, sending
 from app.inquiries.gauges import BY_DELIVERY, UNDER_WAY
+from app.inquiries.lexemes import INQUIRY_LEXEMES, texts
 from app.inquiries.models import ReplyDelivery
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
 from app.kit import gauges
 from app.kit.jobs import Reschedule, Run, Snooze, enqueue, job
+from app.kit.search import FIRST
 from app.platforms.capabilities import FindsReplies, Replies
 from app.platforms.contract import (
     AuthExpired,
@@ -196,7 +198,7 @@ async def compact_counts(run: Run) -> None:
 async def compact_counts_of_workspace(run: Run) -> None:
     """Replace the changes in the numbers of inquiries by their sums."""
     async with run.step() as session:
-        await counts.compact(session)
+        await counts.INQUIRY_TALLY.compact(session)
         await run.finish(session)
 
 
@@ -211,3 +213,42 @@ async def count_replies(run: Run) -> Reschedule:
     async with run.step() as session:
         await UNDER_WAY.store(session, {(delivery,): numbers[delivery,] for delivery in under_way})
     return Reschedule(gauges.next_count(run.now, run.resources.clock.monotonic() - began))
+
+
+@job("inquiries.reconcile-counts", every=timedelta(hours=24))
+async def reconcile_counts(run: Run) -> None:
+    """Enqueue the comparison of every workspace's counts with a recount."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(session, "inquiries.reconcile-counts-of-workspace", workspace_id=workspace_id, key="nightly")
+
+
+@job("inquiries.reconcile-counts-of-workspace", timeout=timedelta(minutes=10))
+async def reconcile_counts_of_workspace(run: Run) -> None:
+    """Compare the numbers of inquiries with a recount; correct, count and log those that differ."""
+    async with run.step() as session:
+        corrected = await counts.INQUIRY_TALLY.reconcile(session)
+        await run.finish(session)
+    counts.INQUIRY_TALLY.report(corrected)
+
+
+_OF_WORKSPACE: Final = "inquiries.reconcile-lexemes-of-workspace"
+
+
+@job("inquiries.reconcile-lexemes", every=timedelta(hours=24))
+async def reconcile_lexemes(run: Run) -> None:
+    """Enqueue the comparison of every workspace's words of inquiries with their texts."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(session, _OF_WORKSPACE, workspace_id=workspace_id, key=str(FIRST), after=FIRST)
+
+
+@job(_OF_WORKSPACE, timeout=timedelta(minutes=10))
+async def reconcile_lexemes_of_workspace(run: Run, after: UUID) -> None:
+    """Compare the words of a page of inquiries with their texts; repair, count and log what differs."""
+    async with run.step() as session:
+        changed, last = await INQUIRY_LEXEMES.reconcile(session, texts, after)
+        if last is not None:
+            await enqueue(session, _OF_WORKSPACE, workspace_id=run.workspace_id, key=str(last), after=last)
+        await run.finish(session)
+    INQUIRY_LEXEMES.report(changed, run.workspace_id)

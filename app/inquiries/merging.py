@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Text, any_, delete, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities.events import CommunityRef
-from app.inquiries.counts import CountChanges
+from app.inquiries.counts import INQUIRY_TALLY
 from app.inquiries.events import InquiryMerged
 from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import Inquiry, InquiryEvent, Message, ResolvedEpisode, ResponseWait
@@ -148,7 +148,7 @@ async def _rename(session: AsyncSession, community: CommunityRef, thread_id: str
             )
         ).all()
     )
-    counted = CountChanges(community.workspace_id)
+    counted = INQUIRY_TALLY.changes(community.workspace_id)
     for later in inquiries[1:]:
         counted.move(later, None)
         if later.kind_by == "person" and inquiries[0].kind_by != "person":

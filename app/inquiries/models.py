@@ -5,10 +5,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Identity, Index, PrimaryKeyConstraint, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class InquiryStatus(StrEnum):
@@ -51,10 +51,11 @@ class ReplyDelivery(StrEnum):
     """Polling did not find it in time: a person has to check the thread."""
 
 
-class Inquiry(Owned, Base):
+class Inquiry(Owned, Audited, Base):
     """A conversation with one customer, on whatever platform and channel."""
 
     __tablename__ = "inquiry"
+    AUDITED = ("kind", "kind_by", "status", "resolved_automatically")
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),
@@ -63,7 +64,12 @@ class Inquiry(Owned, Base):
         Index(None, "workspace_id", "last_message_at", "id"),
         Index(None, "workspace_id", "project_id", "last_message_at", "id"),
         Index(None, "workspace_id", "community_id", "last_message_at", "id"),
-        Index(None, "workspace_id", "status", "last_message_at", "id"),
+        # With what a search of the open ones compares, so that it reads the index alone.
+        Index(
+            None,
+            *("workspace_id", "status", "last_message_at", "id"),
+            postgresql_include=["project_id", "kind"],
+        ),
         Index(
             "ix_inquiry_handled",
             *("workspace_id", "project_id", "handled_at", "id"),
@@ -85,6 +91,7 @@ class Inquiry(Owned, Base):
         Index(
             "ix_inquiry_waiting_by_status",
             *("workspace_id", "status", "waiting_since", "id"),
+            postgresql_include=["project_id", "kind"],
             postgresql_where=text("waiting_since IS NOT NULL"),
         ),
         # Few wait at a time, so these three stay small however many inquiries there are.
@@ -92,6 +99,7 @@ class Inquiry(Owned, Base):
             Index(
                 f"ix_inquiry_waiting{suffix}",
                 *("workspace_id", *columns, "waiting_since", "id"),
+                postgresql_include=[name for name in ("project_id", "kind", "status") if name not in columns],
                 postgresql_where=text("waiting_since IS NOT NULL"),
             )
             for suffix, columns in (("", ()), ("_in_project", ("project_id",)), ("_in_community", ("community_id",)))
@@ -176,6 +184,7 @@ class Message(Owned, Base):
             "delivery",
             postgresql_where=text("delivery IS NOT NULL AND delivery NOT IN ('sent', 'failed')"),
         ),
+        Index("ix_message_failed", "workspace_id", "sent_at", "id", postgresql_where=text("delivery = 'failed'")),
     )
 
     inquiry_id: Mapped[UUID | None]
@@ -220,11 +229,18 @@ class InquiryLexeme(Base):
     """
 
     __tablename__ = "inquiry_lexeme"
-    __table_args__ = (Index(None, "workspace_id", "inquiry_id"),)
+    __table_args__ = (
+        # The project first: a member's search, and one in a project, read no other projects' rows.
+        PrimaryKeyConstraint("workspace_id", "lexeme", "project_id", "inquiry_id", postgresql_include=["facets"]),
+        Index(None, "workspace_id", "inquiry_id"),
+    )
 
-    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
-    lexeme: Mapped[str] = mapped_column(primary_key=True)
-    inquiry_id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]
+    lexeme: Mapped[str]
+    project_id: Mapped[UUID]
+    inquiry_id: Mapped[UUID]
+    facets: Mapped[int] = mapped_column(default=0, server_default="0")
+    """What a list can be filtered by, as bits (`search.Facets`)."""
 
 
 class EarlyDeletion(Base):

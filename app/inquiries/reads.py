@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import platforms
 from app.communities.models import Community
+from app.communities.reads import project_of_community
 from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import Inquiry, InquiryKind, InquiryStatus, Message, MessageDirection
 from app.inquiries.previews import LONGEST, preview
@@ -101,6 +102,7 @@ INQUIRIES: Final = Listing(
         **INQUIRY_LEXEMES.filters(Inquiry.__table__.c.id),
     },
     ids_first=True,
+    within=project_of_community(),
 )
 
 

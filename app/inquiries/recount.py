@@ -21,7 +21,7 @@ from app.inquiries.conversation import (
     Transition,
     conversation_state,
 )
-from app.inquiries.counts import CountChanges
+from app.inquiries.counts import INQUIRY_TALLY
 from app.inquiries.events import InquiryAnswered, InquiryReceived, InquiryReopened, InquiryResolved
 from app.inquiries.kinds import kind_of
 from app.inquiries.lexemes import INQUIRY_LEXEMES, searched_text
@@ -90,7 +90,7 @@ async def recount(
     by_thread = await _load(session, community_id, threads)
     conversations: dict[UUID, ConversationState] = {}
     changed: list[dict[str, Any]] = []
-    counted = CountChanges(workspace_of(session))
+    counted = INQUIRY_TALLY.changes(workspace_of(session))
     events: list[Event] = []
     texts: dict[UUID, str] = {}
     for thread_id, thread in by_thread.items():

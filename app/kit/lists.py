@@ -76,13 +76,18 @@ class Listing:
         sorts: Mapping[Any, Sort],
         filters: Mapping[str, Filter] | None = None,
         ids_first: bool = False,
+        within: Mapping[str, tuple[str, ColumnElement[bool]]] | None = None,
     ) -> None:
         """`query` is restricted to `WORKSPACE`, and selects the columns of all sort keys; `identity`: the id column.
 
-        `ids_first`: where there are filters, a page's ids are found first, and what else the query reads is read of
-        these rows alone: PostgreSQL may take the filtered rows for few, and join and sort all of them. All filters
-        and sorts must be of the identity's table.
+        `ids_first`: where there are filters, or not all rows have the order, a page's ids are found first, and what
+        else the query reads is read of these rows alone: PostgreSQL may take the filtered rows for few, and join and
+        sort all of them. All filters and sorts must be of the identity's table.
+
+        `within`: a filter that another one implies or contradicts, as a community its project; with that other filter
+        it is a condition of no row (the community is the project's), so that a contradiction reads none.
         """
+        self._within = MappingProxyType(dict(within or {}))
         self._ids_first = ids_first
         self._query = with_text_ids(query)
         self._identity = identity
@@ -151,12 +156,15 @@ class Listing:
 
     def _build(self, sort: Any, selected: tuple[tuple[str, Any], ...] = (), follows: bool = False) -> Statement:
         order, query = self._sorts[sort], self._query
-        late = self._ids_first and bool(selected)
+        late = self._ids_first and (bool(selected) or order.only is not None)
         if late:
             table = self._identity.table
             query = select(table.c[self._identity.key]).where(table.c.workspace_id == WORKSPACE)
+        names = {name for name, _ in selected}
         for name, value in selected:
             condition = self._filters[name]
+            if name in self._within and self._within[name][0] in names:
+                condition = self._within[name][1]
             query = query.where(condition[value] if isinstance(condition, Mapping) else condition)
         if order.only is not None:
             query = query.where(order.only)

@@ -10,17 +10,21 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import resources
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from app.kit.errors import Forbidden
+from app.kit.errors import BadRequest, Forbidden, Invalid, UnsupportedMedia
 from app.kit.i18n import translate
+from app.kit.validation import field_errors
+
+M = TypeVar("M", bound=BaseModel)
 
 _INLINE: Final = re.compile(r"<(script|style)[^>]*>(.*?)</\1>", re.DOTALL)
 _NOTHING: Final[Mapping[str, str]] = {
@@ -32,6 +36,10 @@ _NOTHING: Final[Mapping[str, str]] = {
 STRICT: Final = "; ".join(f"{name} {source}" for name, source in _NOTHING.items())
 HEADERS: Final = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer"}
 """Of pages, and other answers, at an address that is a secret."""
+FORM: Final = "application/x-www-form-urlencoded"
+MAX_FIELDS: Final = 20
+_OWN_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+"""No second slash or backslash, which browsers take for a host; nothing but visible ASCII."""
 _UTC: Final = ZoneInfo("UTC")
 _SAME_SITE: Final = frozenset({"same-origin", "none"})
 """`Sec-Fetch-Site` of a form of ours, and of what a person does in the browser's own bars."""
@@ -99,6 +107,44 @@ def page_response(
         "Content-Security-Policy": content_security_policy(page, form_action="'self'"),
     }
     return HTMLResponse(page, status_code=status, headers=headers)
+
+
+async def form_of(request: Request, public_url: str) -> dict[str, str]:
+    """The fields of a page's form that this request sends; empty ones are left out.
+
+    Raises what `require_own_form` raises; `UnsupportedMedia` and `BadRequest` for what is no form.
+    """
+    require_own_form(request, public_url)
+    if not is_form(request):
+        raise UnsupportedMedia("Send the body as the page's form does.")
+    try:
+        parsed = parse_qs((await request.body()).decode(), max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise BadRequest("The body cannot be read.") from None
+    # A browser sends a line's end as two characters, and counts it as one.
+    return {name: texts[-1].replace("\r\n", "\n") for name, texts in parsed.items()}
+
+
+def is_form(request: Request) -> bool:
+    """Whether a request sends a page's form."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
+
+
+def validated(model: type[M], values: Any) -> M:
+    """The body that these values are; `Invalid` where they are not as its model says."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        every = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+        errors = field_errors(every)
+        raise Invalid(f"{errors[0]['field'] or 'body'}: {errors[0]['detail']}", errors=errors) from None
+
+
+def own_path(path: str | None) -> str | None:
+    """A path of this service to which a page may send its reader; None for anything that leads elsewhere."""
+    if path is None or not _OWN_PATH.fullmatch(path):
+        return None
+    return path
 
 
 def require_own_form(request: Request, public_url: str) -> None:

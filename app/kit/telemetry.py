@@ -127,7 +127,6 @@ _SECRET_TEXT = re.compile(
     r"|(?<=access_token=)[^&\s\"']+"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|(?<=/bot)\d+:[A-Za-z0-9_-]+"
-    r"|(?<=/s/)[A-Za-z0-9_-]{43}"  # a client link
     r"|(?<=[?&]token=)[A-Za-z0-9_-]{43}"  # a link of an account
 )
 _SECRET_PATH = re.compile(r"(/hooks/[^/?#\s\"'\\]+/|/s/)[^{/?#\s\"'\\]+")

@@ -14,7 +14,7 @@ import structlog
 from app.kpis.annotations import within
 from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
 from app.kpis.contract import DAY, Kpi, LoadRequest, Project
-from app.kpis.values import Community, Missing, Reason, Value, ValueStatus
+from app.kpis.values import Community, Missing, Reason, Unit, Value, ValueStatus
 from app.kpis.windows import Days, Granularity
 
 log = structlog.get_logger()
@@ -116,12 +116,12 @@ def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     return {
         "key": kpi.key,
         **stated(kpi, value),
-        "previous": {name: earlier[name] for name in ("value", "status", "reason", "variants", "change")},
+        "previous": {name: amount for name, amount in earlier.items() if name not in {"from", "to"}},
     }
 
 
 def stated(kpi: Kpi, value: Value) -> dict[str, Any]:
-    """A value with its status and variants, and with a reason where the status is not `ok`."""
+    """A value with its status and variants; its currency, where it is money; a reason, where it is not `ok`."""
     amount, reason, missing = value[:3]
     variants = {one.key: value.variants.get(one.key) for one in kpi.variants} if kpi.variants else {}
     if amount is None:
@@ -130,7 +130,8 @@ def stated(kpi: Kpi, value: Value) -> dict[str, Any]:
         status, reason = ValueStatus.PARTIAL.value, reason or missing[0].reason
     else:
         status, reason = _OK, None
-    return {"value": amount, "status": status, "reason": reason, "variants": variants}
+    stated = {"value": amount, "status": status, "reason": reason, "variants": variants}
+    return {**stated, "currency": value.currency} if kpi.unit is Unit.MONEY else stated
 
 
 def described(kpi: Kpi) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def previous(kpi: Kpi, query: KpiQuery, value: Value, earlier: Value) -> dict[st
     """The value of the previous window (as many days, directly before), and the relative change since."""
     days = query.days.before
     change = None
-    if value.amount is not None and earlier.amount:
+    if value.amount is not None and earlier.amount and value.currency == earlier.currency:
         change = (value.amount - earlier.amount) / abs(earlier.amount)
     return {
         "from": days.first,

@@ -338,6 +338,8 @@ class Variant:
     """Its name in answers, in snake_case: `wall_clock`, `p90`."""
     title: str
     """Its name for people."""
+    independent: bool = False
+    """It may be known where the value is not: it is of other inputs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ class _QueryReader:
         """The totals, and a digest of all rows."""
         rows, amount = self._rows(request), self._section.amount
         # A sum of hashes does not depend on the order of rows: sorting them all would cost more than hashing them.
-        digest = func.sum(cast(func.hashtextextended(cast(literal_column("evidence"), Text), 0), Numeric))
+        digest = func.sum(cast(func.hash_record_extended(literal_column("evidence"), literal_column("0")), Numeric))
         summed = cast(func.sum(rows.c[amount]), Text) if amount is not None else literal(None)
         count, total, hashed = (
             await connection.execute(select(func.count(), summed, cast(digest, Text)).select_from(rows))

@@ -102,9 +102,13 @@ class KpiLoader:
         granularity: Granularity = Granularity.MONTH,
         *,
         compare: bool = False,
+        previous: bool = True,
     ) -> KpiQuery:
-        """The query with its inputs; raises `NotFound` for another workspace's project."""
-        days = await self._days_to_load(project_id, first, last, granularity)
+        """The query with its inputs, those of the previous window too unless nothing asks for it.
+
+        Raises `NotFound` for another workspace's project.
+        """
+        days = await self._days_to_load(project_id, first, last, granularity, previous=previous)
         request = LoadRequest(self.workspace_id, (project_id,), days.first, days.last, self.now, self.is_past)
         async with self.connection() as connection:
             project, datasets = await projects.one(connection, request, kpis)
@@ -112,18 +116,18 @@ class KpiLoader:
         return KpiQuery(project, window, granularity, compare, request, datasets)
 
     async def _days_to_load(
-        self, project_id: UUID, first: date | None, last: date | None, granularity: Granularity
+        self, project_id: UUID, first: date | None, last: date | None, granularity: Granularity, *, previous: bool
     ) -> Days:
         """The days to load. `NotFound` comes before `Invalid`, and validity is judged by the project's own today."""
         try:
-            return days_to_load(first, last, granularity, self.now)
+            return days_to_load(first, last, granularity, self.now, previous=previous)
         except Invalid:
             today = self.now.date()
             request = LoadRequest(self.workspace_id, (project_id,), today, today, self.now)
             async with self.connection() as connection:
                 project, _ = await projects.one(connection, request)
             days = requested_days(first, last, granularity, project.today)
-            return Days(days.before.first, days.last)
+            return Days(days.before.first if previous else days.first, days.last)
 
 
 async def _kpi_loader(request: Request) -> KpiLoader:
@@ -244,7 +248,7 @@ async def rows(
     """
     kpi = _kpi(key)
     position = evidence.start(kpi, pager, cursor, as_of or loader.now)
-    query = await loader.as_of(position.as_of).load_query(project_id, [kpi], first, to)
+    query = await loader.as_of(position.as_of).load_query(project_id, [kpi], first, to, previous=False)
     async with loader.connection() as connection:
         page = await evidence.page(
             connection, kpi, query, workspace_id=loader.workspace_id, pager=pager, position=position, limit=limit

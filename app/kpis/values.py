@@ -16,6 +16,8 @@ class Unit(StrEnum):
     RATIO = "ratio"
     """A fraction: 0.25 is 25 %."""
     SECONDS = "seconds"
+    MONEY = "money"
+    """Whole units of the currency that stands beside the value."""
 
 
 class GoalType(StrEnum):
@@ -153,6 +155,8 @@ class Value(NamedTuple):
     evidence: Sequence[Term] = ()
     variants: Mapping[str, float] = _NO_VARIANTS
     """The same figure by the other definitions of `Kpi.variants`, by their keys; what is left out is unknown."""
+    currency: str | None = None
+    """Of an amount of money, ISO 4217."""
 
     @property
     def status(self) -> ValueStatus:

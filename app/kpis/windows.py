@@ -57,11 +57,15 @@ def requested_days(first: date | None, last: date | None, granularity: Granulari
     return window
 
 
-def days_to_load(first: date | None, last: date | None, granularity: Granularity, now: datetime) -> Days:
+def days_to_load(
+    first: date | None, last: date | None, granularity: Granularity, now: datetime, *, previous: bool = True
+) -> Days:
     """The days from the start of the previous window to the end of the window, widened to fit any time zone.
 
-    Raises `Invalid` as `requested_days` does, for a window that is invalid in some zone.
+    Without `previous`, from the start of the window itself. Raises `Invalid` as `requested_days` does, for a window
+    that is invalid in some zone.
     """
     today = now.astimezone(UTC).date()
     windows = [requested_days(first, last, granularity, day) for day in (today - DAY, today, today + DAY)]
-    return Days(min(window.before.first for window in windows), max(window.last for window in windows))
+    begins = (window.before.first if previous else window.first for window in windows)
+    return Days(min(begins), max(window.last for window in windows))

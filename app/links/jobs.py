@@ -9,6 +9,8 @@ from sqlalchemy import text
 from app.access.service import workspaces
 from app.kit.db import now, workspace_of
 from app.kit.jobs import Reschedule, Run, enqueue, job
+from app.kit.search import FIRST
+from app.links.lexemes import LINK_LEXEMES, texts
 from app.links.recording import VISITOR_RETENTION
 from app.projects.zones import local_day_sql
 
@@ -94,3 +96,25 @@ async def tidy_workspace(run: Run) -> Reschedule | None:
         reschedule = Reschedule(run.now) if deleted == _PAGE_SIZE else None
         await run.finish(session, reschedule)
     return reschedule
+
+
+_OF_WORKSPACE: Final = "links.reconcile-lexemes-of-workspace"
+
+
+@job("links.reconcile-lexemes", every=timedelta(hours=24))
+async def reconcile_lexemes(run: Run) -> None:
+    """Enqueue the comparison of every workspace's words of links with their texts."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(session, _OF_WORKSPACE, workspace_id=workspace_id, key=str(FIRST), after=FIRST)
+
+
+@job(_OF_WORKSPACE, timeout=timedelta(minutes=10))
+async def reconcile_lexemes_of_workspace(run: Run, after: UUID) -> None:
+    """Compare the words of a page of links with their texts; repair, count and log what differs. The next follows."""
+    async with run.step() as session:
+        changed, last = await LINK_LEXEMES.reconcile(session, texts, after)
+        if last is not None:
+            await enqueue(session, _OF_WORKSPACE, workspace_id=run.workspace_id, key=str(last), after=last)
+        await run.finish(session)
+    LINK_LEXEMES.report(changed, run.workspace_id)

@@ -3,16 +3,17 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, text
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, PrimaryKeyConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
-class Link(Owned, Base):
+class Link(Owned, Audited, Base):
     """A short address that redirects to the client's site and counts clicks."""
 
     __tablename__ = "link"
+    AUDITED = ("slug", "target", "title", "community_id", "post_id", "archived_at")
     __table_args__ = (
         belongs_to("project", "project_id"),
         # Without ON DELETE: a printed link outlives the community or post it was made for.
@@ -38,6 +39,24 @@ class Link(Owned, Base):
     title: Mapped[str | None]
     created_at: Mapped[datetime]
     archived_at: Mapped[datetime | None]
+
+
+class LinkLexeme(Base):
+    """A word of a link's title or target (`search.WordIndex`). Without a foreign key, as those of inquiries."""
+
+    __tablename__ = "link_lexeme"
+    __table_args__ = (
+        # The project first: a member's search, and one in a project, read no other projects' rows.
+        PrimaryKeyConstraint("workspace_id", "lexeme", "project_id", "link_id", postgresql_include=["facets"]),
+        Index(None, "workspace_id", "link_id"),
+    )
+
+    workspace_id: Mapped[UUID]
+    lexeme: Mapped[str]
+    project_id: Mapped[UUID]
+    link_id: Mapped[UUID]
+    facets: Mapped[int] = mapped_column(default=0, server_default="0")
+    """What a list can be filtered by, as bits (`search.Facets`)."""
 
 
 class LinkTarget(Base):

@@ -3,12 +3,14 @@
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, cast, func, or_, select, true
+from sqlalchemy import BigInteger, cast, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.communities.reads import project_of_community
 from app.kit.db import in_workspace, workspace_of
-from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal, parameter
+from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal
 from app.kit.paging import Keyset
+from app.links.lexemes import LINK_LEXEMES
 from app.links.models import Click, ClickDay, Link
 from app.settings import Settings
 
@@ -24,7 +26,6 @@ _PLAIN: Final = (
     "archived_at",
 )
 _COUNTS: Final = ("people", "bots", "repeats")
-_q: Final = parameter("q", Link.target)
 
 
 def _listing(*, with_clicks: bool) -> Listing:
@@ -46,9 +47,10 @@ def _listing(*, with_clicks: bool) -> Listing:
         filters={
             **equal(project_id=Link.project_id, community_id=Link.community_id, post_id=Link.post_id, slug=Link.slug),
             "archived": {True: Link.archived_at.is_not(None), False: Link.archived_at.is_(None)},
-            # A workspace's links are few enough to be searched one by one.
-            "q": or_(Link.title.ilike(_q), Link.target.ilike(_q)),
+            **LINK_LEXEMES.filters(Link.__table__.c.id),
         },
+        ids_first=True,
+        within=project_of_community(),
     )
 
 

@@ -22,8 +22,9 @@ from app.kit.errors import NotFound
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import RawRoute, problems, public_router
-from app.kit.schemas import Id, Search, Text
+from app.kit.schemas import Id, SearchText, Text
 from app.links import pages, reads, service
+from app.links.lexemes import LINK_LEXEMES, separated
 from app.links.models import ClickDay, Link, LinkTarget
 from app.links.recording import Visit
 from app.links.redirects import Route, redirects
@@ -82,7 +83,14 @@ async def list_links(
     slug: Annotated[
         Text | None, Query(max_length=64, description="The one with this slug, in upper and lower case as it is.")
     ] = None,
-    q: Annotated[Search, Query(description="Part of the title or of the target.")] = None,
+    q: Annotated[
+        SearchText,
+        Query(
+            description="Words that stand in its title or its target: all of them, in any form and any order. Whole "
+            "words, not parts of words; an address is split into words at its punctuation. 422 `no-word` where it has "
+            "only words that are not searched, such as `the`."
+        ),
+    ] = None,
     archived: Annotated[bool | None, Query(description="Only archived ones, or none of them; both when left out.")] = (
         None
     ),
@@ -99,11 +107,15 @@ async def list_links(
         "community_id": community_id,
         "post_id": post_id,
         "slug": slug,
-        "q": q,
         "archived": archived,
     }
     rows, next_cursor = await lists.page(
-        reads.LINKS[bool(include)], sort=reads.LinkSort.CREATED, limit=limit, cursor=cursor, filters=filters
+        reads.LINKS[bool(include)],
+        sort=reads.LinkSort.CREATED,
+        limit=limit,
+        cursor=cursor,
+        filters=filters,
+        search=(LINK_LEXEMES, q and separated(q)),
     )
     return json_page([reads.link_read(row, lists.resources.settings) for row in rows], next_cursor)
 

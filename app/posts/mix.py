@@ -219,6 +219,7 @@ async def set_policy(
     )
     stored = await session.get_one(MixPolicy, (workspace_id, project_id), with_for_update=True)
     require_version(stored.version, expected_versions)
+    before = audit.snapshot(stored)
     stored.shares, stored.version, stored.updated_at = dict(shares), stored.version + 1, now(session)
     session.add(
         MixPolicyVersion(
@@ -230,5 +231,7 @@ async def set_policy(
         )
     )
     await session.flush()
-    audit.record(session, actor, "mix-policies.replace", project_id=project_id, version=stored.version)
+    audit.record(
+        session, actor, "mix-policies.replace", project_id=project_id, before=before, after=audit.snapshot(stored)
+    )
     return await policy(await session.connection(), workspace_id, project_id)

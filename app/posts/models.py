@@ -5,10 +5,10 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKeyConstraint, Index, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, PrimaryKeyConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class Category(StrEnum):
@@ -45,21 +45,43 @@ PARTIAL_INDEXES: Final = (
     # Few posts of a workspace: those not published, those with a category, those made here.
     ("unpublished", ("status", "created_at"), "status <> 'published'"),
     ("unpublished_planned", ("status", "planned_at"), "status <> 'published' AND planned_at IS NOT NULL"),
-    ("unpublished_published", ("status", "published_at"), "status <> 'published' AND published_at IS NOT NULL"),
     ("category", ("category", "created_at"), "category IS NOT NULL"),
     ("category_planned", ("category", "planned_at"), "category IS NOT NULL AND planned_at IS NOT NULL"),
     ("category_published", ("category", "published_at"), "category IS NOT NULL AND published_at IS NOT NULL"),
     ("made_here", ("created_at",), "origin = 'planned'"),
     ("made_here_published", ("published_at",), "origin = 'planned' AND published_at IS NOT NULL"),
-    ("found_planned", ("planned_at",), "origin = 'found' AND planned_at IS NOT NULL"),
+    ("category_in_project", ("project_id", "category", "created_at"), "category IS NOT NULL"),
+    *(
+        (f"category_{name}_in_{place}", (f"{place}_id", "category", at), f"category IS NOT NULL AND {at} IS NOT NULL")
+        for place in ("project", "community")
+        for name, at in (("planned", "planned_at"), ("published", "published_at"))
+    ),
+    ("category_in_community", ("community_id", "category", "created_at"), "category IS NOT NULL"),
 )
-"""Indexes of lists of posts by a filter and a sort; some are empty, and say that no post is in such a list."""
+"""Indexes of lists of posts by a filter or two and a sort."""
+IMPOSSIBLE: Final = (
+    ("found_is_published", "origin <> 'found' OR status = 'published'"),
+    ("found_is_not_planned", "origin <> 'found' OR planned_at IS NULL"),
+    ("unpublished_has_no_date", "status = 'published' OR published_at IS NULL"),
+)
+"""What no post can be. PostgreSQL answers a list of such posts without reading (`constraint_exclusion`)."""
 
 
-class Post(Owned, Base):
+class Post(Owned, Audited, Base):
     """An item of the content plan."""
 
     __tablename__ = "post"
+    AUDITED = (
+        "community_id",
+        "status",
+        "category",
+        "planned_for",
+        "timezone",
+        "permalink",
+        "published_at",
+        "publication_id",
+    )
+    DIGESTED = ("text",)
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),
@@ -95,6 +117,7 @@ class Post(Owned, Base):
             Index(f"ix_post_{name}", "workspace_id", *columns, "id", postgresql_where=text(condition))
             for name, columns, condition in PARTIAL_INDEXES
         ),
+        *(CheckConstraint(condition, name=name) for name, condition in IMPOSSIBLE),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -127,17 +150,25 @@ class PostLexeme(Base):
     """A word of a post's text (`search.WordIndex`). Without a foreign key, as those of inquiries."""
 
     __tablename__ = "post_lexeme"
-    __table_args__ = (Index(None, "workspace_id", "post_id"),)
+    __table_args__ = (
+        # The project first: a member's search, and one in a project, read no other projects' rows.
+        PrimaryKeyConstraint("workspace_id", "lexeme", "project_id", "post_id", postgresql_include=["facets"]),
+        Index(None, "workspace_id", "post_id"),
+    )
 
-    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
-    lexeme: Mapped[str] = mapped_column(primary_key=True)
-    post_id: Mapped[UUID] = mapped_column(primary_key=True)
+    workspace_id: Mapped[UUID]
+    lexeme: Mapped[str]
+    project_id: Mapped[UUID]
+    post_id: Mapped[UUID]
+    facets: Mapped[int] = mapped_column(default=0, server_default="0")
+    """What a list can be filtered by, as bits (`search.Facets`)."""
 
 
-class MixPolicy(Base):
+class MixPolicy(Audited, Base):
     """A project's own shares of the content formula, in per cent; the default is 40/30/25/5."""
 
     __tablename__ = "mix_policy"
+    AUDITED = ("shares", "version")
     __table_args__ = (belongs_to("project", "project_id"),)
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, DateTime, Select, Text, and_, 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.communities.models import Community, Publication
+from app.communities.reads import project_of_community
 from app.kit.db import in_workspace, workspace_of
 from app.kit.lists import WORKSPACE, Filter, Listing, Row, Sort, equal, parameter, with_text_ids
 from app.kit.paging import Keyset
@@ -117,6 +118,7 @@ POSTS: Final = {
         sorts={sort: _sort(sort) for sort in PostSort},
         filters=_filters(),
         ids_first=True,
+        within=project_of_community(),
     )
     for with_metrics in (False, True)
 }
@@ -163,7 +165,9 @@ async def calendar(
 
 def post_read(row: Row) -> dict[str, Any]:
     """A post as `PostRead` describes it."""
-    return {**{name: row[name] for name in _PLAIN}, "metrics": _metrics(row) if "missing" in row else None}
+    if "missing" not in row:
+        return {**row, "metrics": None}  # the columns are the fields; picked one by one they cost four times as much
+    return {**{name: row[name] for name in _PLAIN}, "metrics": _metrics(row)}
 
 
 def _metrics(row: Row) -> list[dict[str, Any]]:

@@ -88,6 +88,12 @@ def working_seconds(start: datetime, end: datetime, hours: WorkingHours, zone: Z
     return sum(_seconds_between(since, until, hours) for since, until in _wall_clock_ranges(first, last, zone))
 
 
+def next_working_instant(at: datetime, hours: WorkingHours, zone: ZoneInfo) -> datetime | None:
+    """The instant itself in working time, else when that begins, in UTC; None where it does not in `LOOK_AHEAD`."""
+    after_one = after_working_seconds(at, 1, hours, zone)
+    return after_one and after_one - timedelta(seconds=1)
+
+
 def after_working_seconds(start: datetime, seconds: int, hours: WorkingHours, zone: ZoneInfo) -> datetime | None:
     """The first instant at which `working_seconds` from `start` are so many (1 at least), in UTC.
 

@@ -7,13 +7,14 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
-class Project(Owned, Base):
+class Project(Owned, Audited, Base):
     """What the agency does for one client."""
 
     __tablename__ = "project"
+    AUDITED = ("title", "timezone", "working_hours", "archived_at")
     __table_args__ = (
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
         Index(None, "workspace_id", "created_at", "id"),
@@ -29,10 +30,12 @@ class Project(Owned, Base):
     archived_at: Mapped[datetime | None]
 
 
-class Brief(Owned, Base):
+class Brief(Owned, Audited, Base):
     """What the agency knows of the client's business; every version is kept."""
 
     __tablename__ = "brief"
+    AUDITED = ("version",)
+    DIGESTED = ("content",)
     __table_args__ = (
         belongs_to("project", "project_id"),
         UniqueConstraint("workspace_id", "project_id", "version"),

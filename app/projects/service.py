@@ -48,7 +48,7 @@ async def create(
     )
     session.add(project)
     await session.flush()
-    audit.record(session, actor, "projects.create", project_id=project.id)
+    audit.record(session, actor, "projects.create", project_id=project.id, after=audit.snapshot(project))
     await publish(session, ProjectCreated(project_id=project.id, title=title))
     return project
 
@@ -66,19 +66,21 @@ async def update(
     """Change what is given. Publishes `ProjectZoneChanged` for another zone."""
     project = await fetch(session, Project, project_id, for_update=True)
     require_version(project.version, expected_versions)
-    before = project.title, project.timezone, project.archived_at
+    before = audit.snapshot(project)
     if title is not None:
         project.title = title
     if timezone is not None:
         project.timezone = timezone
     if archived is not None and archived != (project.archived_at is not None):
         project.archived_at = now(session) if archived else None
-    if (project.title, project.timezone, project.archived_at) != before:
+    if (after := audit.snapshot(project)) != before:
         project.version += 1
-        audit.record(session, actor, "projects.update", project_id=project.id)
-    if project.timezone != before[1]:
+        audit.record(session, actor, "projects.update", project_id=project.id, before=before, after=after)
+    if project.timezone != before["timezone"]:
         await session.flush()
-        await publish(session, ProjectZoneChanged(project_id=project.id, before=before[1], after=project.timezone))
+        await publish(
+            session, ProjectZoneChanged(project_id=project.id, before=before["timezone"], after=project.timezone)
+        )
     return project
 
 
@@ -94,9 +96,16 @@ async def set_hours(
     project = await fetch(session, Project, project_id, for_update=True)
     require_version(project.version, expected_versions)
     if project.working_hours != hours.as_json:
-        project.working_hours = hours.as_json
+        before, project.working_hours = audit.snapshot(project), hours.as_json
         project.version += 1
-        audit.record(session, actor, "working-hours.replace", project_id=project.id)
+        audit.record(
+            session,
+            actor,
+            "working-hours.replace",
+            project_id=project.id,
+            before=before,
+            after=audit.snapshot(project),
+        )
         await session.flush()
         await publish(session, WorkingHoursChanged(project_id=project.id))
     return project
@@ -147,5 +156,13 @@ async def write_brief(
         created_at=now(session),
     )
     session.add(brief)
-    audit.record(session, actor, "briefs.replace", project_id=project.id, version=brief.version)
+    audit.record(
+        session,
+        actor,
+        "briefs.replace",
+        project_id=project.id,
+        version=brief.version,
+        before=None if latest is None else audit.snapshot(latest),
+        after=audit.snapshot(brief),
+    )
     return brief

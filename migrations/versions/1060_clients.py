@@ -8,7 +8,7 @@ from alembic import op
 from migrations.tables import isolate, isolate_projects
 
 revision: str = "1060"
-down_revision: str | None = "1040"
+down_revision: str | None = "1057"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.tables import isolate, isolate_projects
 
 revision: str = "1080"
-down_revision: str | None = "1072"
+down_revision: str | None = "1075"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -80,43 +79,3 @@ def hash_of(subject: dict[str, Any]) -> str:
     whole = {name: subject[name] for name in ("kind", "id", "revision", "content")}
     text = json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass
-class Form:
-    """A form of a page."""
-
-    action: str
-    method: str
-    fields: dict[str, str]
-    buttons: dict[str, str]
-    """The values of the buttons by their labels."""
-
-
-class _Forms(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.forms: list[Form] = []
-        self.button: str | None = None
-        self.option: str | None = None
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            self.forms.append(Form(values.get("action", ""), values.get("method", "get"), {}, {}))
-        elif tag in {"input", "textarea"} and self.forms:
-            self.forms[-1].fields[values["name"]] = values.get("value", "")
-        elif tag == "button":
-            self.button = values.get("value", "")
-
-    def handle_data(self, data: str) -> None:
-        if self.button is not None and data.strip():
-            self.forms[-1].buttons[data.strip()] = self.button
-            self.button = None
-
-
-def forms(page: httpx.Response) -> list[Form]:
-    """The forms of a page."""
-    parser = _Forms()
-    parser.feed(page.text)
-    return parser.forms

@@ -18,7 +18,8 @@ from app.clients.subjects import SubjectView, content_hash, subjects
 from app.kit.clock import SetClock
 from app.kit.events import EventRecord
 from tests.conftest import Agency
-from tests.contacts.conftest import BRIEF, Setup, forms, hash_of, path_of
+from tests.contacts.conftest import BRIEF, Setup, hash_of, path_of
+from tests.forms import forms
 from tests.links.agents import BOTS
 
 
@@ -109,6 +110,8 @@ async def test_a_contact_agrees_by_the_form_of_the_page(
     path = path_of(made)
     page = await browser.get(f"{path}?utm_source=mail")
     assert BRIEF["business"].replace("<", "&lt;").replace(">", "&gt;") in page.text
+    assert "Для: Nina, от: Step &amp; Co" in page.text
+    assert "Бриф, версия 1" in page.text
     (form,) = forms(page)
     assert (form.method, form.action) == ("post", f"{path}/statements")
     assert list(form.buttons.values()) == ["agree", "decline"]
@@ -290,7 +293,7 @@ async def test_a_form_of_another_site_is_refused(
         (b"answer=agree", "application/x-www-form-urlencoded", 422),
         (b"answer=agree&text=%FF", "application/x-www-form-urlencoded", 422),
         (b"\xff\xfe", "application/x-www-form-urlencoded", 400),
-        (b"&".join(b"a=1" for _ in range(11)), "application/x-www-form-urlencoded", 400),
+        (b"&".join(b"a=1" for _ in range(21)), "application/x-www-form-urlencoded", 400),
         (b"agree", "text/plain", 415),
         (b"", "application/json", 400),
     ],

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from app.kit.events import EventRecord
 from tests.access.people import invited
 from tests.conftest import Agency
-from tests.contacts.conftest import forms, hash_of
+from tests.contacts.conftest import hash_of
+from tests.forms import forms
 from tests.goals.conftest import Setup, answer
 
 

@@ -62,6 +62,7 @@ def test_every_operation_but_the_public_ones_needs_a_key(document: dict[str, Any
         "POST /v1/sessions",
         "POST /v1/invitations/accept",
         "POST /v1/password-resets/confirm",
+        "POST /v1/password-resets",
         "GET /live",
         "GET /ready",
         "GET /s/{token}",

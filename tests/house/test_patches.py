@@ -60,8 +60,22 @@ async def _link(agency: Agency, resources: Stock) -> str:
 
 
 async def _me(agency: Agency, resources: Stock) -> str:
-    await agency.patch("/v1/me", {"name": "Vera", "picture_url": "https://agency.example/vera.jpg"})
+    body = {"name": "Vera", "picture_url": "https://agency.example/vera.jpg", "language": "ru"}
+    await agency.patch("/v1/me", body)
     return "/v1/me"
+
+
+async def _my_alerts(agency: Agency, resources: Stock) -> str:
+    body = {
+        "channels": ["mail"],
+        "muted_kinds": ["post-overdue"],
+        "timing": "digest",
+        "digest_hour": 7,
+        "timezone": "Asia/Tokyo",
+        "away_until": "2026-11-02T06:00:00Z",
+    }
+    await agency.patch("/v1/me/alerts", body)
+    return "/v1/me/alerts"
 
 
 async def _member(agency: Agency, resources: Stock) -> str:
@@ -100,8 +114,37 @@ async def _goal(agency: Agency, resources: Stock) -> str:
 REVISED = {"revision", "content_hash"}
 """What every change of a goal changes besides."""
 
+
+async def _campaign(agency: Agency, resources: Stock) -> str:
+    body = {
+        "project_id": resources.ids["project_id"],
+        "type": "giveaway",
+        "title": "Beans for free",
+        "from": "2026-10-05",
+        "to": "2026-10-25",
+        "community_ids": [resources.ids["community_id"]],
+        "budget": {"amount": "5.00", "currency": "RUB"},
+    }
+    return f"/v1/campaigns/{(await agency.post('/v1/campaigns', body))['id']}"
+
+
 PATCHED: dict[str, Patched] = {
-    "/v1/me": Patched(_me, {"name": "Olga", "picture_url": None}, {name: {"user"} for name in ("name", "picture_url")}),
+    "/v1/me": Patched(
+        _me,
+        {"name": "Olga", "picture_url": None, "language": "en"},
+        {name: {"user"} for name in ("name", "picture_url", "language")},
+    ),
+    "/v1/me/alerts": Patched(
+        _my_alerts,
+        {
+            "channels": None,
+            "muted_kinds": [],
+            "timing": "at_once",
+            "digest_hour": 8,
+            "timezone": "Europe/Paris",
+            "away_until": None,
+        },
+    ),
     "/v1/users/{user_id}": Patched(_member, {"role": "member"}),
     "/v1/projects/{project_id}/seats/{seat_id}": Patched(
         _seat, {"about": None, "stands_in_id": None}, {"stands_in_id": {"stands_in_id", "stands_in_name"}}
@@ -125,6 +168,17 @@ PATCHED: dict[str, Patched] = {
             "timezone": "Europe/Paris",
         },
         {"planned_for": {"planned_for", "planned_at"}, "timezone": {"timezone", "planned_at"}},
+    ),
+    "/v1/campaigns/{campaign_id}": Patched(
+        _campaign,
+        {
+            "title": "Beans",
+            "from": "2026-10-06",
+            "to": "2026-10-26",
+            "community_ids": None,
+            "budget": {"amount": "7.00", "currency": "EUR"},
+        },
+        {"from": {"from", "starts_at"}, "to": {"to", "ends_at"}},
     ),
     "/v1/links/{link_id}": Patched(
         _link,

@@ -23,6 +23,7 @@ PUBLIC = frozenset(
         "sessions.create",
         "invitations.accept",
         "password-resets.confirm",
+        "password-resets.create",
         "platforms.list",
         "client-links.open",
         "client-links.open-head",

@@ -207,13 +207,15 @@ async def test_the_migration_finds_the_episodes(
                 assert response.status_code in (200, 409), response.text
     fill = import_module("migrations.versions.1070_episodes").FILL
     columns = "inquiry_id, started_at, resolved_at, automatic, working_seconds"
-    query = text(f"SELECT {columns} FROM resolved_episode ORDER BY inquiry_id, started_at")
+    order = "ORDER BY inquiry_id, started_at"
+    query = text(f"SELECT {columns} FROM resolved_episode WHERE workspace_id = :workspace_id {order}")
+    own = {"workspace_id": agency.workspace_id}
     engine = create_async_engine(servers.superuser_url(database))
-    async with engine.begin() as connection:
-        computed = (await connection.execute(query)).all()
+    async with engine.connect() as connection:  # never committed: other tests' rows are there too
+        computed = (await connection.execute(query, own)).all()
         await connection.execute(text("DELETE FROM resolved_episode"))
         await connection.exec_driver_sql(fill)
-        filled = (await connection.execute(query)).all()
+        filled = (await connection.execute(query, own)).all()
     await engine.dispose()
     assert len(computed) > 40
     assert filled == computed

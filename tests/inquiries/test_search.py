@@ -17,7 +17,13 @@ from tests.inquiries.conftest import OURS, InquirySetup
 
 NOON = datetime(2026, 10, 15, 10, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
-WAYS = {"few": (5_000, 15_000, 0.1), "some": (0, 15_000, 0), "walk": (0, 0, 0), "seldom": (0, 0, 0.1)}
+WAYS = {
+    "few": (5_000, 40_000, 0.005),
+    "found": (1, 40_000, 0.005),
+    "some": (0, 40_000, 0),
+    "walk": (0, 0, 0),
+    "seldom": (1, 1, 0.005),
+}
 """`FEW`, `SOME` and `TOGETHER` with which all words, however rare they are, take one way."""
 
 

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import update
 
-from app.communities.events import CommunityRef
+from app.communities.events import CommunityRef, SeenMember
 from app.communities.models import Community, Publication
 from app.inquiries.models import Inquiry, ResolvedEpisode, ResponseWait
 from app.kit.db import in_workspace
@@ -111,6 +111,11 @@ class Client:
         """A size was read."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             await metrics.record_size(session, place, at, size)
+
+    async def members(self, place: CommunityRef, members: Sequence[SeenMember]) -> None:
+        """The platform said who joined and who left."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            await metrics.record_members(session, place, members)
 
     async def publish(self, place: CommunityRef, at: datetime) -> uuid.UUID:
         """A post appeared."""
@@ -316,7 +321,40 @@ async def fill(client: Client, seed: int = 1) -> Client:
         await client.click(link_id, clicks)
         again = now - timedelta(minutes=1)
         await client.click(link_id, [(again, 99, None), (again + timedelta(seconds=1), 99, None)])
+    await run_campaign(client, chance)
     return client
+
+
+async def run_campaign(client: Client, chance: random.Random) -> None:
+    """A channel in which a campaign runs: its size and who joined, some of them through the campaign's link."""
+    now, channel = client.agency.resources.clock.now(), await client.connect("telegram")
+    size = 500
+    for days in range(24, -1, -1):
+        await client.size(channel, now - timedelta(days=days), size)
+        size += chance.randrange(1, 9)
+    await client.mark_polled(channel, now - timedelta(hours=2))
+    period = {"from": "2026-10-06", "to": "2026-10-12"}
+    body = {"project_id": client.project_id, "type": "ad", "title": "Autumn", **period}
+    path = f"/v1/campaigns/{(await client.agency.post('/v1/campaigns', body))['id']}"
+    invite = {"community_id": str(channel.community_id), "address": "https://t.me/+AbCdEfGhIjKlMnOp"}
+    await client.agency.post(f"{path}/invite-links", invite)
+    link_id = await client.link(client.places["vk"])
+    await client.agency.post(f"{path}/links", {"link_id": str(link_id)}, status=200)
+    for day in ("2026-10-06", "2026-10-09"):
+        await client.agency.post(f"{path}/spend", {"day": day, "amount": "1200.50", "currency": "RUB"})
+    await client.click(link_id, [(now - timedelta(minutes=9 + number), number, None) for number in range(9)])
+    at = now - timedelta(days=8)
+    members = [
+        SeenMember(bytes([number]), at + timedelta(hours=number), joined, link)
+        for number, joined, link in (
+            *((number, True, "https://t.me/+AbCdEfGh") for number in range(5)),
+            *((number, True, None) for number in range(5, 8)),
+            (8, True, "https://t.me/+Zzzzzzzz"),
+            (9, False, None),
+        )
+    ]
+    again = SeenMember(bytes([0]), at + timedelta(days=2), joined=True, invite_link="https://t.me/+AbCdEfGh")
+    await client.members(channel, [*members, again])
 
 
 async def _posts(client: Client, place: CommunityRef, chance: random.Random, now: datetime) -> None:

@@ -28,6 +28,8 @@ ZONES: Final = (
 """Clocks change in all but the last, within the days of a history: by an hour or half of one, at midnight too."""
 NOW: Final = datetime(2026, 11, 5, 12, tzinfo=UTC)
 LENGTH: Final = timedelta(days=45)
+CHANNEL: Final = 2
+"""The number of the channel."""
 ENGAGED: Final = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES)
 KINDS: Final = ("question", "problem", "thanks", "other")
 MIX: Final = {"engaging": 40, "user_generated": 30, "educational": 25, "promotional": 5}
@@ -92,6 +94,28 @@ class Click:
     repeat: bool
 
 
+@dataclass(frozen=True)
+class Join:
+    """Somebody joined the channel; `through`: the campaign whose invite link was used, None: none."""
+
+    at: datetime
+    member: int
+    through: int | None
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A campaign with its spend, in kopecks by day; the link of community 0 belongs to the first one."""
+
+    first: date
+    last: date
+    spend: Sequence[tuple[date, int]]
+
+    def has(self, day: date) -> bool:
+        """Whether a day counts: of the campaign, or of the 31 after it."""
+        return self.first <= day <= self.last + timedelta(days=31)
+
+
 @dataclass
 class History:
     """The raw rows of a project. Communities are 0, 1 …"""
@@ -99,7 +123,8 @@ class History:
     zone: ZoneInfo
     targets_from: date | None
     policies: list[tuple[datetime, dict[str, int]]]
-    communities: Sequence[int] = (0, 1)
+    communities: Sequence[int] = (0, 1, 2)
+    """The last one is a channel: its platform gives no views, and says who joins."""
     sizes: list[tuple[int, datetime, int]] = field(default_factory=list)
     publications: list[tuple[uuid.UUID, int, datetime]] = field(default_factory=list)
     polls: list[tuple[int, datetime, dict[uuid.UUID, dict[Metric, int]]]] = field(default_factory=list)
@@ -108,6 +133,8 @@ class History:
     episodes: list[Episode] = field(default_factory=list)
     posts: list[Post] = field(default_factory=list)
     clicks: list[Click] = field(default_factory=list)
+    campaigns: list[Campaign] = field(default_factory=list)
+    joins: list[Join] = field(default_factory=list)
 
     def day(self, at: datetime) -> date:
         """The local day of an instant."""
@@ -155,13 +182,14 @@ def history(chance: random.Random) -> History:
             ((instant(), _shares(chance)) for _ in range(chance.randrange(3))), key=lambda policy: policy[0]
         ),
     )
-    for community in made.communities:
+    for community in made.communities[:CHANNEL]:
         _add_figures(made, community, chance, instant)
         for _ in range(chance.randrange(14)):
             _add_inquiry(made, community, chance, instant)
         for _ in range(chance.randrange(10)):
             _add_post(made, community, chance, instant)
     _add_clicks(made, chance, instant)
+    _add_campaigns(made, chance, instant)
     return made
 
 
@@ -260,11 +288,26 @@ def _add_clicks(made: History, chance: random.Random, instant: Instant) -> None:
                 made.clicks.append(Click(link, at + timedelta(seconds=1), visitor, bot=False, repeat=True))
 
 
+def _add_campaigns(made: History, chance: random.Random, instant: Instant) -> None:
+    """Two campaigns, of which the second has no tracked link; some have no spend."""
+    for _ in range(2):
+        first = made.day(instant()) - timedelta(days=chance.choice((0, 10, 40)))
+        last = first + timedelta(days=chance.choice((0, 5, 20)))
+        until = min(last + timedelta(days=31), made.today)
+        days = [first + timedelta(days=chance.randrange((until - first).days + 1)) for _ in range(chance.randrange(5))]
+        made.campaigns.append(Campaign(first, last, [(day, chance.randrange(1, 99999)) for day in days]))
+    for member in range(chance.randrange(20)):
+        made.joins.append(Join(instant(), member % 12, chance.choice((None, 0, 0, 1))))
+    # Since long ago it is known who joins.
+    made.joins.append(Join(NOW - 3 * LENGTH, 99, None))
+
+
 def _gains(window: Window, *metrics: Metric) -> dict[int, int]:
     """What the communities' posts gained, of those of which it is known."""
     published = {post: at for post, _, at in window.history.publications}
     before: dict[tuple[uuid.UUID, Metric], int] = {}
-    gained: dict[int, list[int]] = {one: [] for one in window.of if one is not None}
+    counting = [one for one in window.of if one is not None and (one != CHANNEL or Metric.VIEWS not in metrics)]
+    gained: dict[int, list[int]] = {one: [] for one in counting}
     polled = set()
     for community, at, seen in sorted(window.history.polls, key=lambda poll: poll[1]):
         if window.has(at):
@@ -476,6 +519,45 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
+def _first_joins(window: Window, *, with_spend: bool = False) -> list[Join]:
+    """First joins through invite links, on days that count for their campaigns."""
+    first: dict[int, Join] = {}
+    for one in sorted(window.history.joins, key=lambda join: join.at):
+        first.setdefault(one.member, one)
+    made = []
+    for one in first.values():
+        campaign = None if one.through is None else window.history.campaigns[one.through]
+        if campaign is not None and window.has(one.at) and campaign.has(window.history.day(one.at)):
+            made += [one] if campaign.spend or not with_spend else []
+    return made
+
+
+def _cost(window: Window, campaigns: Sequence[Campaign], amount: int) -> float | None:
+    if None not in window.of or window.last < min(campaign.first for campaign in window.history.campaigns):
+        return None
+    days = [(day, kopecks) for campaign in campaigns for day, kopecks in campaign.spend]
+    spent = [kopecks for day, kopecks in days if window.first <= day <= window.last]
+    return sum(spent) / 100 / amount if spent and amount else None
+
+
+def _cost_per_click(window: Window) -> float | None:
+    campaign = window.history.campaigns[0]
+    clicks = [
+        click
+        for click in window.history.clicks
+        if click.link == 0 and not click.bot and not click.repeat and window.has(click.at)
+        if campaign.spend and campaign.has(window.history.day(click.at))
+    ]
+    return _cost(window, [campaign], len(clicks))
+
+
+def _click_through_rate(window: Window) -> float | None:
+    views = {one: amount for one, amount in _gains(window, Metric.VIEWS).items() if amount}
+    clicks = sum(click.link in views and not click.repeat for click in _clicks(window, bot=False))
+    total = sum(views.values())
+    return clicks / total if total > 0 else None
+
+
 RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {
     "community_size": _community_size,
     "net_growth": _net_growth,
@@ -504,6 +586,12 @@ RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {
     "bot_clicks": lambda window: len(_clicks(window, bot=True)),
     "unique_visitors": _unique_visitors,
     "clicks_per_post": _clicks_per_post,
+    "click_through_rate": _click_through_rate,
+    "attracted_users": lambda window: len(_first_joins(window)) if CHANNEL in window.of else None,
+    "cost_per_attracted_user": lambda window: _cost(
+        window, window.history.campaigns, len(_first_joins(window, with_spend=True))
+    ),
+    "cost_per_click": _cost_per_click,
 }
 VARIANTS: Final[dict[tuple[str, str], Callable[[Window], float | None]]] = {
     ("first_response_time", "p90"): lambda window: _p90(_answered(window)),
@@ -513,6 +601,8 @@ VARIANTS: Final[dict[tuple[str, str], Callable[[Window], float | None]]] = {
 }
 OF_LINKS: Final = frozenset({"clicks", "bot_clicks", "unique_visitors"})
 """They have a line for links that belong to no community."""
+OF_PROJECT: Final = frozenset({"cost_per_attracted_user", "cost_per_click"})
+"""They have that line alone."""
 
 
 def recount(

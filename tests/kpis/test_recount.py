@@ -38,6 +38,11 @@ def _average_sizes(rows: Rows) -> float:
     return sum(sum(daily_sizes) / len(daily_sizes) for daily_sizes in sizes.values())
 
 
+def _cost(rows: Rows, kind: str) -> float:
+    spent: int = sum(row["minor"] for row in _of(rows, "spend"))
+    return spent / len(_of(rows, kind)) / 100
+
+
 def _distance(rows: Rows, policy: dict[str, int], promotional: int) -> float:
     shares = {**policy, "promotional": promotional}
     counts = Counter(row["category"] for row in rows)
@@ -65,6 +70,10 @@ RECOUNTS: dict[str, Callable[[Rows], float]] = {
     "clicks": len,
     "bot_clicks": len,
     "unique_visitors": lambda rows: len({row["visitor"] for row in rows}),
+    "attracted_users": len,
+    "cost_per_attracted_user": lambda rows: _cost(rows, "campaign_join"),
+    "cost_per_click": lambda rows: _cost(rows, "campaign_click"),
+    "click_through_rate": lambda rows: len(_of(rows, "click")) / _differences(rows),
     "clicks_per_post": lambda rows: len(_of(rows, "click")) / len(_of(rows, "publication")),
 }
 
@@ -108,7 +117,7 @@ async def test_additive_kpis_add_up(busy: Client) -> None:
                 values = [one["value"] for one in part if one["value"] is not None]
                 assert sum(values) == answer["value"], f"{answer['key']} by {granularity}"
         additive = [answer for answer in answers if all_kpis()[answer["key"]].adds_up is AddsUp.FLOW]
-        assert len(additive) == 7
+        assert len(additive) == 8
         assert all(answer["value"] for answer in additive)
 
 

@@ -14,6 +14,7 @@ from app.projects.hours import (
     Opening,
     WorkingHours,
     after_working_seconds,
+    next_working_instant,
     working_seconds,
 )
 
@@ -59,6 +60,21 @@ def test_working_time_equals_a_count_of_minutes(
 ) -> None:
     end = start + length * MINUTE
     assert working_seconds(start, end, hours, zone) == counted_by_minute(start, end, hours, zone)
+
+
+@settings(max_examples=150, deadline=None)
+@given(instants, st.integers(0, 59), hours(), st.sampled_from(ZONES))
+def test_the_next_working_instant_is_the_first(
+    minute: datetime, second: int, hours: WorkingHours, zone: ZoneInfo
+) -> None:
+    at = minute + timedelta(seconds=second)
+    begins = next_working_instant(at, hours, zone)
+    if begins is None:
+        assert working_seconds(at, at + timedelta(days=366), hours, zone) == 0
+        return
+    assert begins >= at
+    assert working_seconds(at, begins, hours, zone) == 0
+    assert working_seconds(begins, begins + timedelta(seconds=1), hours, zone) == 1
 
 
 @settings(max_examples=200, deadline=None)

@@ -337,9 +337,10 @@ def _engagement(metrics: Metrics) -> Engagement:
 
 _OF_PROJECTS: Final = statement(
     contributions(
-        "p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids) AND p.id IN ("
-        "SELECT later.publication_id FROM post_snapshot AS later "
-        "WHERE later.workspace_id = :workspace_id AND later.at > :as_of)"
+        # As an array: PostgreSQL would join the projects first, and compare each of these with each project.
+        "p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids) AND p.id = ANY (ARRAY("
+        "SELECT DISTINCT later.publication_id FROM post_snapshot AS later "
+        "WHERE later.workspace_id = :workspace_id AND later.at > :as_of))"
     )
 ).columns(*COLUMNS)
 """The contributions of publications that have a snapshot after `as_of`."""

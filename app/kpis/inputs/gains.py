@@ -69,10 +69,11 @@ SELECT CAST(coalesce(sum(rows), 0) AS bigint) AS rows, CAST(coalesce(sum(amount)
        CAST(sum(CAST(hashtextextended(CAST(sums AS text), 0) AS numeric)) AS text) AS digest
 FROM sums
 """
-_LATER: Final = """p.workspace_id = :workspace AND p.project_id = :project AND p.id IN (
-    SELECT later.publication_id FROM post_snapshot AS later
+# As an array: PostgreSQL would join the project first, and compare each of these with each project.
+_LATER: Final = """p.workspace_id = :workspace AND p.project_id = :project AND p.id = ANY (ARRAY(
+    SELECT DISTINCT later.publication_id FROM post_snapshot AS later
     WHERE later.workspace_id = :workspace AND later.at > :as_of
-)"""
+))"""
 _AFTER: Final = ("after_published_at", "after_id", "after_at", "after_metric")
 _TYPES: Final[dict[str, TypeEngine[Any]]] = {
     "workspace": PG_UUID(as_uuid=True),

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Subquery, func, literal, literal_column, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -30,28 +30,35 @@ from app.kpis.inputs.parameters import (
 
 
 def _rows() -> Any:
-    def days(at: InstrumentedAttribute[Any], *counts: ColumnElement[Any]) -> EvidenceQuery:
-        day = local_day(at, PROJECT.c.timezone)
+    def days(name: str, at: InstrumentedAttribute[Any]) -> Subquery:
+        # `OFFSET 0` has the local day of each row looked up once, and not wherever it is used.
         return (
-            select(Inquiry.community_id, position(day), *counts)
+            select(Inquiry.community_id, Inquiry.handled_at, local_day(at, PROJECT.c.timezone).label("day"))
             .where(
                 in_workspace(Inquiry, WORKSPACE),
                 Inquiry.project_id == PROJECT.c.id,
                 at >= START,
                 at < END,
                 at <= AS_OF,
-                day.between(FIRST, LAST),
             )
-            .group_by(Inquiry.community_id, day)
             .correlate(PROJECT)
+            .offset(literal_column("0"))
+            .subquery(name)
+        )
+
+    def by_day(rows: Subquery, *counts: ColumnElement[Any]) -> EvidenceQuery:
+        one = rows.c
+        return (
+            select(one.community_id, position(one.day), *counts)
+            .where(one.day.between(FIRST, LAST))
+            .group_by(one.community_id, one.day)
         )
 
     nothing = literal(0)
+    opened, handled = days("opened", Inquiry.opened_at), days("handled", Inquiry.handled_at)
+    handled_by_now = func.count(opened.c.handled_at).filter(opened.c.handled_at <= AS_OF)
     both = union_all(
-        days(
-            Inquiry.opened_at, func.count(), func.count(Inquiry.handled_at).filter(Inquiry.handled_at <= AS_OF), nothing
-        ),
-        days(Inquiry.handled_at, nothing, nothing, func.count()),
+        by_day(opened, func.count(), handled_by_now, nothing), by_day(handled, nothing, nothing, func.count())
     ).subquery("opened_or_handled")
     return select(*both.c)
 

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.communities.models import Publication
@@ -27,7 +27,26 @@ from app.kpis.inputs.parameters import (
     position,
 )
 
-_DAY: Final = local_day(Publication.__table__.c.published_at, PROJECT.c.timezone)
+
+def _rows_by_day() -> Any:
+    # `OFFSET 0` has the local day of each row looked up once, and not wherever it is used.
+    row = (
+        select(
+            Publication.community_id, local_day(Publication.__table__.c.published_at, PROJECT.c.timezone).label("day")
+        )
+        .where(
+            in_workspace(Publication, WORKSPACE),
+            Publication.project_id == PROJECT.c.id,
+            Publication.published_at >= START,
+            Publication.published_at < END,
+            Publication.published_at <= AS_OF,
+        )
+        .correlate(PROJECT)
+        .offset(literal_column("0"))
+        .subquery("published")
+    )
+    by_day = row.c.day.between(FIRST, LAST)
+    return select(row.c.community_id, position(row.c.day), func.count()).where(by_day).group_by(*row.c)
 
 
 class Publications(Source[DailyCounts]):
@@ -35,18 +54,7 @@ class Publications(Source[DailyCounts]):
 
     key = "publications"
     title = "Posts found on the platforms"
-    rows = columns_by_community(
-        select(Publication.community_id, position(_DAY), func.count())
-        .where(
-            in_workspace(Publication, WORKSPACE),
-            Publication.project_id == PROJECT.c.id,
-            Publication.published_at >= START,
-            Publication.published_at < END,
-            Publication.published_at <= AS_OF,
-            _DAY.between(FIRST, LAST),
-        )
-        .group_by(Publication.community_id, _DAY)
-    )
+    rows = columns_by_community(_rows_by_day())
 
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
         """The requested days, by community."""

@@ -2,12 +2,23 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import accumulate
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, and_, bindparam, func, literal, select, true, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -328,10 +339,37 @@ def _snapshots(workspace_id: UUID, project: Project) -> Any:
     )
 
 
+def _one(workspace_id: UUID, project: Project, name: str, *filters: ColumnElement[bool], descending: bool) -> Any:
+    """A snapshot of each community, the last or the first one: a look-up of an index, however long the history is."""
+    at = CommunitySnapshot.at
+    return (
+        select(at, CommunitySnapshot.size)
+        .where(
+            CommunitySnapshot.workspace_id == workspace_id,
+            CommunitySnapshot.community_id == CommunityRow.id,
+            at <= project.now,
+            *filters,
+        )
+        .order_by(at.desc() if descending else at)
+        .limit(1)
+        .correlate(CommunityRow)
+        .lateral(name)
+    )
+
+
+def _of_communities(workspace_id: UUID, project: Project, at: ColumnElement[datetime], size: ColumnElement[int]) -> Any:
+    """The rows of an evidence section: an instant and a size of each community, with the local day."""
+    day = local_day(at, project.zone.key).label("day")
+    return select(CommunityRow.id.label("community_id"), at.label("at"), day, size.label("size")).where(
+        in_workspace(CommunityRow, workspace_id), CommunityRow.project_id == project.id
+    )
+
+
 def _at_end(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
-    query = _snapshots(workspace_id, project).where(CommunitySnapshot.at < project.start_of(last + DAY))
-    latest = query.order_by(CommunitySnapshot.community_id, CommunitySnapshot.at.desc())
-    return select(latest.ext(distinct_on(CommunitySnapshot.community_id)).subquery())
+    before_end = CommunitySnapshot.at < project.start_of(last + DAY)
+    latest = _one(workspace_id, project, "latest", before_end, descending=True)
+    rows: EvidenceQuery = _of_communities(workspace_id, project, latest.c.at, latest.c.size)
+    return rows.join_from(CommunityRow, latest, true())
 
 
 AT_END: Final = Section(
@@ -345,21 +383,24 @@ AT_END: Final = Section(
 
 def _of_growth(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
     """First and last size of each community that was seen within the window."""
-    start, end = project.start_of(first), project.start_of(last + DAY)
-    within = _snapshots(workspace_id, project).where(CommunitySnapshot.at >= start, CommunitySnapshot.at < end)
-    one = CommunitySnapshot.community_id
-    seen = within.with_only_columns(one).distinct().scalar_subquery()
-    until = _snapshots(workspace_id, project).where(CommunitySnapshot.at < start, one.in_(seen))
-    latest = within.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at.desc()).subquery()
-    carried = until.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at.desc()).subquery()
-    oldest = within.ext(distinct_on(one)).order_by(one, CommunitySnapshot.at).subquery()
+    at = CommunitySnapshot.at
+    since, before_end = at >= project.start_of(first), at < project.start_of(last + DAY)
+    latest = _one(workspace_id, project, "latest", since, before_end, descending=True)
+    carried = _one(workspace_id, project, "carried", at < project.start_of(first), descending=True)
+    oldest = _one(workspace_id, project, "oldest", since, before_end, descending=False)
+    end = _of_communities(workspace_id, project, latest.c.at, latest.c.size)
+    start = _of_communities(
+        workspace_id,
+        project,
+        func.coalesce(carried.c.at, oldest.c.at),
+        func.coalesce(carried.c.size, oldest.c.size),
+    )
     return select(
         union_all(
-            select(latest, literal("end").label("role")),
-            select(carried, literal("start").label("role")),
-            select(oldest, literal("start").label("role")).where(
-                oldest.c.community_id.not_in(select(carried.c.community_id))
-            ),
+            end.add_columns(literal("end").label("role")).join_from(CommunityRow, latest, true()),
+            start.add_columns(literal("start").label("role"))
+            .join_from(CommunityRow, oldest, true())
+            .outerjoin(carried, true()),
         ).subquery()
     )
 
