@@ -5,12 +5,15 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
+from app.goals import measurements, progress
+from app.kit import jobs
 from app.kit.clock import SetClock
 from app.kit.events import EventRecord
 from tests.conftest import Agency
 from tests.goals.conftest import DAY, NOON, Setup, answer, grow
+from tests.test_screens import statements
 
 
 async def pace_changes(agency: Agency) -> list[tuple[str, str]]:
@@ -102,3 +105,48 @@ async def test_a_goal_that_has_not_begun_is_on_no_pace(agency: Agency, setup: Se
     made = await measured(agency, goal)
     assert (made["value"], made["pace"], made["reason"]) == (None, "unknown", "not-begun")
     assert date.fromisoformat(made["day"]) < date.fromisoformat(made["period"]["from"])
+
+
+async def test_a_request_reads_and_computes_nothing(
+    agency: Agency, setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal = await setup.goal()
+    await setup.goal(kpi="net_growth", target=400)
+    await measured(agency, goal)
+    one = await agency.get(f"/v1/goals/{goal['id']}/progress")
+    whole = await agency.get("/v1/portfolio/goals")
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("computed on the way of a request")
+
+    monkeypatch.setattr(progress, "progress", refuse)
+    monkeypatch.setattr(measurements, "measure", refuse)
+    with statements(monkeypatch) as sent:
+        assert await agency.get("/v1/portfolio/goals") == whole
+    assert len(whole["data"]) == 2
+    assert len([text for text in sent if "goal" in text]) == 1
+    with statements(monkeypatch) as sent:
+        assert await agency.get(f"/v1/goals/{goal['id']}/progress") == one
+    assert len([text for text in sent if "goal" in text]) == 2
+
+
+async def test_a_broken_chain_of_jobs_is_taken_up_again(agency: Agency, setup: Setup, clock: SetClock) -> None:
+    goal = await setup.goal()
+    await measured(agency, goal)
+    async with agency.resources.transaction(None) as session:
+        await session.execute(delete(jobs.Job).where(jobs.Job.kind == "goals.measure"))
+    clock.advance(DAY)
+    await agency.work("goals.measure", passes=3)
+    assert (await agency.get(f"/v1/goals/{goal['id']}/progress"))["day"] == "2026-10-14"
+    await agency.recur("goals.resume")
+    await agency.work("goals.resume_workspace", "goals.measure", passes=5)
+    assert (await agency.get(f"/v1/goals/{goal['id']}/progress"))["day"] == "2026-10-15"
+
+
+async def test_another_zone_makes_other_days(agency: Agency, setup: Setup, clock: SetClock) -> None:
+    goal = await setup.goal()
+    await measured(agency, goal)
+    clock.advance(timedelta(hours=11))
+    await agency.patch(f"/v1/projects/{setup.project_id}", {"timezone": "Asia/Tokyo"})
+    await agency.work()
+    assert (await agency.get(f"/v1/goals/{goal['id']}/progress"))["as_of"] == "2026-10-15T23:00:00Z"
