@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from migrations.tables import isolate, isolate_projects
+from migrations.tables import deny_updates, isolate, isolate_projects
 
 revision: str = "1080"
 down_revision: str | None = "1075"
@@ -119,6 +119,8 @@ def upgrade() -> None:
     )
     isolate(*_TABLES)
     isolate_projects(*_TABLES)
+    # What was promised and what was agreed is never changed.
+    deny_updates("goal_revision", "goal_agreement")
 
 
 def downgrade() -> None:

@@ -1,11 +1,15 @@
 """What the client states about goals: by a link, by a seat; and what is readable of it ever after."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import pytest
 from fastapi import FastAPI
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import ProgrammingError
 
+from app.goals.models import GoalAgreement, GoalRevision
 from app.kit.events import EventRecord
 from tests.access.people import invited
 from tests.conftest import Agency
@@ -168,6 +172,14 @@ async def test_a_member_with_the_clients_seat_agrees(app: FastAPI, agency: Agenc
     assert hidden.status_code == 404
     for person in (manager, client, stranger):
         await person.http.aclose()
+
+
+@pytest.mark.parametrize("model", [GoalRevision, GoalAgreement])
+async def test_what_was_promised_and_agreed_cannot_be_changed(agency: Agency, setup: Setup, model: Any) -> None:
+    await setup.goal()
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with agency.resources.transaction(agency.workspace_id) as session:
+            await session.execute(update(model).values(content_hash="0"))
 
 
 async def test_goals_are_found_by_what_they_are(agency: Agency, setup: Setup, program: httpx.AsyncClient) -> None:
