@@ -1,4 +1,4 @@
-"""Pages of a person's account, for browsers: signing in, invitations, new passwords.
+"""Pages of a person's account, for browsers: signing in, and where one is signed in (links: `account_link_pages`).
 
 Each does what the operation of the API does, by the same function; a refusal is written on the page. They are no
 operations of the API, and are not in its document. Whoever signs in gets the session as a cookie; forms of somebody
@@ -17,28 +17,20 @@ from fastapi import Response as FastResponse
 from sqlalchemy import select
 from starlette.responses import RedirectResponse, Response
 
-from app.access import account_links, accounts, member_routes, session_routes
+from app.access import session_routes
 from app.access.authentication import Credential, RequestActor, authenticator
 from app.access.current import resources_of
-from app.access.models import (
-    Invitation,
-    LinkPurpose,
-    Membership,
-    Role,
-    UserAccount,
-    UserSession,
-    UserWorkspace,
-    Workspace,
-)
+from app.access.models import Membership, Role, UserAccount, UserSession, UserWorkspace, Workspace
 from app.access.passwords import MIN_LENGTH
 from app.access.permissions import Permission
 from app.access.routing import SESSION_COOKIE, require_csrf_token
-from app.access.schemas import InvitationAccept, PasswordReset, SessionCreate
+from app.access.schemas import SessionCreate
 from app.access.sessions import SIGN_IN, SecondFactorNeeded, WorkspaceNeeded, csrf_token
+from app.kit import mail
 from app.kit.actors import ActorKind
 from app.kit.crypto import SealBroken
-from app.kit.db import fetch, in_workspace
-from app.kit.errors import AppError, NotFound, Unauthenticated
+from app.kit.db import in_workspace
+from app.kit.errors import AppError, Unauthenticated
 from app.kit.i18n import language_of, translate
 from app.kit.pages import HEADERS, form_of, own_path, page_response, validated
 from app.kit.resources import Resources
@@ -49,8 +41,8 @@ PAGES = APIRouter(prefix="/account", include_in_schema=False)
 BEGUN_FOR: Final = timedelta(minutes=10)
 """How long somebody may take for their code after the password."""
 _MAX_SESSIONS: Final = 50
-_HERE: Final = "/account"
-_SIGN_IN: Final = "/account/sign-in"
+ACCOUNT_PATH: Final = "/account"
+SIGN_IN_PATH: Final = "/account/sign-in"
 
 TEXTS: Final = {
     "wrong-credentials": "The e-mail address or the password is wrong.",
@@ -65,6 +57,8 @@ TEXTS: Final = {
     "csrf": "This form is too old, or was not sent from here. Open the page again.",
     "cross-site": "This form was sent from another site. Open the page itself, and send it there.",
     "sign-in-again": "That took too long. Sign in again.",
+    "no-mail": "No mail is sent from here. Ask an owner or an admin of your agency for a link.",
+    "too-many-password-resets": "Too many new passwords were asked for. Look into your mailbox, or come back later.",
     "invalid-input": "Something in this form is not as it should be. Look at each field again.",
 }
 """What a page says of an error, by its code."""
@@ -103,7 +97,8 @@ def _text(error: AppError, language: str) -> str:
     return translate(TEXTS.get(error.code, error.detail), language)
 
 
-def _page(request: Request, template: str, error: AppError | None = None, **values: Any) -> Response:
+def page(request: Request, template: str, error: AppError | None = None, **values: Any) -> Response:
+    """A page of access, with an error on it."""
     language = _language(request)
     return page_response(
         f"access/{template}",
@@ -115,7 +110,8 @@ def _page(request: Request, template: str, error: AppError | None = None, **valu
     )
 
 
-def _refusal(request: Request, error: AppError, back: str | None = _SIGN_IN) -> Response:
+def refusal(request: Request, error: AppError, back: str | None = SIGN_IN_PATH) -> Response:
+    """The page of an error where there is no form to write it on."""
     return page_response(
         "kit/error.html",
         _language(request),
@@ -126,13 +122,14 @@ def _refusal(request: Request, error: AppError, back: str | None = _SIGN_IN) -> 
     )
 
 
-def _to(path: str) -> Response:
+def to(path: str) -> Response:
+    """To another page."""
     return RedirectResponse(path, status_code=303, headers=HEADERS)
 
 
-def _signed_in(made: FastResponse, path: str) -> Response:
+def signed_in(made: FastResponse, path: str) -> Response:
     """To a page, with the cookie that an operation has set in its response."""
-    response = _to(path)
+    response = to(path)
     response.raw_headers.extend((name, value) for name, value in made.raw_headers if name == b"set-cookie")
     return response
 
@@ -190,7 +187,8 @@ def _sign_in_form(
     workspaces: list[tuple[UUID, str]] | None = None,
 ) -> Response:
     values = {"next": path, "email": email, "done": done, "workspace_id": workspace_id, "begun": begun}
-    return _page(request, "sign_in.html", error, workspaces=workspaces, **values)
+    sends_mail = mail.is_set_up(resources_of(request).settings)
+    return page(request, "sign_in.html", error, workspaces=workspaces, sends_mail=sends_mail, **values)
 
 
 @PAGES.post("/sign-in")
@@ -221,7 +219,7 @@ async def sign_in(request: Request) -> Response:
         if error.code == "wrong-code" and begun is not None:
             return _sign_in_form(request, error, path=path, begun=begun.sealed(resources))
         return _sign_in_form(request, error, path=path, email=email)
-    return _signed_in(made, path or _HERE)
+    return signed_in(made, path or ACCOUNT_PATH)
 
 
 async def _titles(resources: Resources, workspaces: list[UUID]) -> list[tuple[UUID, str]]:
@@ -239,88 +237,6 @@ def _id(text: str | None) -> str | None:
         return None if text is None else str(UUID(text))
     except ValueError:
         return None
-
-
-# ── Links ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-@PAGES.get("/invitation")
-async def invitation_page(request: Request) -> Response:
-    """The form to accept an invitation. Opening it changes nothing: scanners of mail open it too."""
-    return await _invitation_form(request, request.query_params.get("token", ""))
-
-
-async def _invitation_form(request: Request, token: str, error: AppError | None = None, name: str = "") -> Response:
-    resources = resources_of(request)
-    try:
-        async with resources.transaction(None, accounts.BY_LINK) as session:
-            link = await account_links.find(session, LinkPurpose.INVITATION, token, at=resources.clock.now())
-        assert link.workspace_id is not None
-        assert link.invitation_id is not None
-        async with resources.transaction(link.workspace_id, accounts.BY_LINK) as session:
-            invitation = await fetch(session, Invitation, link.invitation_id)
-            if invitation.revoked_at is not None or invitation.accepted_at is not None:
-                raise NotFound("", code="link-not-valid")
-            agency = await session.get_one(Workspace, link.workspace_id)
-            existing = await accounts.by_email(session, invitation.email)
-    except AppError as refused:
-        return _refusal(request, error or refused)
-    return _page(
-        request,
-        "invitation.html",
-        error,
-        token=token,
-        agency=agency.title,
-        email=invitation.email,
-        name=name or invitation.name,
-        expires_at=invitation.expires_at,
-        has_account=existing is not None,
-    )
-
-
-@PAGES.post("/invitation")
-async def join(request: Request) -> Response:
-    """Accept an invitation, and be signed in."""
-    resources, form = resources_of(request), {}
-    try:
-        form = await form_of(request, resources.settings.public_url)
-        values = {name: form.get(name) for name in ("token", "name", "password", "code")}
-        made = FastResponse()
-        await member_routes.accept(validated(InvitationAccept, {**values, "cookie": True}), request, made, resources)
-    except AppError as error:
-        return await _invitation_form(request, form.get("token", ""), error, form.get("name", ""))
-    return _signed_in(made, _HERE)
-
-
-@PAGES.get("/password-reset")
-async def password_reset_page(request: Request) -> Response:
-    """The form for a new password. Opening it changes nothing: scanners of mail open it too."""
-    return await _password_form(request, request.query_params.get("token", ""))
-
-
-async def _password_form(request: Request, token: str, error: AppError | None = None) -> Response:
-    resources = resources_of(request)
-    try:
-        async with resources.transaction(None, accounts.BY_LINK) as session:
-            link = await account_links.find(session, LinkPurpose.PASSWORD_RESET, token, at=resources.clock.now())
-            assert link.user_id is not None
-            user = await session.get_one(UserAccount, link.user_id)
-    except AppError as refused:
-        return _refusal(request, error or refused)
-    return _page(request, "password_reset.html", error, token=token, email=user.email)
-
-
-@PAGES.post("/password-reset")
-async def reset_password(request: Request) -> Response:
-    """Set a new password."""
-    resources, form = resources_of(request), {}
-    try:
-        form = await form_of(request, resources.settings.public_url)
-        body = validated(PasswordReset, {name: form.get(name) for name in ("token", "password")})
-        await member_routes.reset_password(body, resources)
-    except AppError as error:
-        return await _password_form(request, form.get("token", ""), error)
-    return _to(f"{_SIGN_IN}?done=password")
 
 
 # ── Of somebody who is signed in ──────────────────────────────────────────────────────────────────
@@ -354,7 +270,7 @@ async def account(request: Request) -> Response:
     try:
         credential = await _credential(request)
     except Unauthenticated:
-        return _to(f"{_SIGN_IN}?next={_HERE}")
+        return to(f"{SIGN_IN_PATH}?next={ACCOUNT_PATH}")
     async with resources.db.read_connection(credential.workspace_id) as connection:
         user = (
             await connection.execute(
@@ -382,7 +298,7 @@ async def account(request: Request) -> Response:
     async with resources.transaction(None, SIGN_IN) as session:
         query = select(UserWorkspace.workspace_id).where(UserWorkspace.user_id == credential.user_id)
         workspaces = list((await session.scalars(query.order_by(UserWorkspace.workspace_id))).all())
-    return _page(
+    return page(
         request,
         "account.html",
         user=user,
@@ -405,10 +321,10 @@ async def sign_out(request: Request) -> Response:
         async with resources.transaction(actor.workspace_id, actor) as session:
             await session_routes.sign_out(actor, session, resources, made)
     except Unauthenticated:
-        return _to(_SIGN_IN)
+        return to(SIGN_IN_PATH)
     except AppError as error:
-        return _refusal(request, error, _HERE)
-    return _signed_in(made, _SIGN_IN)
+        return refusal(request, error, ACCOUNT_PATH)
+    return signed_in(made, SIGN_IN_PATH)
 
 
 @PAGES.post("/sessions/{session_id:uuid}/revoke")
@@ -420,7 +336,7 @@ async def revoke(session_id: UUID, request: Request) -> Response:
         async with resources.transaction(actor.workspace_id, actor) as session:
             await session_routes.revoke(session_id, actor, session, resources)
     except Unauthenticated:
-        return _to(_SIGN_IN)
+        return to(SIGN_IN_PATH)
     except AppError as error:
-        return _refusal(request, error, _HERE)
-    return _to(_HERE)
+        return refusal(request, error, ACCOUNT_PATH)
+    return to(ACCOUNT_PATH)

@@ -14,8 +14,8 @@ from app.access.audit import record, snapshot
 from app.access.models import (
     AccountLink,
     Invitation,
-    InvitationMail,
     Language,
+    LinkMail,
     LinkPurpose,
     Membership,
     ProjectSeat,
@@ -68,7 +68,7 @@ async def invite(
         accepted_at=None,
         revoked_at=None,
         language=language,
-        mail=InvitationMail.QUEUED.value if by_mail else None,
+        mail=LinkMail.QUEUED.value if by_mail else None,
     )
     session.add(invitation)
     await session.flush()

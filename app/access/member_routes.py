@@ -302,6 +302,15 @@ async def accept(body: InvitationAccept, request: Request, response: Response, r
     return session_made(resources, response, row, token)
 
 
+def no_mail() -> Conflict:
+    """What somebody is told who forgot their password where no mail is sent."""
+    return Conflict(
+        "This installation sends no mail: ask an owner or an admin of your agency for a link, which they make by "
+        "POST /v1/users/{user_id}/password-reset.",
+        code="no-mail",
+    )
+
+
 @PUBLIC.post(
     "/password-resets",
     operation_id="password-resets.create",
@@ -315,11 +324,7 @@ async def forget_password(body: PasswordResetCreate, request: Request, resources
     this installation sends no mail, the answer is 409 `no-mail` and says whom to ask.
     """
     if not mail.is_set_up(resources.settings):
-        raise Conflict(
-            "This installation sends no mail: ask an owner or an admin of your agency for a link, which they make by "
-            "POST /v1/users/{user_id}/password-reset.",
-            code="no-mail",
-        )
+        raise no_mail()
     source: str = request.scope.get("client_address", "unknown")
     attempt = Attempt.of_reset(resources.keyring, email=body.email, source=source)
     async with resources.transaction(None, accounts.FORGETFUL) as session:

@@ -54,8 +54,8 @@ class Language(StrEnum):
     RUSSIAN = "ru"
 
 
-class InvitationMail(StrEnum):
-    """What became of the mail with an invitation's link."""
+class LinkMail(StrEnum):
+    """What became of the mail with a link that a person gets."""
 
     QUEUED = "queued"
     SENT = "sent"
@@ -189,7 +189,7 @@ class Invitation(Owned, Audited, Base):
     language: Mapped[str] = mapped_column(default=Language.ENGLISH.value, server_default=text("'en'"))
     """In which the person is written to, and which their account has first."""
     mail: Mapped[str | None]
-    """`InvitationMail`; None: it was not sent by mail, and its link was shown."""
+    """`LinkMail`; None: it was not sent by mail, and its link was shown."""
     mail_detail: Mapped[str | None]
     """Why the mail failed, for people."""
 

@@ -3,11 +3,12 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fastapi import status
+from fastapi import APIRouter, status
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import (
+    account_link_pages,
     account_pages,
     accounts,
     keys,
@@ -56,7 +57,9 @@ from app.kit.routing import problems, public_router
 
 ROUTER = Router("/v1", tag="access")
 PUBLIC = public_router("/v1", tag="access")
-PAGES = account_pages.PAGES
+PAGES = APIRouter()
+PAGES.include_router(account_pages.PAGES)
+PAGES.include_router(account_link_pages.LINK_PAGES)
 
 _KEYS = Keyset((ApiKey.created_at, ApiKey.id))
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, HttpUrl, PlainSerializer
 
-from app.access.models import InvitationMail, Language, Role, Seat
+from app.access.models import Language, LinkMail, Role, Seat
 from app.access.passwords import MAX_LENGTH, MIN_LENGTH
 from app.access.permissions import Permission
 from app.kit.schemas import Flag, Id, Input, Instant, Output, Patch, ShortText, example
@@ -349,7 +349,7 @@ class InvitationRead(Output):
     accepted_at: Instant | None = Field(description="When it was accepted; null: not yet.")
     revoked_at: Instant | None = Field(description="When it was revoked; null: it was not.")
     language: Language = Field(description="In which the person is written to.")
-    mail: InvitationMail | None = Field(
+    mail: LinkMail | None = Field(
         description="What became of the mail with its link; null: none was sent, and the link was shown."
     )
     mail_detail: str | None = Field(description="Why the mail failed; null: it did not.")

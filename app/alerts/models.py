@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class AlertStatus(StrEnum):
@@ -63,10 +63,11 @@ def _of_member(column: str) -> ForeignKeyConstraint:
     )
 
 
-class Alert(Owned, Base):
+class Alert(Owned, Audited, Base):
     """Something that needs, or needed, a person."""
 
     __tablename__ = "alert"
+    AUDITED = ("kind", "status", "acknowledged_at", "acknowledged_by")
     __table_args__ = (
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
         belongs_to("project", "project_id"),
@@ -136,10 +137,11 @@ class AlertDelivery(Owned, Base):
     """Why it is not sent (yet), for people."""
 
 
-class AlertPreference(Base):
+class AlertPreference(Audited, Base):
     """How a person wants to be told in a workspace."""
 
     __tablename__ = "alert_preference"
+    AUDITED = ("channels", "muted_kinds", "timing", "digest_hour", "timezone", "away_until")
     __table_args__ = (_of_member("user_id"),)
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -154,10 +156,11 @@ class AlertPreference(Base):
     """Until then those who stand in for them are told instead."""
 
 
-class AlertPolicy(Base):
+class AlertPolicy(Audited, Base):
     """How long the concerns of a project may last before anybody is alerted."""
 
     __tablename__ = "alert_policy"
+    AUDITED = ("minutes",)
     __table_args__ = (belongs_to("project", "project_id"),)
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -167,10 +170,11 @@ class AlertPolicy(Base):
     updated_at: Mapped[datetime]
 
 
-class AlertBot(Base):
+class AlertBot(Audited, Base):
     """An agency's own bot, with which it writes to its people."""
 
     __tablename__ = "alert_bot"
+    AUDITED = ("platform", "status")
     __table_args__ = (ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),)
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -186,10 +190,11 @@ class AlertBot(Base):
     updated_at: Mapped[datetime]
 
 
-class AlertChat(Base):
+class AlertChat(Audited, Base):
     """A person's chat with their agency's bot."""
 
     __tablename__ = "alert_chat"
+    AUDITED = ("platform", "linked_at")
     __table_args__ = (
         _of_member("user_id"),
         Index(

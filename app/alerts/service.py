@@ -12,7 +12,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.audit import record
+from app.access.audit import record, snapshot
 from app.access.tokens import hashed
 from app.alerts import channels, deliveries
 from app.alerts.models import (
@@ -48,11 +48,20 @@ async def acknowledge(session: AsyncSession, actor: Actor, *, alert_id: UUID, us
     if alert.status == AlertStatus.ENDED.value:
         raise Conflict("It has ended by itself: there is nothing to take up.", code="alert-ended")
     if alert.status == AlertStatus.OPEN.value:
+        before = snapshot(alert)
         alert.status = AlertStatus.ACKNOWLEDGED.value
         alert.acknowledged_at, alert.acknowledged_by = now(session), user_id
         await session.flush()
         await deliveries.cancel(session, [alert.id], TAKEN_UP)
-        record(session, actor, "alerts.acknowledge", alert_id=alert.id)
+        record(
+            session,
+            actor,
+            "alerts.acknowledge",
+            project_id=alert.project_id,
+            alert_id=alert.id,
+            before=before,
+            after=snapshot(alert),
+        )
     return alert
 
 
@@ -84,9 +93,10 @@ async def change_preference(
     row = insert(AlertPreference).values(workspace_id=workspace_of(session), user_id=user_id, **values)
     await session.execute(row.on_conflict_do_nothing())
     stored = await session.get_one(AlertPreference, (workspace_of(session), user_id), with_for_update=True)
+    before = snapshot(stored)
     for name, value in changes.items():
         setattr(stored, name, value)
-    record(session, actor, "my-alerts.update", user_id=user_id)
+    record(session, actor, "my-alerts.update", user_id=user_id, before=before, after=snapshot(stored))
     await session.flush()
     return stored
 
@@ -112,7 +122,9 @@ async def set_minutes(
     session: AsyncSession, actor: Actor, *, project_id: UUID, minutes: Mapping[str, int]
 ) -> Mapping[str, int]:
     """Set how long the concerns of a project may last; kinds that are left out have their own threshold."""
-    await fetch(session, Project, project_id)
+    # The project's row is locked, so that of two at once each records what it replaced.
+    await fetch(session, Project, project_id, for_update=True)
+    before = {"minutes": await minutes_of(session, project_id)}
     row = insert(AlertPolicy).values(
         workspace_id=workspace_of(session), project_id=project_id, minutes=dict(minutes), updated_at=now(session)
     )
@@ -122,7 +134,15 @@ async def set_minutes(
             set_={"minutes": row.excluded.minutes, "updated_at": row.excluded.updated_at},
         )
     )
-    record(session, actor, "alert-policies.replace", project_id=project_id, kinds=len(minutes))
+    record(
+        session,
+        actor,
+        "alert-policies.replace",
+        project_id=project_id,
+        kinds=len(minutes),
+        before=before,
+        after={"minutes": dict(minutes)},
+    )
     return minutes
 
 
@@ -148,6 +168,7 @@ async def set_bot(
         await session.execute(
             delete(AlertChat).where(AlertChat.workspace_id == workspace_of(session), AlertChat.platform == platform)
         )
+    before = None if stored is None else snapshot(stored)
     if stored is None:
         stored = AlertBot(workspace_id=workspace_of(session), platform=platform, cursor=None)
         session.add(stored)
@@ -158,7 +179,8 @@ async def set_bot(
         stored.cursor = None
     await session.flush()
     await _poll(session, platform)
-    record(session, actor, "alert-bots.replace", platform=platform)
+    after = {**snapshot(stored), "is_same_bot": is_same}
+    record(session, actor, "alert-bots.replace", platform=platform, before=before, after=after)
     return stored
 
 
@@ -179,7 +201,7 @@ async def remove_bot(session: AsyncSession, actor: Actor, *, platform: str) -> N
         delete(AlertChat).where(AlertChat.workspace_id == workspace_of(session), AlertChat.platform == platform)
     )
     await session.delete(stored)
-    record(session, actor, "alert-bots.remove", platform=platform)
+    record(session, actor, "alert-bots.remove", platform=platform, before=snapshot(stored))
 
 
 async def _poll(session: AsyncSession, platform: str) -> None:
@@ -232,7 +254,7 @@ async def unlink_chat(session: AsyncSession, actor: Actor, *, platform: str, use
     if stored is None:
         return
     await session.delete(stored)
-    record(session, actor, "my-alerts.unlink-chat", user_id=user_id)
+    record(session, actor, "my-alerts.unlink-chat", user_id=user_id, before=snapshot(stored))
 
 
 async def reseal(session: AsyncSession, actor: Actor, keyring: Keyring) -> int:

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class CampaignType(StrEnum):
@@ -41,10 +41,24 @@ def _listed(*columns: str) -> tuple[Index, Index]:
     )
 
 
-class Campaign(Owned, Base):
+class Campaign(Owned, Audited, Base):
     """A promotion of a project for some days."""
 
     __tablename__ = "campaign"
+    AUDITED = (
+        "type",
+        "title",
+        "slug",
+        "first_day",
+        "last_day",
+        "starts_at",
+        "ends_at",
+        "all_communities",
+        "budget",
+        "currency",
+        "status",
+        "cancelled_at",
+    )
     __table_args__ = (
         belongs_to("project", "project_id"),
         *_listed(),
@@ -93,10 +107,12 @@ _COUNTS = text("voided_at IS NULL")
 _SET = text("ended_at IS NULL")
 
 
-class Spend(Owned, Base):
+class Spend(Owned, Audited, Base):
     """Money spent on a campaign on one day."""
 
     __tablename__ = "campaign_spend"
+    AUDITED = ("day", "amount", "currency", "voided_at")
+    DIGESTED = ("note", "external_id", "void_reason")
     __table_args__ = (
         belongs_to("campaign", "campaign_id"),
         Index(None, "workspace_id", "campaign_id", "day", "id"),
@@ -123,10 +139,11 @@ class Spend(Owned, Base):
     void_reason: Mapped[str | None]
 
 
-class CampaignLink(Owned, Base):
+class CampaignLink(Owned, Audited, Base):
     """That a tracked link belongs to a campaign, and until when it did."""
 
     __tablename__ = "campaign_link"
+    AUDITED = ("set_at", "ended_at")
     __table_args__ = (
         belongs_to("campaign", "campaign_id"),
         belongs_to("link", "link_id"),
@@ -142,10 +159,12 @@ class CampaignLink(Owned, Base):
     ended_at: Mapped[datetime | None]
 
 
-class InviteLink(Owned, Base):
+class InviteLink(Owned, Audited, Base):
     """A platform's own invite link that belongs to a campaign: who joins through it was attracted by the campaign."""
 
     __tablename__ = "campaign_invite_link"
+    AUDITED = ("community_id", "set_at", "ended_at")
+    DIGESTED = ("address",)
     __table_args__ = (
         belongs_to("campaign", "campaign_id"),
         belongs_to("community", "community_id"),
@@ -169,10 +188,11 @@ class InviteLink(Owned, Base):
     ended_at: Mapped[datetime | None]
 
 
-class PromoCode(Owned, Base):
+class PromoCode(Owned, Audited, Base):
     """A code that customers name to get the campaign's offer."""
 
     __tablename__ = "promo_code"
+    AUDITED = ("code", "retired_at")
     __table_args__ = (
         belongs_to("campaign", "campaign_id"),
         Index(None, "workspace_id", "campaign_id", "created_at", "id"),
@@ -195,10 +215,12 @@ class PromoCode(Owned, Base):
     """Since when it takes no redemptions, and is free for another campaign."""
 
 
-class Redemption(Owned, Base):
+class Redemption(Owned, Audited, Base):
     """A customer used a promo code."""
 
     __tablename__ = "promo_redemption"
+    AUDITED = ("at", "amount", "currency")
+    DIGESTED = ("external_id",)
     __table_args__ = (
         belongs_to("campaign", "campaign_id"),
         belongs_to("promo_code", "promo_code_id"),
@@ -224,10 +246,11 @@ class Redemption(Owned, Base):
     recorded_at: Mapped[datetime]
 
 
-class UtmTemplate(Base):
+class UtmTemplate(Audited, Base):
     """A project's own template of UTM parameters; `utm.DEFAULT` without one."""
 
     __tablename__ = "utm_template"
+    AUDITED = ("template",)
     __table_args__ = (belongs_to("project", "project_id"),)
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -57,9 +57,18 @@ async def create(session: AsyncSession, actor: Actor, *, campaign_id: UUID, code
     )
     if promo_code_id is None:
         raise await _taken(session, campaign, code)
-    audit.record(session, actor, "promo-codes.create", campaign_id=campaign.id, promo_code_id=promo_code_id)
-    await publish(session, PromoCodeCreated(campaign.id, campaign.project_id, promo_code_id))
-    return await fetch(session, PromoCode, promo_code_id)
+    promo_code = await fetch(session, PromoCode, promo_code_id)
+    audit.record(
+        session,
+        actor,
+        "promo-codes.create",
+        project_id=campaign.project_id,
+        promo_code_id=promo_code.id,
+        campaign_id=campaign.id,
+        after=audit.snapshot(promo_code),
+    )
+    await publish(session, PromoCodeCreated(campaign.id, campaign.project_id, promo_code.id))
+    return promo_code
 
 
 async def _taken(session: AsyncSession, campaign: Campaign, code: str) -> Conflict:
@@ -81,9 +90,18 @@ async def retire(session: AsyncSession, actor: Actor, *, campaign_id: UUID, code
     promo_code = await _lock(session, campaign, code)
     if promo_code.retired_at is not None:
         raise Conflict("This code is retired already.", code="code-retired")
-    promo_code.retired_at = now(session)
+    before, promo_code.retired_at = audit.snapshot(promo_code), now(session)
     await session.flush()
-    audit.record(session, actor, "promo-codes.retire", campaign_id=campaign.id, promo_code_id=promo_code.id)
+    audit.record(
+        session,
+        actor,
+        "promo-codes.retire",
+        project_id=campaign.project_id,
+        promo_code_id=promo_code.id,
+        campaign_id=campaign.id,
+        before=before,
+        after=audit.snapshot(promo_code),
+    )
     return promo_code
 
 
@@ -135,9 +153,17 @@ async def redeem(
     ]
     if rows:
         await session.execute(_INSERT, column_arrays(rows, _COLUMN_NAMES))
-        audit.record(
-            session, actor, "redemptions.record", campaign_id=campaign.id, promo_code_id=promo_code.id, rows=len(rows)
-        )
+        for row in rows:
+            audit.record(
+                session,
+                actor,
+                "redemptions.record",
+                project_id=campaign.project_id,
+                redemption_id=row["id"],
+                promo_code_id=promo_code.id,
+                campaign_id=campaign.id,
+                after=audit.snapshot_of(Redemption, row),
+            )
         await publish(session, RedemptionsRecorded(campaign.id, campaign.project_id, promo_code.id, len(rows)))
     return results
 

@@ -96,7 +96,14 @@ async def create(session: AsyncSession, actor: Actor, new: CampaignCreate) -> Ca
     await session.flush()
     await _set_communities(session, campaign, new.community_ids or ())
     await _wait_for_turn(session, campaign)
-    audit.record(session, actor, "campaigns.create", campaign_id=campaign.id)
+    audit.record(
+        session,
+        actor,
+        "campaigns.create",
+        project_id=campaign.project_id,
+        campaign_id=campaign.id,
+        after=await _recorded(session, campaign),
+    )
     await publish(session, CampaignCreated(campaign.id, campaign.project_id))
     return campaign
 
@@ -108,6 +115,7 @@ async def change(session: AsyncSession, actor: Actor, *, campaign_id: UUID, chan
     """
     campaign = await lock_for_update(session, campaign_id)
     require_not_cancelled(campaign)
+    before = await _recorded(session, campaign)
     if "title" in changes:
         campaign.title = changes["title"]
     if "budget" in changes:
@@ -124,7 +132,15 @@ async def change(session: AsyncSession, actor: Actor, *, campaign_id: UUID, chan
         _require_period(campaign.first_day, campaign.last_day)
         await _move(session, campaign)
     await session.flush()
-    audit.record(session, actor, "campaigns.update", campaign_id=campaign.id)
+    audit.record(
+        session,
+        actor,
+        "campaigns.update",
+        project_id=campaign.project_id,
+        campaign_id=campaign.id,
+        before=before,
+        after=await _recorded(session, campaign),
+    )
     await publish(session, CampaignChanged(campaign.id, campaign.project_id))
     return campaign
 
@@ -133,16 +149,25 @@ async def cancel(session: AsyncSession, actor: Actor, *, campaign_id: UUID) -> C
     """Cancel a campaign and retire its promo codes; what was recorded stays, and counts. `Conflict` the second time."""
     campaign = await lock_for_update(session, campaign_id)
     require_not_cancelled(campaign)
-    campaign.cancelled_at = now(session)
+    before, campaign.cancelled_at = audit.snapshot(campaign), now(session)
     campaign.status = CampaignStatus.CANCELLED.value
-    await session.execute(
+    retired = await session.scalars(
         update(PromoCode)
         .where(in_workspace(PromoCode, campaign.workspace_id), PromoCode.campaign_id == campaign.id)
         .where(PromoCode.retired_at.is_(None))
         .values(retired_at=now(session))
+        .returning(PromoCode.id)
     )
     await session.flush()
-    audit.record(session, actor, "campaigns.cancel", campaign_id=campaign.id)
+    audit.record(
+        session,
+        actor,
+        "campaigns.cancel",
+        project_id=campaign.project_id,
+        campaign_id=campaign.id,
+        before=before,
+        after={**audit.snapshot(campaign), "codes_retired": len(retired.all())},
+    )
     await publish(session, CampaignCancelled(campaign.id, campaign.project_id))
     return campaign
 
@@ -154,7 +179,15 @@ async def advance(session: AsyncSession, actor: Actor, *, campaign_id: UUID) -> 
     if after.value != before:
         campaign.status = after.value
         await session.flush()
-        audit.record(session, actor, "campaigns.advance", campaign_id=campaign.id)
+        audit.record(
+            session,
+            actor,
+            "campaigns.advance",
+            project_id=campaign.project_id,
+            campaign_id=campaign.id,
+            before={"status": before},
+            after={"status": after.value},
+        )
         if before == CampaignStatus.PLANNED:
             await publish(session, CampaignStarted(campaign.id, campaign.project_id))
         if after is CampaignStatus.ENDED:
@@ -171,10 +204,26 @@ async def redate(session: AsyncSession, actor: Actor, *, project_id: UUID, zone:
         .with_for_update()
     )
     for campaign in campaigns.all():
+        before = audit.snapshot(campaign)
         _set_instants(campaign, zone, now(session))
         await _wait_for_turn(session, campaign)
-        audit.record(session, actor, "campaigns.redate", campaign_id=campaign.id)
+        audit.record(
+            session,
+            actor,
+            "campaigns.redate",
+            project_id=project_id,
+            campaign_id=campaign.id,
+            before=before,
+            after=audit.snapshot(campaign),
+        )
     await session.flush()
+
+
+async def _recorded(session: AsyncSession, campaign: Campaign) -> dict[str, Any]:
+    """A campaign as it is recorded, with the communities that it runs in."""
+    own = CampaignCommunity.workspace_id == campaign.workspace_id, CampaignCommunity.campaign_id == campaign.id
+    query = select(CampaignCommunity.community_id).where(*own).order_by(CampaignCommunity.community_id)
+    return {**audit.snapshot(campaign), "community_ids": list((await session.scalars(query)).all())}
 
 
 async def lock_for_update(session: AsyncSession, campaign_id: UUID) -> Campaign:

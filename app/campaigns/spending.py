@@ -54,7 +54,16 @@ async def record(
         results.append(result)
     if rows:
         await session.execute(_INSERT, column_arrays(rows, _COLUMN_NAMES))
-        audit.record(session, actor, "spend.record", campaign_id=campaign.id, rows=len(rows))
+        for row in rows:
+            audit.record(
+                session,
+                actor,
+                "spend.record",
+                project_id=campaign.project_id,
+                spend_id=row["id"],
+                campaign_id=campaign.id,
+                after=audit.snapshot_of(Spend, row),
+            )
         await publish(session, SpendRecorded(campaign.id, campaign.project_id, len(rows)))
     return results
 
@@ -67,9 +76,19 @@ async def void(session: AsyncSession, actor: Actor, *, campaign_id: UUID, spend_
         raise NotFound
     if spend.voided_at is not None:
         raise Conflict("This row of spend is void already.", code="spend-voided")
+    before = audit.snapshot(spend)
     spend.voided_at, spend.void_reason = now(session), reason
     await session.flush()
-    audit.record(session, actor, "spend.void", campaign_id=campaign.id, spend_id=spend.id)
+    audit.record(
+        session,
+        actor,
+        "spend.void",
+        project_id=spend.project_id,
+        spend_id=spend.id,
+        campaign_id=campaign.id,
+        before=before,
+        after=audit.snapshot(spend),
+    )
     await publish(session, SpendVoided(campaign.id, campaign.project_id, spend.id))
     return spend
 

@@ -66,7 +66,15 @@ async def set_link(
         )
         session.add(row)
         await session.flush()
-        audit.record(session, actor, "campaign-links.set", campaign_id=campaign.id, link_id=link.id)
+        audit.record(
+            session,
+            actor,
+            "campaign-links.set",
+            project_id=campaign.project_id,
+            campaign_id=campaign.id,
+            link_id=link.id,
+            after=audit.snapshot(row),
+        )
         await publish(session, CampaignLinkSet(campaign.id, campaign.project_id, link.id))
     return link, row.id
 
@@ -100,9 +108,18 @@ async def unset_link(session: AsyncSession, actor: Actor, *, campaign_id: UUID, 
     )
     if row is None:
         raise NotFound("This link is none of the campaign's.")
-    row.ended_at = now(session)
+    before, row.ended_at = audit.snapshot(row), now(session)
     await session.flush()
-    audit.record(session, actor, "campaign-links.unset", campaign_id=campaign.id, link_id=link_id)
+    audit.record(
+        session,
+        actor,
+        "campaign-links.unset",
+        project_id=campaign.project_id,
+        campaign_id=campaign.id,
+        link_id=link_id,
+        before=before,
+        after=audit.snapshot(row),
+    )
 
 
 async def add_invite_link(
@@ -137,8 +154,17 @@ async def add_invite_link(
     )
     if new_id is None:
         raise Conflict("This invite link belongs to a campaign already.", code="invite-link-taken")
-    audit.record(session, actor, "invite-links.create", campaign_id=campaign.id, invite_link_id=new_id)
-    return await fetch(session, InviteLink, new_id)
+    row = await fetch(session, InviteLink, new_id)
+    audit.record(
+        session,
+        actor,
+        "invite-links.create",
+        project_id=campaign.project_id,
+        invite_link_id=row.id,
+        campaign_id=campaign.id,
+        after=audit.snapshot(row),
+    )
+    return row
 
 
 async def _runs_in(session: AsyncSession, campaign: Campaign, community_id: UUID) -> bool:
@@ -160,9 +186,18 @@ async def remove_invite_link(session: AsyncSession, actor: Actor, *, campaign_id
     row = await fetch(session, InviteLink, invite_link_id, for_update=True)
     if row.campaign_id != campaign.id or row.ended_at is not None:
         raise NotFound("This invite link is none of the campaign's.")
-    row.ended_at = now(session)
+    before, row.ended_at = audit.snapshot(row), now(session)
     await session.flush()
-    audit.record(session, actor, "invite-links.delete", campaign_id=campaign.id, invite_link_id=invite_link_id)
+    audit.record(
+        session,
+        actor,
+        "invite-links.delete",
+        project_id=campaign.project_id,
+        invite_link_id=invite_link_id,
+        campaign_id=campaign.id,
+        before=before,
+        after=audit.snapshot(row),
+    )
 
 
 async def utm_template(connection: AsyncConnection, workspace_id: UUID, project_id: UUID) -> tuple[str, bool]:
@@ -180,11 +215,21 @@ async def utm_template(connection: AsyncConnection, workspace_id: UUID, project_
 
 async def set_utm_template(session: AsyncSession, actor: Actor, *, project_id: UUID, template: str) -> None:
     """Set a project's template. Links that belong to campaigns already keep their targets."""
-    await fetch(session, Project, project_id)
+    # The project's row is locked, so that of two at once each records what it replaced.
+    await fetch(session, Project, project_id, for_update=True)
+    own = UtmTemplate.workspace_id == workspace_of(session), UtmTemplate.project_id == project_id
+    before = await session.scalar(_TEMPLATE.where(*own))
     values = {"template": template, "updated_at": now(session)}
     await session.execute(
         insert(UtmTemplate)
         .values(workspace_id=workspace_of(session), project_id=project_id, **values)
         .on_conflict_do_update(index_elements=["workspace_id", "project_id"], set_=values)
     )
-    audit.record(session, actor, "utm-templates.set", project_id=project_id)
+    audit.record(
+        session,
+        actor,
+        "utm-templates.set",
+        project_id=project_id,
+        before={"template": before},
+        after={"template": template},
+    )

@@ -34,7 +34,9 @@ async def create(session: AsyncSession, actor: Actor, *, project_id: UUID, value
     )
     session.add(contact)
     await session.flush()
-    audit.record(session, actor, "contacts.create", project_id=project_id, contact_id=contact.id)
+    audit.record(
+        session, actor, "contacts.create", project_id=project_id, contact_id=contact.id, after=audit.snapshot(contact)
+    )
     return contact
 
 
@@ -46,18 +48,28 @@ async def change(
     contact = await _locked(session, project_id, contact_id)
     if "email" in changes:
         await _require_free(session, project_id, changes["email"], but=contact_id)
+    before = audit.snapshot(contact)
     for name, value in changes.items():
         setattr(contact, name, value)
-    audit.record(session, actor, "contacts.update", project_id=project_id, contact_id=contact_id)
+    audit.record(
+        session,
+        actor,
+        "contacts.update",
+        project_id=project_id,
+        contact_id=contact_id,
+        before=before,
+        # Names and addresses are personal: that they changed is recorded, not what they were.
+        after={**audit.snapshot(contact), "changed": sorted(changes)},
+    )
     return contact
 
 
 async def remove(session: AsyncSession, actor: Actor, *, project_id: UUID, contact_id: UUID) -> None:
     """Remove a contact: their addresses are erased, their links end. What they stated stays, with their name."""
     contact = await _locked(session, project_id, contact_id)
-    contact.removed_at = now(session)
+    before, contact.removed_at = audit.snapshot(contact), now(session)
     contact.email = contact.phone = contact.about = None
-    await session.execute(
+    ended = await session.scalars(
         update(ClientLink)
         .where(
             in_workspace(ClientLink, workspace_of(session)),
@@ -65,8 +77,17 @@ async def remove(session: AsyncSession, actor: Actor, *, project_id: UUID, conta
             ClientLink.revoked_at.is_(None),
         )
         .values(revoked_at=now(session))
+        .returning(ClientLink.id)
     )
-    audit.record(session, actor, "contacts.delete", project_id=project_id, contact_id=contact_id)
+    audit.record(
+        session,
+        actor,
+        "contacts.delete",
+        project_id=project_id,
+        contact_id=contact_id,
+        before=before,
+        after={**audit.snapshot(contact), "links_ended": len(ended.all())},
+    )
 
 
 async def _locked(session: AsyncSession, project_id: UUID, contact_id: UUID) -> Contact:

@@ -10,8 +10,9 @@ from fastapi import Path, Request, status
 from starlette.responses import RedirectResponse, Response
 
 from app.access.current import ResourcesDep
+from app.access.models import Language
 from app.clients import service
-from app.clients.models import Answer, ClientStatement, ContactLanguage, Purpose
+from app.clients.models import Answer, ClientStatement, Purpose
 from app.clients.schemas import (
     ClientPage,
     ClientPageContact,
@@ -136,7 +137,7 @@ async def open_head(token: TokenParam, request: Request, resources: ResourcesDep
 async def state(token: TokenParam, request: Request, resources: ResourcesDep) -> Response:
     """State what the link is for: agree, approve or decline, once for each revision of its subject.
 
-    The same statement again gets the same answer, with and without an `Idempotency-Key`. `revision-outdated`: there is
+    The same statement again gets the same answer, so no `Idempotency-Key` is taken. `revision-outdated`: there is
     a newer revision than the one of `content_hash`; `already-stated`: something else was stated about this one. The
     page sends it as a form.
     """
@@ -247,7 +248,7 @@ def _localised(section: Section, language: str) -> Section:
 def _page_of(opened: Opened) -> ClientPage:
     return ClientPage(
         purpose=Purpose(opened.link.purpose),
-        contact=ClientPageContact(name=opened.contact.name, language=ContactLanguage(opened.contact.language)),
+        contact=ClientPageContact(name=opened.contact.name, language=Language(opened.contact.language)),
         subject=ClientPageSubject(
             kind=opened.link.subject_kind,
             id=opened.link.subject_id,

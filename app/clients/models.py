@@ -10,14 +10,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
-
-
-class ContactLanguage(StrEnum):
-    """A language in which contacts are written to."""
-
-    ENGLISH = "en"
-    RUSSIAN = "ru"
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class Purpose(StrEnum):
@@ -38,13 +31,14 @@ class Answer(StrEnum):
     DECLINE = "decline"
 
 
-class Contact(Owned, Base):
+class Contact(Owned, Audited, Base):
     """Somebody of the client of a project.
 
     Of a removed one the name stays, for what they stated.
     """
 
     __tablename__ = "contact"
+    AUDITED = ("language", "removed_at")
     __table_args__ = (
         belongs_to("project", "project_id"),
         Index("uq_contact_email", "workspace_id", "project_id", func.lower(text("email")), unique=True),
@@ -59,6 +53,7 @@ class Contact(Owned, Base):
     about: Mapped[str | None]
     """What they are for the client: owner, marketing director, …"""
     language: Mapped[str]
+    """In which they are written to (`Language`)."""
     created_at: Mapped[datetime]
     removed_at: Mapped[datetime | None]
 
@@ -66,10 +61,21 @@ class Contact(Owned, Base):
 _OPEN = "revoked_at IS NULL AND used_at IS NULL"
 
 
-class ClientLink(Owned, Base):
+class ClientLink(Owned, Audited, Base):
     """A link by which one contact reads one thing, or states something about it."""
 
     __tablename__ = "client_link"
+    AUDITED = (
+        "contact_id",
+        "purpose",
+        "subject_kind",
+        "subject_id",
+        "expires_at",
+        "revoked_at",
+        "used_at",
+        "first_opened_at",
+        "mail",
+    )
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("contact", "contact_id"),
@@ -106,6 +112,10 @@ class ClientLink(Owned, Base):
     """By people; not by mail scanners, previews and prefetches, as far as they can be told apart."""
     first_opened_at: Mapped[datetime | None]
     last_opened_at: Mapped[datetime | None]
+    mail: Mapped[str | None]
+    """`LinkMail`; None: it was not sent by mail, and its address was shown."""
+    mail_detail: Mapped[str | None]
+    """Why the mail failed, for people."""
 
 
 class ClientLinkToken(Base):
@@ -124,10 +134,12 @@ class ClientLinkToken(Base):
     client_link_id: Mapped[UUID]
 
 
-class ClientStatement(Owned, Base):
+class ClientStatement(Owned, Audited, Base):
     """What a contact stated about one revision of a subject. It is never changed."""
 
     __tablename__ = "client_statement"
+    AUDITED = ("contact_id", "purpose", "subject_kind", "subject_id", "revision", "answer", "stated_at")
+    DIGESTED = ("text",)
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("client_link", "client_link_id"),

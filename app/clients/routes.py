@@ -21,8 +21,9 @@ from app.clients.schemas import (
     ContactRead,
     ContactUpdate,
 )
+from app.kit import mail
 from app.kit.db import in_workspace
-from app.kit.errors import NotFound
+from app.kit.errors import Conflict, NotFound
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems
@@ -149,12 +150,19 @@ async def create_link(
 ) -> ClientLinkMade:
     """Make a link for one contact, one purpose and one subject.
 
-    `link` is its address, which whoever has it can open: it is shown only here, and its token is not stored. It shows
-    the latest revision of the subject until it expires or is revoked.
+    `link` is its address, which whoever has it can open: it is shown only here, and its token is not stored. With
+    `mail` it is sent to the contact, and shown nowhere. It shows the latest revision of the subject until it expires
+    or is revoked.
     """
-    link, token = await service.create(session, actor, **body.model_dump())
+    if body.mail and not mail.is_set_up(resources.settings):
+        raise Conflict(
+            "This installation sends no mail: make the link without `mail`, and give it to the contact yourself.",
+            code="no-mail",
+        )
+    link, token = await service.create(session, actor, **body.model_dump(exclude={"mail"}), by_mail=body.mail)
     read = reads.link_of(link, resources.clock.now())
-    return ClientLinkMade(**read.model_dump(), link=service.address(resources.settings, token))
+    address = None if token is None else service.address(resources.settings, token)
+    return ClientLinkMade(**read.model_dump(), link=address)
 
 
 @ROUTER.get(

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from app.access.models import Language, LinkMail
 from app.access.schemas import Email
-from app.clients.models import Answer, ContactLanguage, Purpose
-from app.kit.schemas import EXAMPLE_ID, Id, Input, Instant, Output, Patch, ShortText, example
+from app.clients.models import Answer, Purpose
+from app.kit.schemas import EXAMPLE_ID, Flag, Id, Input, Instant, Output, Patch, ShortText, example
 
 MAX_TEXT = 2000
 
@@ -39,9 +40,7 @@ class ContactCreate(Input):
     about: ShortText | None = Field(
         None, description="What they are for the client, in a line.", examples=["owns the café"]
     )
-    language: ContactLanguage = Field(
-        ContactLanguage.ENGLISH, description="In which their pages and letters are.", examples=["ru"]
-    )
+    language: Language = Field(Language.ENGLISH, description="In which their pages and letters are.", examples=["ru"])
 
 
 class ContactUpdate(Patch):
@@ -53,7 +52,7 @@ class ContactUpdate(Patch):
     email: Email = Field(description="Where they are written to; once in a project.", examples=["nina@coffee.example"])
     phone: Phone | None = Field(description="Where they are called; null: not known.")
     about: ShortText | None = Field(description="What they are for the client; null: nothing is said.")
-    language: ContactLanguage = Field(description="In which their pages and letters are.", examples=["ru"])
+    language: Language = Field(description="In which their pages and letters are.", examples=["ru"])
 
 
 class ContactRead(Output):
@@ -65,7 +64,7 @@ class ContactRead(Output):
     email: str = Field(description="Where they are written to.")
     phone: str | None = Field(description="Where they are called; null: not known.")
     about: str | None = Field(description="What they are for the client; null: nothing is said.")
-    language: ContactLanguage = Field(description="In which their pages and letters are.")
+    language: Language = Field(description="In which their pages and letters are.")
     created_at: Instant = Field(description="When they were added.")
 
 
@@ -97,6 +96,11 @@ class ClientLinkCreate(Input):
     expires_at: Instant | None = Field(
         None, description="Within 90 days from now; null: 14 days from now.", examples=[None]
     )
+    mail: Flag = Field(
+        False,
+        description="Mail it to the contact, in their language: then nobody else sees its address. Where this "
+        "installation sends no mail, the answer is 409 `no-mail`.",
+    )
 
 
 class ClientLinkRead(Output):
@@ -118,12 +122,19 @@ class ClientLinkRead(Output):
     opens: int = Field(description="How often people opened it, without mail scanners and previews.")
     first_opened_at: Instant | None = Field(description="When it was first opened; null: it was not yet.")
     last_opened_at: Instant | None = Field(description="When it was last opened.")
+    mail: LinkMail | None = Field(
+        description="What became of the mail with its address; null: none was sent, and the address was shown."
+    )
+    mail_detail: str | None = Field(description="Why the mail failed, or may have; null: it did not.")
 
 
 class ClientLinkMade(ClientLinkRead):
     """A new client link."""
 
-    link: str = Field(description="The address to give to the contact, and to nobody else. It is not shown again.")
+    link: str | None = Field(
+        description="The address to give to the contact, and to nobody else. It is not shown again. Null where it is "
+        "mailed."
+    )
 
 
 class ClientStatementRead(Output):
@@ -176,7 +187,7 @@ class ClientPageContact(Output):
     """Whose link it is."""
 
     name: str = Field(description="The contact's name.")
-    language: ContactLanguage = Field(description="In which they read.")
+    language: Language = Field(description="In which they read.")
 
 
 class ClientPageStatement(Output):

@@ -6,12 +6,12 @@ from typing import ClassVar, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
-from app.access.models import Workspace
+from app.access.models import LinkMail, Workspace
 from app.access.tokens import hashed, new_link_token
 from app.clients.events import ClientLinkOpened, ClientStated
 from app.clients.models import Answer, ClientLink, ClientLinkToken, ClientStatement, Contact, Purpose
@@ -21,12 +21,15 @@ from app.kit.db import Database, fetch, in_the_future, in_workspace, now, worksp
 from app.kit.errors import AppError, Conflict, NotFound, invalid_field
 from app.kit.events import publish
 from app.kit.ids import uuid7
+from app.kit.jobs import enqueue
 from app.projects.service import calendar
 from app.settings import Settings
 
 LIFETIME: Final = timedelta(days=14)
 """Of a link for which no other end is given."""
 LONGEST: Final = timedelta(days=90)
+MAIL: Final = "clients.mail-link"
+"""The job that makes a link's token and sends it to the contact."""
 
 
 class LinkEnded(AppError):
@@ -46,11 +49,13 @@ async def create(
     subject_kind: str,
     subject_id: UUID,
     expires_at: datetime | None = None,
-) -> tuple[ClientLink, str]:
+    by_mail: bool = False,
+) -> tuple[ClientLink, str | None]:
     """A new link and its token, which is not stored.
 
-    Raises `NotFound` for a contact or a subject that is not there, or of two projects; `Invalid` for what links
-    cannot be about; what the subject's `load` raises where there is nothing to show.
+    `by_mail`: a job makes the token and sends it to the contact, and there is none to return. Raises `NotFound` for a
+    contact or a subject that is not there, or of two projects; `Invalid` for what links cannot be about; what the
+    subject's `load` raises where there is nothing to show.
     """
     in_the_future(session, "expires_at", expires_at)
     if expires_at is not None and expires_at > now(session) + LONGEST:
@@ -76,23 +81,53 @@ async def create(
         opens=0,
         first_opened_at=None,
         last_opened_at=None,
+        mail=LinkMail.QUEUED.value if by_mail else None,
+        mail_detail=None,
     )
     session.add(link)
     await session.flush()
-    token = new_link_token()
-    session.add(ClientLinkToken(token_hash=hashed(token), workspace_id=link.workspace_id, client_link_id=link.id))
+    token = None
+    if by_mail:
+        await enqueue(session, MAIL, workspace_id=link.workspace_id, key=str(link.id), client_link_id=link.id)
+    else:
+        token = await new_token(session, link)
     audit.record(
-        session, actor, "client-links.create", client_link_id=link.id, contact_id=contact.id, subject_id=subject_id
+        session,
+        actor,
+        "client-links.create",
+        project_id=link.project_id,
+        client_link_id=link.id,
+        contact_id=contact.id,
+        subject_id=subject_id,
+        after=audit.snapshot(link),
     )
     return link, token
+
+
+async def new_token(session: AsyncSession, link: ClientLink) -> str:
+    """The token of a link from now on; one that it had before is void."""
+    own = ClientLinkToken.workspace_id == link.workspace_id, ClientLinkToken.client_link_id == link.id
+    await session.execute(delete(ClientLinkToken).where(*own))
+    token = new_link_token()
+    session.add(ClientLinkToken(token_hash=hashed(token), workspace_id=link.workspace_id, client_link_id=link.id))
+    await session.flush()
+    return token
 
 
 async def revoke(session: AsyncSession, actor: Actor, *, client_link_id: UUID) -> ClientLink:
     """End a link. Idempotent; what was stated with it stays."""
     link = await fetch(session, ClientLink, client_link_id, for_update=True)
     if link.revoked_at is None:
-        link.revoked_at = now(session)
-        audit.record(session, actor, "client-links.revoke", client_link_id=link.id)
+        before, link.revoked_at = audit.snapshot(link), now(session)
+        audit.record(
+            session,
+            actor,
+            "client-links.revoke",
+            project_id=link.project_id,
+            client_link_id=link.id,
+            before=before,
+            after=audit.snapshot(link),
+        )
     return link
 
 
@@ -198,8 +233,16 @@ async def count_open(session: AsyncSession, actor: Actor, *, link: ClientLink) -
     link.opens += 1
     link.last_opened_at = now(session)
     if link.first_opened_at is None:
-        link.first_opened_at = now(session)
-        audit.record(session, actor, "client-links.open", client_link_id=link.id)
+        before, link.first_opened_at = audit.snapshot(link), now(session)
+        audit.record(
+            session,
+            actor,
+            "client-links.open",
+            project_id=link.project_id,
+            client_link_id=link.id,
+            before=before,
+            after=audit.snapshot(link),
+        )
         await publish(
             session,
             ClientLinkOpened(
@@ -270,10 +313,12 @@ async def state(
         session,
         actor,
         "client-links.state",
+        project_id=link.project_id,
         client_link_id=link.id,
         contact_id=link.contact_id,
         statement_id=statement.id,
         subject_id=link.subject_id,
+        after={**audit.snapshot(statement), "content_hash": statement.content_hash},
     )
     await publish(
         session,

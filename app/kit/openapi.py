@@ -124,22 +124,32 @@ def complete(
     components["schemas"] = {names[name]: component(names[name], schema) for name, schema in schemas.items()}
     document = with_names(document, names)
     components = document["components"]
+    # A `RawRoute` has neither ETags nor the answers to repeats.
+    whole = [route for route in operations if not isinstance(route, RawRoute)]
     tagged = {
         (route.path_format, method.lower())
-        for route in operations
-        if not isinstance(route, RawRoute) and "GET" in (route.methods or ())
+        for route in whole
+        if "GET" in (route.methods or ())
         for method in route.methods or ()
     }
+    repeatable = {(route.path_format, "post") for route in whole if "POST" in (route.methods or ())}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            _complete_operation(path, method, operation, components["schemas"], tagged=(path, method) in tagged)
+            _complete_operation(
+                path,
+                method,
+                operation,
+                components["schemas"],
+                tagged=(path, method) in tagged,
+                repeatable=(path, method) in repeatable and not path.startswith(EXEMPT_PREFIX),
+            )
     return document
 
 
 def _complete_operation(
-    path: str, method: str, operation: dict[str, Any], schemas: Mapping[str, Any], *, tagged: bool
+    path: str, method: str, operation: dict[str, Any], schemas: Mapping[str, Any], *, tagged: bool, repeatable: bool
 ) -> None:
-    """`tagged`: the operation's answers have ETags."""
+    """`tagged`: the operation's answers have ETags; `repeatable`: it takes an `Idempotency-Key`."""
     operation.setdefault("security", [])
     responses, parameters = operation["responses"], operation.setdefault("parameters", [])
     for one in parameters:
@@ -153,7 +163,7 @@ def _complete_operation(
         shared.append(404)
     if "requestBody" in operation:
         shared += [413, 415]
-    if method == "post" and not path.startswith(EXEMPT_PREFIX):
+    if repeatable:
         shared += [409, 422]
         parameters.append(_IDEMPOTENCY)
     if tagged:

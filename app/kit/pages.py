@@ -14,14 +14,13 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from app.kit.errors import BadRequest, Forbidden, Invalid, UnsupportedMedia
-from app.kit.i18n import translate
+from app.kit.i18n import localised_instant, translate
 from app.kit.validation import field_errors
 
 M = TypeVar("M", bound=BaseModel)
@@ -96,8 +95,7 @@ def page_response(
         return translation.format(**parts) if parts else translation
 
     def instant(at: datetime) -> str:
-        local = at.astimezone(zone)
-        return format_datetime(local, "d MMMM y, HH:mm", locale=language) + f" ({zone.key})"
+        return localised_instant(at, zone, language)
 
     page = _ENVIRONMENT.get_template(template).render(_=localised, instant=instant, language=language, **values)
     headers = {

@@ -47,10 +47,11 @@ class Brief(Owned, Audited, Base):
     created_at: Mapped[datetime]
 
 
-class ResponseTarget(Owned, Base):
+class ResponseTarget(Owned, Audited, Base):
     """How fast the agency has promised the client to respond, from a day on; every version is kept."""
 
     __tablename__ = "response_target"
+    AUDITED = ("holds_from", "first_response_minutes", "resolution_minutes")
     __table_args__ = (
         belongs_to("project", "project_id"),
         UniqueConstraint("workspace_id", "project_id", "holds_from"),

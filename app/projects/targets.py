@@ -102,6 +102,7 @@ async def set_targets(
     values = first_response_minutes, resolution_minutes
     if stored is not None and (stored.first_response_minutes, stored.resolution_minutes) == values:
         return project
+    before = None if stored is None else audit.snapshot(stored)
     if stored is None:
         stored = ResponseTarget(workspace_id=workspace_of(session), project_id=project_id, holds_from=day)
         session.add(stored)
@@ -115,8 +116,8 @@ async def set_targets(
         "response-targets.replace",
         project_id=project_id,
         holds_from=day,
-        first_response_minutes=first_response_minutes,
-        resolution_minutes=resolution_minutes,
+        before=before,
+        after=audit.snapshot(stored),
     )
     since = datetime(day.year, day.month, day.day, tzinfo=zone)
     await publish(session, ResponseTargetsChanged(project_id=project_id, since=since))

@@ -279,7 +279,9 @@ async def test_a_form_without_the_session_s_token_is_refused(app: FastAPI, perso
     await other.aclose()
 
 
-@pytest.mark.parametrize("path", ["/account/sign-in", "/account/invitation", "/account/password-reset"])
+@pytest.mark.parametrize(
+    "path", ["/account/sign-in", "/account/invitation", "/account/password-reset", "/account/forgot-password"]
+)
 async def test_no_form_of_another_site_is_taken(browser: httpx.AsyncClient, person: Person, path: str) -> None:
     fields = {"email": person.email, "password": PASSWORD, "token": "a" * 43}
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):

@@ -59,7 +59,7 @@ def token_in(server: MailServer, address: str) -> str:
     return token
 
 
-async def _work(resources: Resources, kind: str) -> list[dict[str, Any]]:
+async def work(resources: Resources, kind: str) -> list[dict[str, Any]]:
     """Run the due jobs of a kind, of whatever workspace; their arguments."""
     async with resources.transaction(None) as session:
         rows = (await session.execute(select(Job.id, Job.args).where(Job.kind == kind, Job.state == "waiting"))).all()
@@ -160,7 +160,7 @@ async def test_somebody_who_forgot_a_password_gets_a_link(
     app.state.resources = resources
     answer = await stranger.post("/v1/password-resets", json={"email": person.email.upper()})
     assert (answer.status_code, answer.json()) == (202, {"done": True})
-    await _work(resources, MAIL_RESET)
+    await work(resources, MAIL_RESET)
     confirm = {"token": token_in(server, person.email), "password": NEW}
     assert (await client(app).post("/v1/password-resets/confirm", json=confirm)).status_code == 200
     again = await client(app).post("/v1/password-resets/confirm", json=confirm)
@@ -178,7 +178,7 @@ async def test_nobody_learns_who_has_an_account(
             executed = await _statements(mailing, stranger, email)
         answers.append(executed[0])
         statements.append(executed[1])
-        arguments.append([sorted(args) for args in await _work(mailing, MAIL_RESET)])
+        arguments.append([sorted(args) for args in await work(mailing, MAIL_RESET)])
         assert email not in str(logs)
     assert answers[0] == answers[1] == (202, {"done": True})
     assert statements[0] == statements[1]

@@ -29,9 +29,10 @@ async def responses_of_every_operation(app: FastAPI, agency: Agency, zone: str) 
     responses = {}
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            if "requestBody" not in operation or not operation.get("security"):
+            content = operation.get("requestBody", {}).get("content", {})
+            if "application/json" not in content or not operation.get("security"):
                 continue
-            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            schema = content["application/json"]["schema"]
             shape = document
             for part in schema.get("$ref", "").removeprefix("#/").split("/"):
                 shape = shape.get(part, {})

@@ -90,7 +90,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "no-bot": "The agency has no bot there that can be used: set one first.",
     "no-brief-yet": "No brief is written yet that somebody could agree to.",
     "no-hook": "The community has no hook.",
-    "no-mail": "The installation sends no mail: an owner or admin of the agency makes the link.",
+    "no-mail": "The installation sends no mail: people of the agency make the link, and give it to its reader.",
     "no-password-yet": "The account has no password: its owner sets one first, by a link that is sent to them.",
     "no-second-factor": "There is no second factor to confirm: begin with one.",
     "no-word": "The search has no word that could be found.",

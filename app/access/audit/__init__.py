@@ -6,6 +6,6 @@ and a signature (`chain`), and closes each day with a signed head. `verification
 reordered or put in since.
 """
 
-from app.access.audit.recording import digest, record, snapshot
+from app.access.audit.recording import digest, record, snapshot, snapshot_of
 
-__all__ = ["digest", "record", "snapshot"]
+__all__ = ["digest", "record", "snapshot", "snapshot_of"]

@@ -39,6 +39,14 @@ def snapshot(row: Audited) -> dict[str, Any]:
     }
 
 
+def snapshot_of(model: type[Audited], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of a row that is inserted without an object of its own, by its values."""
+    return {
+        **{name: values[name] for name in model.AUDITED},
+        **{name: digest(values[name]) for name in model.DIGESTED},
+    }
+
+
 def digest(value: Any) -> dict[str, Any] | None:
     """What is recorded of a value that must not be: SHA-256 of it, as text or as JSON, and its length."""
     if value is None:
