@@ -57,7 +57,14 @@ async def create(session: AsyncSession, actor: Actor, *, campaign_id: UUID, code
     )
     if promo_code_id is None:
         raise await _taken(session, campaign, code)
-    audit.record(session, actor, "promo-codes.create", campaign_id=campaign.id, promo_code_id=promo_code_id)
+    audit.record(
+        session,
+        actor,
+        "promo-codes.create",
+        campaign_id=campaign.id,
+        project_id=campaign.project_id,
+        promo_code_id=promo_code_id,
+    )
     await publish(session, PromoCodeCreated(campaign.id, campaign.project_id, promo_code_id))
     return await fetch(session, PromoCode, promo_code_id)
 
@@ -83,7 +90,14 @@ async def retire(session: AsyncSession, actor: Actor, *, campaign_id: UUID, code
         raise Conflict("This code is retired already.", code="code-retired")
     promo_code.retired_at = now(session)
     await session.flush()
-    audit.record(session, actor, "promo-codes.retire", campaign_id=campaign.id, promo_code_id=promo_code.id)
+    audit.record(
+        session,
+        actor,
+        "promo-codes.retire",
+        campaign_id=campaign.id,
+        project_id=campaign.project_id,
+        promo_code_id=promo_code.id,
+    )
     return promo_code
 
 
@@ -136,7 +150,13 @@ async def redeem(
     if rows:
         await session.execute(_INSERT, column_arrays(rows, _COLUMN_NAMES))
         audit.record(
-            session, actor, "redemptions.record", campaign_id=campaign.id, promo_code_id=promo_code.id, rows=len(rows)
+            session,
+            actor,
+            "redemptions.record",
+            campaign_id=campaign.id,
+            project_id=campaign.project_id,
+            promo_code_id=promo_code.id,
+            rows=len(rows),
         )
         await publish(session, RedemptionsRecorded(campaign.id, campaign.project_id, promo_code.id, len(rows)))
     return results

@@ -96,7 +96,7 @@ async def create(session: AsyncSession, actor: Actor, new: CampaignCreate) -> Ca
     await session.flush()
     await _set_communities(session, campaign, new.community_ids or ())
     await _wait_for_turn(session, campaign)
-    audit.record(session, actor, "campaigns.create", campaign_id=campaign.id)
+    audit.record(session, actor, "campaigns.create", campaign_id=campaign.id, project_id=campaign.project_id)
     await publish(session, CampaignCreated(campaign.id, campaign.project_id))
     return campaign
 
@@ -124,7 +124,7 @@ async def change(session: AsyncSession, actor: Actor, *, campaign_id: UUID, chan
         _require_period(campaign.first_day, campaign.last_day)
         await _move(session, campaign)
     await session.flush()
-    audit.record(session, actor, "campaigns.update", campaign_id=campaign.id)
+    audit.record(session, actor, "campaigns.update", campaign_id=campaign.id, project_id=campaign.project_id)
     await publish(session, CampaignChanged(campaign.id, campaign.project_id))
     return campaign
 
@@ -142,7 +142,7 @@ async def cancel(session: AsyncSession, actor: Actor, *, campaign_id: UUID) -> C
         .values(retired_at=now(session))
     )
     await session.flush()
-    audit.record(session, actor, "campaigns.cancel", campaign_id=campaign.id)
+    audit.record(session, actor, "campaigns.cancel", campaign_id=campaign.id, project_id=campaign.project_id)
     await publish(session, CampaignCancelled(campaign.id, campaign.project_id))
     return campaign
 
@@ -154,7 +154,7 @@ async def advance(session: AsyncSession, actor: Actor, *, campaign_id: UUID) -> 
     if after.value != before:
         campaign.status = after.value
         await session.flush()
-        audit.record(session, actor, "campaigns.advance", campaign_id=campaign.id)
+        audit.record(session, actor, "campaigns.advance", campaign_id=campaign.id, project_id=campaign.project_id)
         if before == CampaignStatus.PLANNED:
             await publish(session, CampaignStarted(campaign.id, campaign.project_id))
         if after is CampaignStatus.ENDED:
@@ -173,7 +173,7 @@ async def redate(session: AsyncSession, actor: Actor, *, project_id: UUID, zone:
     for campaign in campaigns.all():
         _set_instants(campaign, zone, now(session))
         await _wait_for_turn(session, campaign)
-        audit.record(session, actor, "campaigns.redate", campaign_id=campaign.id)
+        audit.record(session, actor, "campaigns.redate", campaign_id=campaign.id, project_id=campaign.project_id)
     await session.flush()
 
 

@@ -54,7 +54,9 @@ async def record(
         results.append(result)
     if rows:
         await session.execute(_INSERT, column_arrays(rows, _COLUMN_NAMES))
-        audit.record(session, actor, "spend.record", campaign_id=campaign.id, rows=len(rows))
+        audit.record(
+            session, actor, "spend.record", campaign_id=campaign.id, project_id=campaign.project_id, rows=len(rows)
+        )
         await publish(session, SpendRecorded(campaign.id, campaign.project_id, len(rows)))
     return results
 
@@ -69,7 +71,9 @@ async def void(session: AsyncSession, actor: Actor, *, campaign_id: UUID, spend_
         raise Conflict("This row of spend is void already.", code="spend-voided")
     spend.voided_at, spend.void_reason = now(session), reason
     await session.flush()
-    audit.record(session, actor, "spend.void", campaign_id=campaign.id, spend_id=spend.id)
+    audit.record(
+        session, actor, "spend.void", campaign_id=campaign.id, project_id=campaign.project_id, spend_id=spend.id
+    )
     await publish(session, SpendVoided(campaign.id, campaign.project_id, spend.id))
     return spend
 

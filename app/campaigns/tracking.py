@@ -66,7 +66,14 @@ async def set_link(
         )
         session.add(row)
         await session.flush()
-        audit.record(session, actor, "campaign-links.set", campaign_id=campaign.id, link_id=link.id)
+        audit.record(
+            session,
+            actor,
+            "campaign-links.set",
+            campaign_id=campaign.id,
+            project_id=campaign.project_id,
+            link_id=link.id,
+        )
         await publish(session, CampaignLinkSet(campaign.id, campaign.project_id, link.id))
     return link, row.id
 
@@ -102,7 +109,9 @@ async def unset_link(session: AsyncSession, actor: Actor, *, campaign_id: UUID, 
         raise NotFound("This link is none of the campaign's.")
     row.ended_at = now(session)
     await session.flush()
-    audit.record(session, actor, "campaign-links.unset", campaign_id=campaign.id, link_id=link_id)
+    audit.record(
+        session, actor, "campaign-links.unset", campaign_id=campaign.id, project_id=campaign.project_id, link_id=link_id
+    )
 
 
 async def add_invite_link(
@@ -137,7 +146,14 @@ async def add_invite_link(
     )
     if new_id is None:
         raise Conflict("This invite link belongs to a campaign already.", code="invite-link-taken")
-    audit.record(session, actor, "invite-links.create", campaign_id=campaign.id, invite_link_id=new_id)
+    audit.record(
+        session,
+        actor,
+        "invite-links.create",
+        campaign_id=campaign.id,
+        project_id=campaign.project_id,
+        invite_link_id=new_id,
+    )
     return await fetch(session, InviteLink, new_id)
 
 
@@ -162,7 +178,14 @@ async def remove_invite_link(session: AsyncSession, actor: Actor, *, campaign_id
         raise NotFound("This invite link is none of the campaign's.")
     row.ended_at = now(session)
     await session.flush()
-    audit.record(session, actor, "invite-links.delete", campaign_id=campaign.id, invite_link_id=invite_link_id)
+    audit.record(
+        session,
+        actor,
+        "invite-links.delete",
+        campaign_id=campaign.id,
+        project_id=campaign.project_id,
+        invite_link_id=invite_link_id,
+    )
 
 
 async def utm_template(connection: AsyncConnection, workspace_id: UUID, project_id: UUID) -> tuple[str, bool]:

@@ -82,7 +82,13 @@ async def create(
     token = new_link_token()
     session.add(ClientLinkToken(token_hash=hashed(token), workspace_id=link.workspace_id, client_link_id=link.id))
     audit.record(
-        session, actor, "client-links.create", client_link_id=link.id, contact_id=contact.id, subject_id=subject_id
+        session,
+        actor,
+        "client-links.create",
+        client_link_id=link.id,
+        project_id=link.project_id,
+        contact_id=contact.id,
+        subject_id=subject_id,
     )
     return link, token
 
@@ -92,7 +98,7 @@ async def revoke(session: AsyncSession, actor: Actor, *, client_link_id: UUID) -
     link = await fetch(session, ClientLink, client_link_id, for_update=True)
     if link.revoked_at is None:
         link.revoked_at = now(session)
-        audit.record(session, actor, "client-links.revoke", client_link_id=link.id)
+        audit.record(session, actor, "client-links.revoke", client_link_id=link.id, project_id=link.project_id)
     return link
 
 
@@ -199,7 +205,7 @@ async def count_open(session: AsyncSession, actor: Actor, *, link: ClientLink) -
     link.last_opened_at = now(session)
     if link.first_opened_at is None:
         link.first_opened_at = now(session)
-        audit.record(session, actor, "client-links.open", client_link_id=link.id)
+        audit.record(session, actor, "client-links.open", client_link_id=link.id, project_id=link.project_id)
         await publish(
             session,
             ClientLinkOpened(
@@ -268,6 +274,7 @@ async def state(
         actor,
         "client-links.state",
         client_link_id=link.id,
+        project_id=link.project_id,
         contact_id=link.contact_id,
         statement_id=statement.id,
         subject_id=link.subject_id,
