@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "1090"
-down_revision: str | None = "1075"
+down_revision: str | None = "1082"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -1,10 +1,12 @@
 """An agency with one object of each kind, created over the API and by polls; the barriers between agencies, removed."""
 
+import gc
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import asyncpg
@@ -25,6 +27,7 @@ from tests.conftest import Agency
 from tests.servers import Servers
 
 KPI = "community_size"
+_CACHED: Final = type(lru_cache(len))
 NAMES = frozenset({"key", "slug", "messenger", "promo_code"})
 """Path parameters that are names, the same for all agencies, and no ids."""
 PROMO_CODE = "STOCK10"
@@ -72,11 +75,20 @@ async def without_row_security(
 def without_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only row-level security is left."""
     real = kit_db.in_workspace
+    _forget_statements()
     for module in list(sys.modules.values()):
         if getattr(module, "in_workspace", None) is real:
             monkeypatch.setattr(module, "in_workspace", lambda *_: true())
     yield
     monkeypatch.undo()
+    _forget_statements()
+
+
+def _forget_statements() -> None:
+    """Empty the service's caches: they hold statements that were built with the filter, or without it."""
+    for cached in gc.get_objects():
+        if isinstance(cached, _CACHED) and str(getattr(cached, "__module__", "")).startswith("app."):
+            cached.cache_clear()
 
 
 @dataclass(frozen=True)
@@ -129,9 +141,22 @@ async def stock(agency: Agency) -> Stock:
             "subject_id": project["id"],
         },
     )
+    goal = await goal_on_clicks(agency, project["id"])
+    correction = await agency.post(
+        "/v1/corrections",
+        {
+            "project_id": project["id"],
+            "kpi": "clicks",
+            "hypothesis": "Links are not seen.",
+            "change": "Every post leads with its link.",
+            "review_on": "2026-10-30",
+        },
+    )
     campaign, spend_id, invite_link_id = await campaign_ids(agency, project["id"], link["id"])
     return Stock(
         {
+            "correction_id": correction["id"],
+            "goal_id": goal["id"],
             "campaign_id": campaign,
             "spend_id": spend_id,
             "invite_link_id": invite_link_id,
@@ -156,6 +181,20 @@ async def stock(agency: Agency) -> Stock:
             "slug": link["slug"],
         }
     )
+
+
+async def goal_on_clicks(agency: Agency, project_id: str, **more: Any) -> Any:
+    """A goal that is proposed to a project's client."""
+    body = {
+        "project_id": project_id,
+        "title": "More visitors",
+        "type": "traffic",
+        "kpi": "clicks",
+        "target": 400,
+        "period": {"from": "2026-11-01", "to": "2026-11-30"},
+        "stated_baseline": {"value": 120, "reason": "Counted by the shop."},
+    }
+    return await agency.post("/v1/goals", body | more)
 
 
 async def alert_id(agency: Agency, project_id: str) -> str:
