@@ -298,7 +298,7 @@ def _check_month(api: Api, running: Demo) -> None:
         ["Community", "held by Vera"],
         ["Management", "held by Boris"],
     ]
-    # The plan, categories, the tracked link, the campaign and its spend, the brief, goals, links to agree, the correction.
+    # The plan and categories; the link, the campaign, its spend; the brief, proposals, links to agree, the correction.
     deeds = [int(line[2].removesuffix(" deeds")) for line in directions]
     assert (deeds[0], deeds[1], deeds[3]) == (len(PLAN) + CATEGORISED, 2 + len(SPEND), 1 + 3 + 3 + 1)
     assert deeds[2] > 0
