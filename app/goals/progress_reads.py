@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Text, and_, bindparam, cast, func, select, true
+from sqlalchemy import BigInteger, Text, and_, bindparam, cast, false, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.goals.models import Goal, GoalProgress, GoalRevision, Pace
@@ -57,9 +57,9 @@ PROGRESS: Final = Listing(
     sorts={GoalSort.CREATED: Sort(Keyset((Goal.created_at, Goal.id)))},
     filters={
         **equal(type=Goal.type, status=Goal.status, kpi=Goal.kpi, pace=Goal.pace),
-        "main": {True: Goal.is_main.is_(True), False: Goal.is_main.is_(False)},
+        "main": {True: Goal.is_main == true(), False: Goal.is_main == false()},
     },
-    ids_first=True,
+    ids_always_first=True,
 )
 _SERIES: Final = Statement(
     select(GoalProgress.day, GoalProgress.value, GoalProgress.expected, GoalProgress.pace)

@@ -5,7 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Text, cast, false, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -67,7 +67,7 @@ GOALS: Final = Listing(
     sorts={GoalSort.CREATED: Sort(Keyset((Goal.created_at, Goal.id)))},
     filters={
         **equal(project_id=Goal.project_id, type=Goal.type, status=Goal.status, kpi=Goal.kpi, pace=Goal.pace),
-        "main": {True: Goal.is_main.is_(True), False: Goal.is_main.is_(False)},
+        "main": {True: Goal.is_main == true(), False: Goal.is_main == false()},
     },
     ids_first=True,
 )

@@ -76,19 +76,21 @@ class Listing:
         sorts: Mapping[Any, Sort],
         filters: Mapping[str, Filter] | None = None,
         ids_first: bool = False,
+        ids_always_first: bool = False,
         within: Mapping[str, tuple[str, ColumnElement[bool]]] | None = None,
     ) -> None:
         """`query` is restricted to `WORKSPACE`, and selects the columns of all sort keys; `identity`: the id column.
 
         `ids_first`: where there are filters, or not all rows have the order, a page's ids are found first, and what
         else the query reads is read of these rows alone: PostgreSQL may take the filtered rows for few, and join and
-        sort all of them. All filters and sorts must be of the identity's table.
+        sort all of them. All filters and sorts must be of the identity's table. `ids_always_first`: also where there
+        are none, for a query that PostgreSQL would join as a whole even then.
 
         `within`: a filter that another one implies or contradicts, as a community its project; with that other filter
         it is a condition of no row (the community is the project's), so that a contradiction reads none.
         """
         self._within = MappingProxyType(dict(within or {}))
-        self._ids_first = ids_first
+        self._ids_first, self._ids_always_first = ids_first, ids_always_first
         self._query = with_text_ids(query)
         self._identity = identity
         self._sorts = sorts
@@ -156,7 +158,7 @@ class Listing:
 
     def _build(self, sort: Any, selected: tuple[tuple[str, Any], ...] = (), follows: bool = False) -> Statement:
         order, query = self._sorts[sort], self._query
-        late = self._ids_first and (bool(selected) or order.only is not None)
+        late = self._ids_always_first or (self._ids_first and (bool(selected) or order.only is not None))
         if late:
             table = self._identity.table
             query = select(table.c[self._identity.key]).where(table.c.workspace_id == WORKSPACE)
