@@ -36,10 +36,15 @@ A number that is not known is `null` with a reason, never 0. Every error is a
 
 
 def routers() -> list[APIRouter]:
-    """The routers of all rooms, the public ones first."""
+    """The routers of all rooms' operations, the public ones first."""
     modules = list(rooms("routes"))
     public = [router for module in modules if isinstance(router := getattr(module, "PUBLIC", None), APIRouter)]
     return public + [router.api for module in modules if isinstance(router := getattr(module, "ROUTER", None), Router)]
+
+
+def pages() -> list[APIRouter]:
+    """The routers of all rooms' pages for browsers, which are no operations."""
+    return [router for module in rooms("routes") if isinstance(router := getattr(module, "PAGES", None), APIRouter)]
 
 
 def operations() -> list[Route]:
@@ -94,7 +99,7 @@ def create_app(
     openapi.install(app, SECURITY_SCHEMES, operations())
     docs.install(app)
     events.listen()
-    for router in routers():
+    for router in (*routers(), *pages()):
         app.include_router(router)
     app.router.routes.insert(0, RouteIndex(operations()))
     # The last one added is the outermost.

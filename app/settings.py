@@ -5,6 +5,8 @@ wins. `DATABASE_URL` and `REDIS_URL` are the names that hosting providers use; a
 """
 
 import json
+import re
+from email.utils import parseaddr
 from functools import lru_cache
 from typing import Annotated, Literal, Self
 
@@ -74,6 +76,20 @@ class Settings(BaseSettings):
     outbound_allow: Annotated[list[str], NoDecode] = []
     """`host:port` pairs that outbound calls may reach although their addresses are private, comma separated."""
 
+    smtp_host: str | None = None
+    """The mail server through which this installation sends: invitations, new passwords, alerts. None: it sends no
+    mail."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    """The mail server's port: mostly 587 with `starttls`, 465 with `tls`."""
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted: from a first command on, from the start, or, within a machine, not at all."""
+    smtp_user: str | None = None
+    """The name with which to sign in to the mail server; none: it is used without."""
+    smtp_password: SecretStr | None = None
+    """The password that belongs to the name."""
+    smtp_sender: str | None = None
+    """The address from which mail comes, `instep@agency.example` or `Step & Co <instep@agency.example>`."""
+
     @field_validator("secret_keys", "cors_origins", "trusted_proxies", "outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -101,6 +117,21 @@ class Settings(BaseSettings):
                 raise ValueError(f"{which} what is no Fernet key: make one with `instep keys secret`") from None
         return keys
 
+    @field_validator("smtp_host", "smtp_user", "smtp_sender", "smtp_password", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("smtp_sender")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        _, address = parseaddr(value)
+        if not re.fullmatch(r"[\x21-\x7e]+@[\x21-\x7e]+", address) or not value.isprintable():
+            raise ValueError("must be an e-mail address, with or without a name before it")
+        return value
+
     @field_validator("database_url", "owner_database_url")
     @classmethod
     def _use_asyncpg(cls, value: str | None) -> str | None:
@@ -116,9 +147,15 @@ class Settings(BaseSettings):
     def _safe_in_production(self) -> Self:
         if not self.secret_keys:
             raise ValueError("INSTEP_SECRET_KEYS must hold at least one Fernet key")
+        if self.smtp_host is not None and self.smtp_sender is None:
+            raise ValueError("INSTEP_SMTP_SENDER is missing: INSTEP_SMTP_HOST is set, and mail needs a sender")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("INSTEP_SMTP_USER and INSTEP_SMTP_PASSWORD belong together: set both or none")
         if self.environment != "production":
             return self
         problems = []
+        if self.smtp_tls == "none" and self.smtp_user is not None:
+            problems.append("INSTEP_SMTP_TLS must not be none in production where a password is sent")
         if any(key.get_secret_value() == DEVELOPMENT_KEY for key in self.secret_keys):
             problems.append(
                 "INSTEP_SECRET_KEYS is missing: make a key with `instep keys secret` and set it; "

@@ -47,7 +47,10 @@ NOW = datetime.now(UTC)
 """The server uses the machine's clock: with older data the request would be another, slower one."""
 WINDOW = Days(NOW.date() - timedelta(days=29), NOW.date())
 ALL = "all KPIs"
-KEYS = ("community_size", "engagement", "engagement_rate", "inquiries_received", "first_response_time", "clicks")
+KEYS = (
+    *("community_size", "engagement", "engagement_rate", "inquiries_received", "first_response_time", "clicks"),
+    *("resolution_time", "within_target_rate", "overdue", "thanks_share", "mix_deviation", "published_on_time"),
+)
 
 FILL = """
 SET session_replication_role = replica;  -- the rows are consistent: foreign keys need not be checked 5 million times
@@ -92,6 +95,19 @@ INSERT INTO response_wait (workspace_id, id, inquiry_id, project_id, community_i
     SELECT workspace_id, gen_random_uuid(), id, project_id, community_id, opened_at, handled_at, 'answer', true,
         random() * 7200
     FROM inquiry;
+UPDATE response_wait SET due_at = started_at + random() * interval '3 hours';
+INSERT INTO response_target (workspace_id, id, project_id, holds_from, first_response_minutes, updated_at)
+    SELECT workspace_id, gen_random_uuid(), id, '{start}', 60, '{start}' FROM project;
+INSERT INTO resolved_episode (workspace_id, id, inquiry_id, project_id, community_id, started_at, resolved_at,
+        automatic, working_seconds)
+    SELECT workspace_id, gen_random_uuid(), inquiry_id, project_id, community_id, started_at, ended_at,
+        random() < 0.1, working_seconds
+    FROM response_wait;
+INSERT INTO post (workspace_id, id, project_id, community_id, origin, text, category, status, timezone, planned_at,
+        published_at, version, created_at, updated_at)
+    SELECT c.workspace_id, gen_random_uuid(), c.project_id, c.id, 'planned', '', 'engaging', 'published',
+        'Europe/Minsk', d, d + random() * interval '20 minutes', 1, d, d
+    FROM generate_series('{start}'::timestamptz, '{now}'::timestamptz, '2 days') d, community c;
 """
 
 

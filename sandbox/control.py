@@ -100,6 +100,8 @@ class ActRequest(ControlRequest):
     claimed: str | None = None
     """The date that the person's own server writes into a comment or mention, valid or not."""
     category: str = ""
+    invite_link: str | None = None
+    """The invite link through which the person follows (Telegram)."""
     count: int = Field(default=1, ge=1)
     unique: int | None = None
 
@@ -333,7 +335,9 @@ class Control:
                     raise ControlError(
                         f"person {person} {'follows already' if ask.act == 'follow' else 'does not follow'}"
                     )
-                return ask.act, Fields(person=person)
+                if ask.invite_link is None:
+                    return ask.act, Fields(person=person)
+                return ask.act, Fields(person=person, detail={"invite_link": ask.invite_link})
             case "delete_post":
                 return "post_deleted", Fields(id=self._standing(c, ask.id or ask.post, "post"))
             case "delete_comment":

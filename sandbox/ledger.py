@@ -7,7 +7,7 @@ Types, and their fields besides `n`, `at`, `origin`, `platform`, `community`:
 
     world               seed, born: the first line
     community           id, count: a community starts with `count` followers
-    follow, unfollow    person
+    follow, unfollow    person, detail? {invite_link}: through which it was
     post                id, text, category, media?, key?       post_deleted, post_forgotten   id
     post_edited, comment_edited  id, text: its author replaced the text of a post, comment or mention
     comment             id, post, parent?, person, text, kind, attachments?      comment_deleted   id, post?

@@ -60,18 +60,18 @@ async def assert_as_naive(
             rows = [row for row in rows if all(matches(row, name, value) for name, value in query.items())]
             expected = [row["id"] for row in sorted(rows, key=key)]
             params = {**query, "limit": 13, **({"sort": sort} if sort else {})}
-            found: list[str] = []
+            listed: list[str] = []
             while "cursor" not in params or params["cursor"] is not None:
                 answer = await agency.http.get(path, params=params)
                 assert answer.status_code == 200, answer.text
-                found += [row["id"] for row in answer.json()["data"]]
+                listed += [row["id"] for row in answer.json()["data"]]
                 params["cursor"] = answer.json()["next_cursor"]
-            assert found == expected, f"{query} by {sort}, {way}"
+            assert listed == expected, f"{query} by {sort}, {way}"
             empty += not expected
     return empty
 
 
-def has_words(text: str, q: str) -> bool:
+def has_each(text: str, q: str) -> bool:
     """Whether each word of `q` is one of the text's: both are of words that have one form."""
     return set(q.split()) <= set(text.split())
 

@@ -94,13 +94,13 @@ async def test_words(
         else:
             made = {"project_id": project_id, "target": "https://shop.example", "title": "Где чайник?"}
             await agency.post("/v1/links", made)
-    jobs = (f"{room}.reconcile-words", f"{room}.reconcile-words-of-workspace")
+    jobs = (f"{room}.reconcile-lexemes", f"{room}.reconcile-lexemes-of-workspace")
 
-    async def found(q: str) -> int:
+    async def number_found(q: str) -> int:
         return len((await agency.get(f"/v1/{room}", q=q))["data"])
 
     assert await _nightly(agency, *jobs) == []
-    assert await found("чайники") == 5
+    assert await number_found("чайники") == 5
     before = search.REPAIRED.labels(f"{owner}_lexeme")._value.get()
     first = f"(SELECT {owner}_id FROM {owner}_lexeme ORDER BY {owner}_id LIMIT 1)"
     await _execute(agency, f"DELETE FROM {owner}_lexeme WHERE lexeme = 'чайник' AND {owner}_id = {first}")
@@ -114,10 +114,10 @@ async def test_words(
         f"INSERT INTO {owner}_lexeme (workspace_id, lexeme, project_id, {owner}_id) "
         f"SELECT workspace_id, 'кофейник', project_id, gen_random_uuid() FROM {owner} LIMIT 1",
     )
-    assert (await found("чайник"), await found("кофейник")) == (4, 5)
+    assert (await number_found("чайник"), await number_found("кофейник")) == (4, 5)
     logged = await _nightly(agency, *jobs)
     assert {one["event"] for one in logged} == {"search.words_repaired"}
     assert sum(one["words"] for one in logged) == 7
     assert search.REPAIRED.labels(f"{owner}_lexeme")._value.get() == before + 7
-    assert (await found("чайник"), await found("кофейник")) == (5, 0)
+    assert (await number_found("чайник"), await number_found("кофейник")) == (5, 0)
     assert await _nightly(agency, *jobs) == []

@@ -85,5 +85,5 @@ async def delete_over(session: AsyncSession, *, limit: int) -> int:
 
 
 def address(settings: Settings, purpose: LinkPurpose, token: str) -> str:
-    """The address of a link, for a person. The token is in the fragment, which browsers send to no server."""
-    return f"{settings.public_url.rstrip('/')}/account/{purpose.value}#{token}"
+    """The address of a link, for a person: a page (`account_pages`), whose forms send the token."""
+    return f"{settings.public_url.rstrip('/')}/account/{purpose.value}?token={token}"

@@ -121,8 +121,8 @@ class ListRequest:
         async with connection_of(self.request) as connection:
             if search is not None:
                 index, q = search
-                found = await index.find(connection, self.actor.workspace_id, q, {**filters, "sort": sort})
-                filters = {**filters, **found}
+                matching = await index.find(connection, self.actor.workspace_id, q, {**filters, "sort": sort})
+                filters = {**filters, **matching}
             return await listing.page(
                 connection,
                 pager_of(self.request),

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.audit import record
+from app.access.audit import record, snapshot
 from app.access.grants import Grants
 from app.access.models import ApiKey
 from app.access.permissions import Permission
@@ -57,7 +57,7 @@ async def create_key(
     )
     session.add(key)
     await session.flush()
-    record(session, actor, "api-keys.create", key_id=key.id, owner_id=owner_id)
+    record(session, actor, "api-keys.create", key_id=key.id, owner_id=owner_id, after=snapshot(key))
     return key, token
 
 
@@ -97,8 +97,8 @@ async def revoke_key(session: AsyncSession, actor: Actor, *, key_id: UUID) -> Ap
     """Revoke a key from now on; `NotFound` where this workspace has none of this id. Idempotent."""
     key = await locked_key(session, key_id)
     if key.revoked_at is None:
-        key.revoked_at = now(session)
-        record(session, actor, "api-keys.revoke", key_id=key.id)
+        before, key.revoked_at = snapshot(key), now(session)
+        record(session, actor, "api-keys.revoke", key_id=key.id, before=before, after=snapshot(key))
     return key
 
 

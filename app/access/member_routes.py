@@ -23,14 +23,18 @@ from app.access.schemas import (
     MemberRead,
     MemberUpdate,
     PasswordReset,
+    PasswordResetCreate,
     PasswordResetMade,
     SessionMade,
 )
 from app.access.session_routes import session_made, sign_in_of
+from app.access.sign_in_limits import Attempt
+from app.kit import mail
 from app.kit.actors import Actor, ActorKind
 from app.kit.db import fetch, in_workspace
 from app.kit.errors import Conflict, Forbidden, NotFound
 from app.kit.paging import Cursor, Keyset, Limit, Page
+from app.kit.resources import Resources
 from app.kit.routing import problems, public_router
 
 ROUTER = Router("/v1", tag="access")
@@ -144,6 +148,7 @@ async def reset_password_of(
 ) -> PasswordResetMade:
     """Make a link with which a member sets a new password; it may be used once, within two hours.
 
+    Where this installation sends mail, the member gets it and nobody else: whoever has it could sign in as them.
     Of an owner only owners may; of somebody who works in other workspaces too nobody may but themselves.
     """
     by = Role((await members.membership(session, actor.user_id)).role)
@@ -151,8 +156,13 @@ async def reset_password_of(
     if member.role == Role.OWNER and by is not Role.OWNER:
         raise Forbidden("Only an owner lets an owner set a new password.", code="not-an-owner")
     await accounts.require_only_here(session, user_id=user_id)
-    token = await accounts.reset_link(session, actor, user_id=user_id)
-    return PasswordResetMade(link=account_links.address(resources.settings, LinkPurpose.PASSWORD_RESET, token))
+    by_mail = mail.is_set_up(resources.settings)
+    token = await accounts.reset_link(session, actor, user_id=user_id, by_mail=by_mail)
+    return PasswordResetMade(link=_link(resources, LinkPurpose.PASSWORD_RESET, token), mailed=by_mail)
+
+
+def _link(resources: Resources, purpose: LinkPurpose, token: str | None) -> str | None:
+    return None if token is None else account_links.address(resources.settings, purpose, token)
 
 
 @ROUTER.post(
@@ -167,16 +177,25 @@ async def invite(
 ) -> InvitationMade:
     """Invite somebody to the workspace, with the seats that they will have.
 
-    The link may be used once, within seven days.
+    The link may be used once, within seven days. Where this installation sends mail, the person gets it; else it is
+    in the answer, for you to pass on.
     """
     await _require_may_invite(session, actor, body.role)
     for seat in body.seats:
         await members.require_project(session, seat.project_id)
     seats = [seat.model_dump(mode="json") for seat in body.seats]
+    inviter = await session.get_one(UserAccount, actor.user_id)
     invitation, token = await invitations.invite(
-        session, actor, email=body.email, name=body.name, role=body.role, seats=seats
+        session,
+        actor,
+        email=body.email,
+        name=body.name,
+        role=body.role,
+        seats=seats,
+        language=inviter.language if body.language is None else body.language.value,
+        by_mail=mail.is_set_up(resources.settings),
     )
-    link = account_links.address(resources.settings, LinkPurpose.INVITATION, token)
+    link = _link(resources, LinkPurpose.INVITATION, token)
     return InvitationMade(**InvitationRead.model_validate(invitation).model_dump(), link=link)
 
 
@@ -271,11 +290,42 @@ async def accept(body: InvitationAccept, request: Request, response: Response, r
         link = await account_links.find(session, LinkPurpose.INVITATION, body.token, at=at)
         if user_id is None:
             user_id = await accounts.create(
-                session, accounts.BY_LINK, email=invitation.email, name=name, password_hash=password_hash
+                session,
+                accounts.BY_LINK,
+                email=invitation.email,
+                name=name,
+                password_hash=password_hash,
+                language=invitation.language,
             )
         await invitations.accept(session, Actor(ActorKind.USER, str(user_id)), link=link, user_id=user_id)
         row, token = sessions.start(session, user_id=user_id, request=signing_in)
     return session_made(resources, response, row, token)
+
+
+@PUBLIC.post(
+    "/password-resets",
+    operation_id="password-resets.create",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(409),
+)
+async def forget_password(body: PasswordResetCreate, request: Request, resources: ResourcesDep) -> Done:
+    """Have a link mailed with which to set a new password.
+
+    The answer is the same whether there is such an account or not. The link may be used once, within two hours. Where
+    this installation sends no mail, the answer is 409 `no-mail` and says whom to ask.
+    """
+    if not mail.is_set_up(resources.settings):
+        raise Conflict(
+            "This installation sends no mail: ask an owner or an admin of your agency for a link, which they make by "
+            "POST /v1/users/{user_id}/password-reset.",
+            code="no-mail",
+        )
+    source: str = request.scope.get("client_address", "unknown")
+    attempt = Attempt.of_reset(resources.keyring, email=body.email, source=source)
+    async with resources.transaction(None, accounts.FORGETFUL) as session:
+        await attempt.begin(session)
+        await accounts.request_reset(session, accounts.FORGETFUL, email=body.email)
+    return Done()
 
 
 @PUBLIC.post("/password-resets/confirm", operation_id="password-resets.confirm", responses=problems(404))

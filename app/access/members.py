@@ -6,9 +6,9 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.audit import record
+from app.access.audit import record, snapshot
 from app.access.grants import Grants
-from app.access.models import ApiKey, Membership, Role, UserSession, UserWorkspace
+from app.access.models import ApiKey, Membership, ProjectSeat, Role, UserSession, UserWorkspace
 from app.access.permissions import ROLES
 from app.kit.actors import Actor
 from app.kit.db import in_workspace, now, workspace_of
@@ -41,7 +41,7 @@ async def add(session: AsyncSession, actor: Actor, *, user_id: UUID, role: Role)
     if membership_id is None:
         raise Conflict("This person belongs to this workspace already.", code="member-already")
     await session.execute(insert(UserWorkspace).values(user_id=user_id, workspace_id=workspace_id))
-    record(session, actor, "users.join", user_id=user_id, role=role.value)
+    record(session, actor, "users.join", user_id=user_id, after={"role": role.value})
     return await membership(session, user_id)
 
 
@@ -73,8 +73,8 @@ async def change_role(
     """
     member = await _locked(session, user_id, by, role, grants)
     if member.role != role:
-        before, member.role = member.role, role.value
-        record(session, actor, "users.update", user_id=user_id, before=before, after=role.value)
+        before, member.role = snapshot(member), role.value
+        record(session, actor, "users.update", user_id=user_id, before=before, after=snapshot(member))
     return member
 
 
@@ -85,7 +85,7 @@ async def remove(session: AsyncSession, actor: Actor, *, user_id: UUID, by: Role
     """
     member = await _locked(session, user_id, by, None, grants)
     workspace_id = workspace_of(session)
-    await session.execute(
+    sessions = await session.scalars(
         update(UserSession)
         .where(
             UserSession.workspace_id == workspace_id,
@@ -93,14 +93,27 @@ async def remove(session: AsyncSession, actor: Actor, *, user_id: UUID, by: Role
             UserSession.revoked_at.is_(None),
         )
         .values(revoked_at=now(session))
+        .returning(UserSession.id)
     )
-    await session.execute(
+    keys = await session.scalars(
         update(ApiKey)
         .where(ApiKey.workspace_id == workspace_id, ApiKey.owner_id == user_id, ApiKey.revoked_at.is_(None))
         .values(revoked_at=now(session))
+        .returning(ApiKey.id)
     )
+    seats = await session.execute(
+        delete(ProjectSeat)
+        .where(in_workspace(ProjectSeat, workspace_id), ProjectSeat.user_id == user_id)
+        .returning(ProjectSeat.project_id, ProjectSeat.seat)
+    )
+    ended = {
+        "role": member.role,
+        "sessions": sorted(sessions.all()),
+        "api_keys": sorted(keys.all()),
+        "seats": sorted([str(row.project_id), row.seat] for row in seats),
+    }
     await session.execute(delete(Membership).where(in_workspace(Membership, workspace_id), Membership.id == member.id))
-    record(session, actor, "users.remove", user_id=user_id, role=member.role)
+    record(session, actor, "users.remove", user_id=user_id, before=ended)
 
 
 async def _locked(session: AsyncSession, user_id: UUID, by: Role, role: Role | None, grants: Grants) -> Membership:

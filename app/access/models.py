@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 from app.kit.ids import uuid7
 
 
@@ -47,6 +47,25 @@ class LinkPurpose(StrEnum):
     PASSWORD_RESET = "password-reset"
 
 
+class Language(StrEnum):
+    """A language in which people are written to: those of `i18n.LANGUAGES`."""
+
+    ENGLISH = "en"
+    RUSSIAN = "ru"
+
+
+class InvitationMail(StrEnum):
+    """What became of the mail with an invitation's link."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    """The mail server has accepted it."""
+    FAILED = "failed"
+    """It was refused, or not accepted for hours; `mail_detail` says why."""
+    UNKNOWN = "unknown"
+    """The mail server did not say whether it accepted it. It is not sent again: a second link would end the first."""
+
+
 class Workspace(Base):
     """An agency."""
 
@@ -69,6 +88,8 @@ class UserAccount(Base):
     name: Mapped[str]
     created_at: Mapped[datetime]
     picture_url: Mapped[str | None]
+    language: Mapped[str] = mapped_column(default=Language.ENGLISH.value, server_default=text("'en'"))
+    """In which the person is written to (`Language`)."""
     password_hash: Mapped[str | None]
     """Argon2id, in the PHC format; None for somebody who works with API keys alone."""
     password_changed_at: Mapped[datetime | None]
@@ -82,10 +103,11 @@ class UserAccount(Base):
     """SHA-256 in hexadecimal of the codes that are not used yet."""
 
 
-class Membership(Owned, Base):
+class Membership(Owned, Audited, Base):
     """A user as a member of a workspace."""
 
     __tablename__ = "membership"
+    AUDITED = ("role",)
     __table_args__ = (
         UniqueConstraint("workspace_id", "user_id"),
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
@@ -111,10 +133,12 @@ class UserWorkspace(Base):
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
 
 
-class ProjectSeat(Owned, Base):
+class ProjectSeat(Owned, Audited, Base):
     """A member's seat in a project."""
 
     __tablename__ = "project_seat"
+    AUDITED = ("user_id", "seat", "stands_in_id")
+    DIGESTED = ("about",)
     __table_args__ = (
         UniqueConstraint("workspace_id", "project_id", "user_id", "seat"),
         belongs_to("project", "project_id"),
@@ -140,10 +164,12 @@ class ProjectSeat(Owned, Base):
     created_at: Mapped[datetime]
 
 
-class Invitation(Owned, Base):
+class Invitation(Owned, Audited, Base):
     """An invitation to the workspace, with the seats that come with it."""
 
     __tablename__ = "invitation"
+    AUDITED = ("role", "expires_at", "accepted_at", "revoked_at")
+    DIGESTED = ("seats",)
     __table_args__ = (
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
         Index(None, "workspace_id", "created_at", "id"),
@@ -160,6 +186,12 @@ class Invitation(Owned, Base):
     expires_at: Mapped[datetime]
     accepted_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    language: Mapped[str] = mapped_column(default=Language.ENGLISH.value, server_default=text("'en'"))
+    """In which the person is written to, and which their account has first."""
+    mail: Mapped[str | None]
+    """`InvitationMail`; None: it was not sent by mail, and its link was shown."""
+    mail_detail: Mapped[str | None]
+    """Why the mail failed, for people."""
 
 
 class AccountLink(Base):
@@ -180,10 +212,11 @@ class AccountLink(Base):
     used_at: Mapped[datetime | None]
 
 
-class UserSession(Base):
+class UserSession(Audited, Base):
     """A signed-in person in one workspace: looked up by its prefix, verified by its secret's hash."""
 
     __tablename__ = "user_session"
+    AUDITED = ("is_cookie", "expires_at", "revoked_at")
     __table_args__ = (
         UniqueConstraint("id"),
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),
@@ -225,10 +258,11 @@ class SignInFailure(Base):
     """When the count starts anew."""
 
 
-class ApiKey(Base):
+class ApiKey(Audited, Base):
     """A key to a workspace: looked up by its prefix, verified by its secret, of which only a hash is stored."""
 
     __tablename__ = "api_key"
+    AUDITED = ("title", "owner_id", "permissions", "project_ids", "expires_at", "revoked_at")
     __table_args__ = (
         UniqueConstraint("workspace_id", "id"),
         ForeignKeyConstraint(["workspace_id"], ["workspace.workspace_id"], ondelete="CASCADE"),

@@ -24,6 +24,12 @@ class Permission(StrEnum):
     """Give and take the seats of a project."""
     BRIEFS_READ = "briefs:read"
     BRIEFS_WRITE = "briefs:write"
+    CONTACTS_READ = "contacts:read"
+    """See the client's people, with their addresses."""
+    CONTACTS_WRITE = "contacts:write"
+    CLIENT_LINKS_READ = "client-links:read"
+    CLIENT_LINKS_WRITE = "client-links:write"
+    """Let the client's people read, agree and approve by a link."""
     COMMUNITIES_READ = "communities:read"
     COMMUNITIES_WRITE = "communities:write"
     """Pause, resume and sync, without their tokens."""
@@ -45,7 +51,18 @@ class Permission(StrEnum):
     """Write to customers in the agency's name."""
     LINKS_READ = "links:read"
     LINKS_WRITE = "links:write"
+    CAMPAIGNS_READ = "campaigns:read"
+    CAMPAIGNS_WRITE = "campaigns:write"
+    """Make and change campaigns, their spend, links and promo codes."""
     KPIS_READ = "kpis:read"
+    AUDIT_READ = "audit:read"
+    """See who changed what, and what it was before."""
+    ALERTS_READ = "alerts:read"
+    """See what needs a person, and who is told of it."""
+    ALERTS_WRITE = "alerts:write"
+    """Take alerts up."""
+    ALERT_BOTS_WRITE = "alert-bots:write"
+    """Set the agency's own bots."""
 
 
 OF_THE_WORKSPACE: Final = frozenset(
@@ -55,6 +72,7 @@ OF_THE_WORKSPACE: Final = frozenset(
         Permission.API_KEYS_READ,
         Permission.API_KEYS_WRITE,
         Permission.PROJECTS_CREATE,
+        Permission.ALERT_BOTS_WRITE,
     }
 )
 """The permissions that no seat gives: they are about the agency as a whole. All others are about a project."""
@@ -79,16 +97,24 @@ _SEEN_BY_ALL: Final = frozenset(
         Permission.POSTS_READ,
         Permission.MIX_READ,
         Permission.LINKS_READ,
+        Permission.CAMPAIGNS_READ,
         Permission.KPIS_READ,
     }
 )
 """What everybody in a project may see."""
 
+_OF_THE_AGENCY: Final = _SEEN_BY_ALL | {
+    Permission.CONTACTS_READ,
+    Permission.ALERTS_READ,
+    Permission.ALERTS_WRITE,
+}
+"""What everybody of the agency's own in a project has."""
+
 SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
     {
         Seat.MANAGER: OF_A_PROJECT,
-        Seat.DESIGNER: _SEEN_BY_ALL | {Permission.POSTS_WRITE},
-        Seat.CONTENT_MANAGER: _SEEN_BY_ALL
+        Seat.DESIGNER: _OF_THE_AGENCY | {Permission.POSTS_WRITE},
+        Seat.CONTENT_MANAGER: _OF_THE_AGENCY
         | {
             Permission.BRIEFS_WRITE,
             Permission.POSTS_WRITE,
@@ -97,8 +123,9 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.LINKS_WRITE,
             Permission.INQUIRIES_READ,
         },
-        Seat.PROMOTION_MANAGER: _SEEN_BY_ALL | {Permission.LINKS_WRITE, Permission.POSTS_WRITE},
-        Seat.COMMUNITY_MANAGER: _SEEN_BY_ALL
+        Seat.PROMOTION_MANAGER: _OF_THE_AGENCY
+        | {Permission.LINKS_WRITE, Permission.CAMPAIGNS_WRITE, Permission.POSTS_WRITE},
+        Seat.COMMUNITY_MANAGER: _OF_THE_AGENCY
         | {
             Permission.COMMUNITIES_WRITE,
             Permission.INQUIRIES_READ,

@@ -7,7 +7,17 @@ from fastapi import status
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access import accounts, keys, member_routes, members, passwords, second_factor, service, session_routes
+from app.access import (
+    account_pages,
+    accounts,
+    keys,
+    member_routes,
+    members,
+    passwords,
+    second_factor,
+    service,
+    session_routes,
+)
 from app.access.authentication import RequestActor, authenticator
 from app.access.current import (
     CurrentActor,
@@ -39,12 +49,14 @@ from app.access.tokens import API_KEY, Token
 from app.kit.actors import SIGN_UP, ActorKind
 from app.kit.db import in_workspace
 from app.kit.errors import Forbidden
+from app.kit.i18n import reader_language
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.resources import Resources
 from app.kit.routing import problems, public_router
 
 ROUTER = Router("/v1", tag="access")
 PUBLIC = public_router("/v1", tag="access")
+PAGES = account_pages.PAGES
 
 _KEYS = Keyset((ApiKey.created_at, ApiKey.id))
 
@@ -76,6 +88,7 @@ async def sign_up(body: WorkspaceCreate, session: SignUpSessionDep, resources: R
         owner_name=body.owner.name,
         owner_email=body.owner.email,
         password_hash=password_hash,
+        language=reader_language(),
     )
     return WorkspaceMade(
         workspace=WorkspaceRead.model_validate(workspace),
@@ -95,9 +108,9 @@ async def me(actor: CurrentActor, session: SessionDep, resources: ResourcesDep) 
 
 @ROUTER.patch("/me", operation_id="me.update", permission=Permission.WORKSPACE_READ)
 async def update_me(body: MeUpdate, actor: CurrentActor, session: SessionDep, resources: ResourcesDep) -> Me:
-    """Change your name or your picture.
+    """Change your name, your picture or your language.
 
-    The team and the client see both.
+    The team and the client see the first two; the last one is that of the mail and the alerts that you get.
     """
     await accounts.update(session, actor, user_id=actor.user_id, changes=body.changes())
     return await _me(session, actor, resources)

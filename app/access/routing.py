@@ -56,13 +56,17 @@ class ProtectedRoute(Route):
 
         async def authenticated(request: Request) -> Response:
             actor = request.scope["actor"] = await self._authenticate(request)
-            i18n.ACCEPT_LANGUAGE.set(request.headers.get("accept-language", ""))
+            accept_language = i18n.AcceptLanguage(request.headers.get("accept-language", ""))
+            i18n.ACCEPT_LANGUAGE.set(accept_language)
             try:
-                return await handler(request)
+                response = await handler(request)
             except NotFound as error:
                 database = request.app.state.resources.db
                 refused = await refusal_for_found(database, request, actor, self.required)
                 raise refused or error from error
+            if accept_language.decides:
+                response.headers.add_vary_header("Accept-Language")
+            return response
 
         return authenticated
 

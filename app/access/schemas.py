@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, HttpUrl, PlainSerializer
 
-from app.access.models import Role, Seat
+from app.access.models import InvitationMail, Language, Role, Seat
 from app.access.passwords import MAX_LENGTH, MIN_LENGTH
 from app.access.permissions import Permission
 from app.kit.schemas import Flag, Id, Input, Instant, Output, Patch, ShortText, example
@@ -49,7 +49,7 @@ LinkToken = Annotated[
     Field(
         strict=True,
         pattern=r"^[A-Za-z0-9_-]{43}$",
-        description="The part of the link after `#`.",
+        description="The part of the link after `?token=`.",
         examples=["qkQxK3mW7dS0sZ8hVQ5p2cT1nJ4rYbL9eXaFgHuOiMw"],
     ),
 ]
@@ -88,6 +88,7 @@ class UserRead(Output):
     name: str = Field(description="The person's name.")
     email: str = Field(description="Where the person is written to.")
     picture_url: str | None = Field(description="A picture of the person; null: none.")
+    language: Language = Field(description="In which the person gets mail and alerts.")
 
 
 class ApiKeyCreate(Input):
@@ -235,6 +236,7 @@ class MeUpdate(Patch):
     picture_url: Picture | None = Field(
         description="The address of a picture; null: none.", examples=["https://agency.example/anna.jpg"]
     )
+    language: Language = Field(description="In which you get mail and alerts.", examples=["ru"])
 
 
 class PasswordChange(Input):
@@ -321,6 +323,9 @@ class InvitationCreate(Input):
     seats: list[InvitedSeat] = Field(
         default_factory=list, max_length=200, description="The seats that come with it.", examples=[[]]
     )
+    language: Language | None = Field(
+        None, description="In which the person is written to; null: as you are.", examples=["ru"]
+    )
 
 
 class InvitedSeatRead(Output):
@@ -343,12 +348,19 @@ class InvitationRead(Output):
     expires_at: Instant = Field(description="Until when it can be accepted.")
     accepted_at: Instant | None = Field(description="When it was accepted; null: not yet.")
     revoked_at: Instant | None = Field(description="When it was revoked; null: it was not.")
+    language: Language = Field(description="In which the person is written to.")
+    mail: InvitationMail | None = Field(
+        description="What became of the mail with its link; null: none was sent, and the link was shown."
+    )
+    mail_detail: str | None = Field(description="Why the mail failed; null: it did not.")
 
 
 class InvitationMade(InvitationRead):
-    """A new invitation, with its link."""
+    """A new invitation, with its link where that is not sent by mail."""
 
-    link: str = Field(description="For whoever is invited, once; it is not shown again.")
+    link: str | None = Field(
+        description="For whoever is invited, once; it is not shown again. Null where this installation mails it."
+    )
 
 
 class InvitationAccept(Input):
@@ -356,7 +368,7 @@ class InvitationAccept(Input):
 
     model_config = example({"token": "qkQxK3mW7dS0sZ8hVQ5p2cT1nJ4rYbL9eXaFgHuOiMw", "password": "three brown bicycles"})
 
-    token: LinkToken = Field(description="The part of the link after `#`.")
+    token: LinkToken = Field(description="The part of the link after `?token=`.")
     name: ShortText | None = Field(None, description="Where it differs from the invitation's.", examples=["Boris"])
     password: Password = Field(description="A new one; of somebody who has an account already: the one they have.")
     code: Code | None = Field(None, description="Of somebody who has an account with a second factor.")
@@ -364,9 +376,20 @@ class InvitationAccept(Input):
 
 
 class PasswordResetMade(Output):
-    """A link with which a member sets a new password."""
+    """A link with which a member sets a new password, where that is not sent by mail."""
 
-    link: str = Field(description="For the member, once; it is not shown again.")
+    link: str | None = Field(
+        description="For the member, once; it is not shown again. Null where this installation mails it to them."
+    )
+    mailed: bool = Field(description="It is on its way to the member's address.")
+
+
+class PasswordResetCreate(Input):
+    """Somebody who forgot a password."""
+
+    model_config = example({"email": "anna@agency.example"})
+
+    email: Email = Field(description="The account's e-mail address, in any case of its letters.")
 
 
 class PasswordReset(Input):
@@ -374,7 +397,7 @@ class PasswordReset(Input):
 
     model_config = example({"token": "qkQxK3mW7dS0sZ8hVQ5p2cT1nJ4rYbL9eXaFgHuOiMw", "password": "four green bicycles"})
 
-    token: LinkToken = Field(description="The part of the link after `#`.")
+    token: LinkToken = Field(description="The part of the link after `?token=`.")
     password: Password = Field(description=f"The new one: {MIN_LENGTH} characters at least, not one guessed first.")
 
 

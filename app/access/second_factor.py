@@ -41,7 +41,7 @@ def begin(session: AsyncSession, actor: Actor, keyring: Keyring, *, user: UserAc
         raise Conflict("A second factor is on already: turn it off first.", code="second-factor-on")
     secret = pyotp.random_base32(32)
     user.totp_secret, user.totp_last_step = keyring.seal(secret), None
-    record(session, actor, "second-factor.begin", user_id=user.id)
+    record(session, actor, "second-factor.begin", user_id=user.id, account_id=user.id)
     uri = pyotp.TOTP(secret, interval=STEP).provisioning_uri(name=user.email, issuer_name="Instep")
     return uri, segno.make(uri, micro=False).svg_inline(scale=4)
 
@@ -60,7 +60,15 @@ def confirm(session: AsyncSession, actor: Actor, keyring: Keyring, *, user: User
     codes = ["-".join(_random(5) for _ in range(2)) for _ in range(RECOVERY_CODES)]
     user.totp_confirmed_at = now(session)
     user.recovery_codes = [hashed(each).hex() for each in codes]
-    record(session, actor, "second-factor.confirm", user_id=user.id)
+    record(
+        session,
+        actor,
+        "second-factor.confirm",
+        user_id=user.id,
+        account_id=user.id,
+        before={"on": False},
+        after={"on": True},
+    )
     return codes
 
 
@@ -71,7 +79,15 @@ def turn_off(session: AsyncSession, actor: Actor, keyring: Keyring, *, user: Use
     if not accept(keyring, user, code, now(session)):
         raise wrong_code()
     user.totp_secret, user.totp_confirmed_at, user.totp_last_step, user.recovery_codes = None, None, None, []
-    record(session, actor, "second-factor.turn-off", user_id=user.id)
+    record(
+        session,
+        actor,
+        "second-factor.turn-off",
+        user_id=user.id,
+        account_id=user.id,
+        before={"on": True},
+        after={"on": False},
+    )
 
 
 def accept(keyring: Keyring, user: UserAccount, code: str, at: datetime) -> bool:

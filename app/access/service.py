@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import keys, members
 from app.access.audit import record
-from app.access.models import ApiKey, Role, UserAccount, Workspace
+from app.access.models import ApiKey, Language, Role, UserAccount, Workspace
 from app.access.tokens import Token
 from app.kit.actors import Actor
 from app.kit.db import now, workspace_of
@@ -25,6 +25,7 @@ async def sign_up(
     owner_name: str,
     owner_email: str,
     password_hash: str | None = None,
+    language: str = Language.ENGLISH.value,
 ) -> tuple[Workspace, UserAccount, ApiKey, Token]:
     """Create the session's workspace, its owner, and an API key that may do everything the owner may.
 
@@ -38,6 +39,7 @@ async def sign_up(
             id=uuid7(),
             email=owner_email,
             name=owner_name,
+            language=language,
             created_at=now(session),
             password_hash=password_hash,
             password_changed_at=now(session) if password_hash is not None else None,
@@ -48,7 +50,7 @@ async def sign_up(
     if owner_id is None:
         raise Conflict("Somebody with this e-mail address has signed up already.", code="email-taken")
     await session.flush()
-    record(session, actor, "workspaces.create", user_id=owner_id)
+    record(session, actor, "workspaces.create", user_id=owner_id, after={"title": title})
     await members.add(session, actor, user_id=owner_id, role=Role.OWNER)
     key, token = await keys.create_key(session, actor, title="first key", owner_id=owner_id)
     owner = await session.get_one(UserAccount, owner_id)

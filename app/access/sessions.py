@@ -9,7 +9,7 @@ from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import second_factor
-from app.access.audit import record
+from app.access.audit import record, snapshot
 from app.access.models import UserAccount, UserSession, UserWorkspace
 from app.access.passwords import hash_password, is_outdated, verify_password
 from app.access.sign_in_limits import Attempt
@@ -18,6 +18,7 @@ from app.kit.actors import Actor, ActorKind
 from app.kit.crypto import Keyring
 from app.kit.db import now, workspace_of
 from app.kit.errors import AppError, Forbidden, NotFound, Unauthenticated
+from app.kit.ids import uuid7
 from app.kit.resources import Resources
 
 LIFETIME: Final = timedelta(days=90)
@@ -157,6 +158,7 @@ def start(session: AsyncSession, *, user_id: UUID, request: SignIn) -> tuple[Use
     token = Token.new(SESSION)
     made = UserSession(
         prefix=token.prefix,
+        id=uuid7(),
         user_id=user_id,
         workspace_id=workspace_of(session),
         secret_hash=token.hash,
@@ -171,7 +173,8 @@ def start(session: AsyncSession, *, user_id: UUID, request: SignIn) -> tuple[Use
         address=request.source,
     )
     session.add(made)
-    record(session, Actor(ActorKind.USER, str(user_id)), "sessions.create", user_id=user_id)
+    actor = Actor(ActorKind.USER, str(user_id))
+    record(session, actor, "sessions.create", session_id=made.id, user_id=user_id, after=snapshot(made))
     return made, token
 
 
@@ -191,21 +194,21 @@ async def revoke(session: AsyncSession, actor: Actor, *, session_id: UUID, user_
     if row.user_id != user_id:
         raise NotFound
     if row.revoked_at is None:
-        row.revoked_at = now(session)
-        record(session, actor, "sessions.revoke", session_id=row.id)
+        before, row.revoked_at = snapshot(row), now(session)
+        record(session, actor, "sessions.revoke", session_id=row.id, before=before, after=snapshot(row))
     return row
 
 
 async def sign_out(session: AsyncSession, actor: Actor, *, session_id: UUID) -> UserSession:
     """End the session of the request."""
     row = await _own(session, session_id)
-    row.revoked_at = now(session)
-    record(session, actor, "sessions.sign-out", session_id=row.id)
+    before, row.revoked_at = snapshot(row), now(session)
+    record(session, actor, "sessions.sign-out", session_id=row.id, before=before, after=snapshot(row))
     return row
 
 
-async def revoke_all(session: AsyncSession, *, user_id: UUID, but: UUID | None = None) -> None:
-    """End all sessions of a user, in all workspaces, except `but`."""
+async def revoke_all(session: AsyncSession, *, user_id: UUID, but: UUID | None = None) -> int:
+    """End all sessions of a user, in all workspaces, except `but`; how many ended by this."""
     rows = (
         await session.scalars(
             select(UserSession)
@@ -214,9 +217,10 @@ async def revoke_all(session: AsyncSession, *, user_id: UUID, but: UUID | None =
             .with_for_update()
         )
     ).all()
-    for row in rows:
-        if row.id != but:
-            row.revoked_at = now(session)
+    ended = [row for row in rows if row.id != but]
+    for row in ended:
+        row.revoked_at = now(session)
+    return len(ended)
 
 
 async def delete_over(session: AsyncSession, *, limit: int) -> int:

@@ -27,6 +27,9 @@ ACCOUNT_AND_SOURCE: Final = 5
 SOURCE: Final = 50
 """An office signs in from one address."""
 UNKNOWN_SOURCES: Final = 20
+RESETS_TO_ADDRESS: Final = 3
+"""A person needs one mail, and may lose it; more would fill a foreign mailbox."""
+RESETS_OF_SOURCE: Final = 20
 KNOWN_FOR: Final = timedelta(days=90)
 """A source from which the account was signed in less long ago is known."""
 
@@ -37,6 +40,8 @@ class Attempt:
 
     keys: Mapping[bytes, int]
     """Each counter's key with its limit."""
+    refusal: str = "Too many sign-ins failed: try again in {minutes} min, or set a new password."
+    code: str = "too-many-sign-ins"
 
     @classmethod
     async def of(
@@ -64,6 +69,18 @@ class Attempt:
             counters[_key(keyring, "unknown-sources", account)] = UNKNOWN_SOURCES
         return cls(counters)
 
+    @classmethod
+    def of_reset(cls, keyring: Keyring, *, email: str, source: str) -> "Attempt":
+        """The counters of a request for a new password; every one counts, whether there is such an account or not."""
+        return cls(
+            {
+                _key(keyring, "reset-address", email.casefold()): RESETS_TO_ADDRESS,
+                _key(keyring, "reset-source", source): RESETS_OF_SOURCE,
+            },
+            "Too many new passwords were asked for: look into the mailbox, or try again in {minutes} min.",
+            "too-many-password-resets",
+        )
+
     async def begin(self, session: AsyncSession) -> None:
         """Count the attempt; `TooMany` where one of the counters is at its limit."""
         at = now(session)
@@ -72,8 +89,8 @@ class Attempt:
             if row.failures > self.keys[key]:
                 seconds = max(1, int((row.until - at).total_seconds()))
                 raise TooMany(
-                    f"Too many sign-ins failed: try again in {seconds // 60 + 1} min, or set a new password.",
-                    code="too-many-sign-ins",
+                    self.refusal.format(minutes=seconds // 60 + 1),
+                    code=self.code,
                     headers={"Retry-After": str(seconds)},
                 )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 keys = typer.Typer(help="API keys, and the secret keys that seal the platforms' tokens.", no_args_is_help=True)
 workspaces = typer.Typer(help="The agencies of this installation.", no_args_is_help=True)
+audit = typer.Typer(help="The record of changes: who changed what.", no_args_is_help=True)
 jobs = typer.Typer(help="Jobs that wait, run, or were given up.", no_args_is_help=True)
 
 
@@ -132,6 +133,29 @@ def workspaces_create(
         done(f"signed up {title}")
         console.print(f"[bold]Workspace[/]  {workspace}")
         console.print(f"[bold]API key[/]    {key}")
+
+
+@audit.command("verify")
+def audit_verify(
+    workspace: Annotated[UUID | None, typer.Option("--workspace", help="Only this workspace.")] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option("--heads", help="A file of heads that were kept elsewhere: answers of GET /v1/audit/heads."),
+    ] = None,
+    as_json: AsJson = False,
+    data: Data = environment.DATA,
+) -> None:
+    """Verify that the record of changes is what was written, and name what is not.
+
+    Finds entries and links that were changed, removed, reordered or put in. That the end was cut off shows against the
+    heads of past days; with --heads also where these were removed too. Exit code 1 where anything is found.
+    """
+    from app.cli.audit import exported_heads, show, verify
+
+    with errors_as_messages(), environment.administered(data) as settings:
+        reports = asyncio.run(verify(settings, workspace=workspace, heads=exported_heads(heads)))
+        show(reports, as_json=as_json)
+        raise typer.Exit(1 if any(report.faults for report in reports) else 0)
 
 
 Kind = Annotated[str | None, typer.Option("--kind", help="Only jobs of this kind: communities.poll, say.")]

@@ -15,6 +15,8 @@ from app.settings import Settings
 OWNER = "instep_owner"
 APP = "instep_app"
 EXTENSIONS = ("pg_trgm", "btree_gin")
+APPEND_ONLY = ("audit_entry", "audit_link", "audit_head")
+"""The tables whose rows the service never changes or deletes."""
 
 _ORDINARY = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
 _BY_DEFAULT = f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public"
@@ -26,6 +28,11 @@ _GRANTS = (
     f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APP}",
     f"{_BY_DEFAULT} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}",
     f"{_BY_DEFAULT} GRANT USAGE ON SEQUENCES TO {APP}",
+    *(
+        f"DO $$ BEGIN IF to_regclass('{table}') IS NOT NULL THEN "
+        f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {APP}; END IF; END $$"
+        for table in APPEND_ONLY
+    ),
 )
 
 
@@ -73,8 +80,9 @@ async def prepare_database(
     try:
         for extension in EXTENSIONS:
             await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {extension}")
-        for grant in _GRANTS:
-            await connection.execute(grant)
+        async with connection.transaction():  # the service may run: at no moment has it more than it should
+            for grant in _GRANTS:
+                await connection.execute(grant)
     finally:
         await connection.close()
 

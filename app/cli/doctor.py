@@ -19,6 +19,7 @@ from app.cli.environment import SecretKeyLost, first_line, has_database, setting
 from app.cli.findings import Finding, failing, ok, warning
 from app.cli.migrate import heads, known_revisions
 from app.cli.variables import unread
+from app.kit import mail
 from app.kit.crypto import Keyring, SealBroken
 from app.kit.db import Database
 from app.projects.zones import unexpected
@@ -57,6 +58,7 @@ async def check_installation(data: Path) -> list[Finding]:
         findings.extend([finding async for finding in check_database(settings)])
     if "redis_url" not in refused:
         findings.extend([finding async for finding in check_redis(settings)])
+    findings.append(await check_mail(settings))
     return findings
 
 
@@ -358,6 +360,20 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
         )
     finally:
         await redis.aclose()
+
+
+async def check_mail(settings: Settings) -> Finding:
+    """Whether the mail server can be reached, encrypted as it is set, and accepts the sign-in."""
+    if not mail.is_set_up(settings):
+        return ok("mail", "not set up: links of invitations are shown to whoever invites, and no alert is mailed")
+    server = f"{settings.smtp_host}:{settings.smtp_port} ({settings.smtp_tls})"
+    try:
+        await mail.check(settings)
+    except mail.MailError as problem:
+        return failing("mail", f"{server}: {problem.reason}", "check the INSTEP_SMTP_* settings and the mail server")
+    if settings.smtp_tls == "none" and settings.smtp_host not in {"127.0.0.1", "localhost", "::1"}:
+        return warning("mail", f"{server} works, and what is sent to it can be read on the way", "set INSTEP_SMTP_TLS")
+    return ok("mail", f"{server} accepts mail from {settings.smtp_sender}")
 
 
 async def _saves_snapshots(redis: "Redis") -> bool:

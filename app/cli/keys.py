@@ -5,7 +5,10 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.access import keys, service
+from app.access.audit import chain
+from app.access.audit import keys as audit_keys
 from app.access.models import Membership, Role, Workspace
+from app.alerts.service import reseal as reseal_bots
 from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
 from app.kit import sealing
@@ -30,6 +33,7 @@ async def create(settings: Settings, workspace: UUID, title: str) -> str | None:
                 .limit(1)
             )
             assert owner_id is not None, "a workspace has an owner"
+            session.info["keyring"] = Keyring(settings.secret_keys)
             _, token = await keys.create_key(session, actor, title=title, owner_id=owner_id)
             return str(token)
     finally:
@@ -46,10 +50,14 @@ async def reseal(settings: Settings) -> ResealResult:
             workspace_ids = await service.workspaces(session)
         for workspace_id in workspace_ids:
             async with database.transaction(workspace_id, actor) as session:
+                session.info["keyring"] = keyring
                 resealed = await reseal_tokens(session, actor, keyring)
-            tokens, lost = tokens + resealed.tokens, lost | resealed.lost
-        if not lost:
-            async with database.transaction(None) as session:
+                bots = await reseal_bots(session, actor, keyring)
+                await chain.seal_again(session, keyring)
+            tokens, lost = tokens + resealed.tokens + bots, lost | resealed.lost
+        async with database.transaction(None) as session:
+            await audit_keys.replace(session, keyring)
+            if not lost:
                 await sealing.forget_others(session, keyring)
     finally:
         await database.close()

@@ -209,6 +209,7 @@ def doctor(
 LOOK_AFTER = "Look after an installation"
 app.add_typer(administration.workspaces, name="workspaces", rich_help_panel=LOOK_AFTER)
 app.add_typer(administration.keys, name="keys", rich_help_panel=LOOK_AFTER)
+app.add_typer(administration.audit, name="audit", rich_help_panel=LOOK_AFTER)
 app.add_typer(administration.jobs, name="jobs", rich_help_panel=LOOK_AFTER)
 app.command(rich_help_panel=LOOK_AFTER)(administration.backup)
 app.command(rich_help_panel=LOOK_AFTER)(administration.restore)

@@ -194,7 +194,7 @@ async def _invite(http: Client, api: _Api, project_id: str, name: str, seat: str
     seats = [{"project_id": project_id, "seat": seat, "about": about}]
     invitation = await api.call("POST", "/v1/invitations", {"email": email, "name": name, "seats": seats})
     password = secrets.token_urlsafe(12)
-    token = invitation["link"].partition("#")[2]
+    token = invitation["link"].partition("?token=")[2]
     await _Api(http, api.url, "").call("POST", "/v1/invitations/accept", {"token": token, "password": password})
     return {"seat": seat, "email": email, "password": password}
 

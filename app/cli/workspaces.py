@@ -13,6 +13,7 @@ from app.access.schemas import WorkspaceCreate
 from app.cli.options import CommandFailed
 from app.communities.models import Community
 from app.kit.actors import Actor, ActorKind
+from app.kit.crypto import Keyring
 from app.kit.db import Database, in_workspace
 from app.kit.errors import Conflict
 from app.kit.ids import uuid7
@@ -92,6 +93,7 @@ async def create(settings: Settings, *, title: str, owner_name: str, owner_email
     database, actor = Database(settings.database_url, pool=1), Actor(ActorKind.COMMAND, "workspaces-create")
     try:
         async with database.transaction(workspace_id, actor) as session:
+            session.info["keyring"] = Keyring(settings.secret_keys)
             *_, token = await service.sign_up(
                 session, actor, title=body.title, owner_name=body.owner.name, owner_email=body.owner.email
             )

@@ -42,6 +42,7 @@ async def disconnect(session: AsyncSession, actor: Actor, *, community_id: UUID)
     )
     unsubscribing = await subscriptions.remove_hook(session, community)
     community = await fetch(session, Community, community_id, for_update=True)
+    before = audit.snapshot(community)
     community.status, community.disconnected_at = CommunityStatus.DISCONNECTED.value, now(session)
     community.status_code = community.status_reason = None
     community.metrics_group, community.part_problems, community.missing_scopes = "", {}, []
@@ -51,7 +52,15 @@ async def disconnect(session: AsyncSession, actor: Actor, *, community_id: UUID)
     await session.flush()
     if not unsubscribing:
         await destroy_tokens(session, actor, community_id=community_id)
-    audit.record(session, actor, "communities.disconnect", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.disconnect",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after=audit.snapshot(community),
+    )
     await publish(session, CommunityDisconnected(community.id, community.project_id, community.platform))
     return community
 
@@ -67,4 +76,12 @@ async def destroy_tokens(session: AsyncSession, actor: Actor, *, community_id: U
         .returning(CommunityToken.kind)
     )
     if kinds := sorted(destroyed.scalars()):
-        audit.record(session, actor, "tokens.destroy", community_id=community_id, kinds=kinds)
+        audit.record(
+            session,
+            actor,
+            "tokens.destroy",
+            community_id=community_id,
+            project_id=community.project_id,
+            before={"tokens": kinds},
+            after={"tokens": []},
+        )

@@ -69,6 +69,25 @@ class SizeMeasured(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SeenMember:
+    """Somebody who joined a community, or left it."""
+
+    member: bytes
+    """A keyed hash of the account's id on the platform."""
+    at: datetime
+    joined: bool
+    invite_link: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MembersChanged(Event):
+    """The platform said who joined a community and who left it; some may have been said before."""
+
+    community: CommunityRef
+    members: tuple[SeenMember, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesSeen(Event):
     """Messages by customers, and the community's own, were found. Some may have been seen before."""
 

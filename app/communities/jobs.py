@@ -1,11 +1,15 @@
-"""Jobs of counts: of communities by their state, for the metrics, and of publications, which are kept."""
+"""Jobs of counts, for the metrics and for health, and of reads that a request could not ask for."""
 
+from contextlib import suppress
 from datetime import timedelta
+from uuid import UUID
 
 from app.access.service import workspaces
+from app.communities import syncing
 from app.communities.gauges import BY_STATE, COMMUNITIES
 from app.communities.publication_counts import PUBLICATION_TALLY
 from app.kit import gauges
+from app.kit.errors import Conflict
 from app.kit.jobs import Reschedule, Run, enqueue, job
 
 
@@ -19,6 +23,15 @@ async def count(run: Run) -> Reschedule:
     async with run.step() as session:
         await COMMUNITIES.store(session, counts)
     return Reschedule(gauges.next_count(run.now, run.resources.clock.monotonic() - began))
+
+
+@job(syncing.REQUEST_READS)
+async def request_reads(run: Run, community_id: UUID) -> None:
+    """Have everything of a community read, where a poll had locked it when that was requested."""
+    async with run.step() as session:
+        with suppress(Conflict):  # it was paused or disconnected meanwhile
+            await syncing.request_reads(session, community_id)
+        await run.finish(session)
 
 
 @job("communities.compact-counts", every=timedelta(hours=1))

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class CommunityStatus(StrEnum):
@@ -33,10 +33,11 @@ REREAD: Final = ("threads", "revisions")
 """Parts that are read again by the clock alone."""
 
 
-class Community(Owned, Base):
+class Community(Owned, Audited, Base):
     """A community that the agency runs for a client: a VK group, a Mastodon account …"""
 
     __tablename__ = "community"
+    AUDITED = ("platform", "address", "status", "disconnected_at")
     __table_args__ = (
         belongs_to("project", "project_id"),
         UniqueConstraint("workspace_id", "platform", "address"),

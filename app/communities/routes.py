@@ -9,7 +9,7 @@ from starlette.responses import Response
 from app.access.current import CurrentActor, ListDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
-from app.communities import disconnecting, reads, service
+from app.communities import disconnecting, reads, service, syncing
 from app.communities.health import health as read_health
 from app.communities.inbound.ingest import inbound_ingest
 from app.communities.models import Community, CommunityStatus
@@ -134,7 +134,7 @@ async def sync(actor: CurrentActor, session: SessionDep, community_id: UUID) -> 
     This keeps to the platform's limits, so it may take a while; meanwhile figures stay as they are. Nothing is
     counted twice.
     """
-    return await _changed(session, await service.sync(session, actor, community_id=community_id))
+    return await _changed(session, await syncing.sync(session, actor, community_id=community_id))
 
 
 @ROUTER.post(

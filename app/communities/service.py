@@ -12,11 +12,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
-from app.communities import publications
 from app.communities.inbound.models import Hook
 from app.communities.models import Community, CommunityStatus, CommunityToken
-from app.communities.polling import batches, parts, unread_items
-from app.communities.polling.parts import Part
+from app.communities.polling import unread_items
 from app.communities.tokens import replace_grant
 from app.communities.tokens import store as store_tokens
 from app.kit import jobs
@@ -123,7 +121,14 @@ async def connect(
         raise Conflict("This community is connected already.", code="already-connected")
     await store_tokens(session, keyring, added.id, tokens)
     await poll_now(session, added.id)
-    audit.record(session, actor, "communities.connect", community_id=added.id)
+    audit.record(
+        session,
+        actor,
+        "communities.connect",
+        community_id=added.id,
+        project_id=project_id,
+        after={**audit.snapshot(added), "tokens": sorted(tokens)},
+    )
     return added
 
 
@@ -190,27 +195,6 @@ def require_connected(community: Community) -> None:
         raise Conflict("It is disconnected: reconnect it first.", code="community-disconnected")
 
 
-async def sync(session: AsyncSession, actor: Actor, *, community_id: UUID) -> Community:
-    """Schedule everything of a community to be read again now; one that could not be connected is tried again.
-
-    Where it has been requested already and is not read so far, the request joins that one.
-    """
-    await fetch(session, Community, community_id)
-    await poll_now(session, community_id)
-    community = await fetch(session, Community, community_id, for_update=True)
-    require_connected(community)
-    if community.status == CommunityStatus.PAUSED:
-        raise Conflict("It is paused: resume it first.", code="community-paused")
-    if community.status == CommunityStatus.FAILED:
-        community.status, community.failures = CommunityStatus.CONNECTING.value, 0
-    community.request(now(session), *parts.to_request(community, Part.SIZE, Part.POSTS, Part.CONVERSATIONS))
-    await unread_items.retry_now(session, community_id)
-    await publications.request_metrics(session, community_id)
-    await batches.schedule_measuring(session, community.metrics_group, [community_id])
-    audit.record(session, actor, "communities.sync", community_id=community_id)
-    return community
-
-
 async def reconnect(
     session: AsyncSession, actor: Actor, keyring: Keyring, *, community_id: UUID, tokens: Mapping[Token, SecretStr]
 ) -> Community:
@@ -230,7 +214,8 @@ async def reconnect(
         )
     if not tokens and not (community.status == CommunityStatus.DISCONNECTED and adapter_class.spec.public):
         raise Invalid("Send the credentials to reconnect with.", code="credentials-needed")
-    await replace_grant(session, keyring, community_id, adapter_class, tokens)
+    before = audit.snapshot(community)
+    removed = await replace_grant(session, keyring, community_id, adapter_class, tokens)
     community.status, community.disconnected_at = CommunityStatus.CONNECTING.value, None
     community.status_code = community.status_reason = None
     community.missing_scopes = []
@@ -241,7 +226,15 @@ async def reconnect(
     community.throttled_until = None
     # Otherwise nothing might be due, and invalid tokens would go unnoticed.
     community.request(now(session), "size", "tokens")
-    audit.record(session, actor, "communities.reconnect", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.reconnect",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after={**audit.snapshot(community), "tokens_given": sorted(tokens), "tokens_removed": sorted(removed)},
+    )
     return community
 
 
@@ -249,10 +242,18 @@ async def pause(session: AsyncSession, actor: Actor, *, community_id: UUID) -> C
     """Stop polling a community until it is resumed; doing so twice changes nothing."""
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
-    community.status = CommunityStatus.PAUSED.value
+    before, community.status = audit.snapshot(community), CommunityStatus.PAUSED.value
     community.status_code = community.status_reason = None
     clear_metrics_poll_failure(community)
-    audit.record(session, actor, "communities.pause", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.pause",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after=audit.snapshot(community),
+    )
     return community
 
 
@@ -267,7 +268,16 @@ async def resume(session: AsyncSession, actor: Actor, *, community_id: UUID) -> 
     await poll_now(session, community_id)
     community = await fetch(session, Community, community_id, for_update=True)
     require_connected(community)
+    before = audit.snapshot(community)
     if community.status == CommunityStatus.PAUSED:
         community.status = CommunityStatus.CONNECTING.value
-    audit.record(session, actor, "communities.resume", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.resume",
+        community_id=community_id,
+        project_id=community.project_id,
+        before=before,
+        after=audit.snapshot(community),
+    )
     return community

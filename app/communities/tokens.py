@@ -20,11 +20,12 @@ from sqlalchemy import ColumnElement, bindparam, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.access import audit
 from app.communities.events import TokenExpiring
 from app.communities.models import Community, CommunityToken
 from app.kit import instants
 from app.kit.crypto import Keyring, SealBroken
-from app.kit.db import in_workspace, now, workspace_of
+from app.kit.db import actor_of, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.platforms.capabilities import IssuedToken, Refreshes, TokenState
@@ -85,8 +86,8 @@ async def replace_grant(
     community_id: UUID,
     adapter_class: type[Adapter],
     tokens: Mapping[Token, SecretStr],
-) -> None:
-    """Store tokens that a person has given, and delete those of the grant that they replace.
+) -> frozenset[Token]:
+    """Store tokens that a person has given, and delete those of the grant that they replace; the kinds deleted.
 
     Otherwise the session before would be used on, and hide that the new tokens are wrong.
     """
@@ -97,6 +98,7 @@ async def replace_grant(
             await session.delete(row)
     await session.flush()
     await store(session, keyring, community_id, tokens)
+    return replaced
 
 
 def of_replaced_grant(
@@ -229,11 +231,32 @@ async def store_renewed(
         new = issued[kind]
         ends_at = None if new.lifetime is None else instants.after(now(session), new.lifetime)
         await _store(session, keyring, community_id, kind, new.text, ends_at)
+    await _record_renewal(session, {token_key for token_key in stale if token_key[1] in issued})
     replaced = {token_key for token_key, version in versions.items() if version != claim.versions.get(token_key)}
     for row in await _lock_claimed(session, claim):
         if (row.community_id, Token(row.kind)) not in replaced:
             row.renewing_until, row.renewed_at = None, now(session)
     log.info("tokens.renewed", kinds=sorted(issued), communities=len({token_key[0] for token_key in claim.versions}))
+
+
+async def _record_renewal(session: AsyncSession, renewed: Collection[tuple[UUID, Token]]) -> None:
+    kinds_by_community: dict[UUID, list[str]] = {}
+    for community_id, kind in sorted(renewed):
+        kinds_by_community.setdefault(community_id, []).append(kind.value)
+    projects = await session.execute(
+        select(Community.id, Community.project_id).where(
+            in_workspace(Community, workspace_of(session)), Community.id.in_(kinds_by_community)
+        )
+    )
+    for row in projects.all():
+        audit.record(
+            session,
+            actor_of(session),
+            "tokens.renew",
+            community_id=row.id,
+            project_id=row.project_id,
+            kinds=kinds_by_community[row.id],
+        )
 
 
 async def release(session: AsyncSession, claim: RenewalClaim) -> None:

@@ -12,6 +12,9 @@ What counts
   ingested afterwards still waits for an answer. It also ends a wait that a reopening started.
 - Reopening starts a wait at that instant. The first wait after an inquiry was resolved or
   reopened is an *opening* one, as the very first is.
+- An episode begins with an opening wait and ends with the resolution that takes effect next. A reopening, or a
+  message after the resolution, begins another one. An automatic resolution ends it too, and is marked as such; a
+  person who confirms it while nothing else has happened takes its place.
 - A customer's deleted message starts no wait, unless the next entry of the thread is an answer:
   then that wait did take place, and counts.
 - Of several entries at one instant, customers' messages come first, then answers, then status
@@ -80,6 +83,16 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Episode:
+    """From the start of an opening wait to the resolution."""
+
+    started_at: datetime
+    resolved_at: datetime
+    automatic: bool
+    """No person resolved it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """How an inquiry was closed."""
 
@@ -102,6 +115,8 @@ class ConversationState:
     """When a person of the agency first answered or resolved it; automatic replies and resolutions do not count."""
     resolution: Resolution | None
     """None unless the status is resolved."""
+    episodes: tuple[Episode, ...] = ()
+    """Those that were resolved."""
 
 
 def conversation_state(
@@ -129,6 +144,9 @@ def _order(entry: DeliveredMessage | StatusChange) -> tuple[datetime, int, datet
 @dataclass(slots=True)
 class _Replay:
     waits: list[Wait] = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
+    episode_started_at: datetime | None = None
+    """When the episode began that is not resolved; None without one."""
     waiting_since: datetime | None = None
     """When the current wait started; None without one."""
     since_reopening: bool = False
@@ -180,6 +198,7 @@ class _Replay:
         newer = self.last_customer_message_at is not None and self.last_customer_message_at > through
         if self.waiting_since is not None:
             self._end(self.waiting_since, change.effective_at, EndedBy.RESOLUTION)
+        self._end_episode(change)
         self.waiting_since = change.effective_at if newer and self.waiting_since is not None else None
         self.since_reopening = False
         self.deleted_unanswered_at = None
@@ -199,11 +218,31 @@ class _Replay:
             status = InquiryStatus.RESOLVED
         else:
             status = InquiryStatus.ANSWERED
-        return ConversationState(tuple(self.waits), status, self.first_answered_at, self.handled_at, self.resolution)
+        return ConversationState(
+            tuple(self.waits),
+            status,
+            self.first_answered_at,
+            self.handled_at,
+            self.resolution,
+            tuple(self.episodes),
+        )
+
+    def _end_episode(self, resolution: StatusChange) -> None:
+        start = self.episode_started_at
+        if start is None and self.resolution is not None and self.resolution.automatic and not resolution.automatic:
+            start = self.episodes.pop().started_at if self.episodes else None
+        if start is None:
+            return
+        if self.episodes and self.episodes[-1].started_at == start:
+            self.episodes.pop()  # it had no duration
+        self.episodes.append(Episode(start, resolution.effective_at, resolution.automatic))
+        self.episode_started_at = None
 
     def _end(self, start: datetime, end: datetime | None, ended_by: EndedBy | None) -> None:
         if self.waits and self.waits[-1].started_at == start:
             # The last one had no duration: this one replaces it.
             self.opening |= self.waits.pop().opening
         self.waits.append(Wait(start, end, ended_by, self.opening))
+        if self.opening:
+            self.episode_started_at = start
         self.opening = False

@@ -16,7 +16,7 @@ from app.communities.events import CommunityRef
 from app.inquiries.counts import INQUIRY_TALLY
 from app.inquiries.events import InquiryMerged
 from app.inquiries.lexemes import INQUIRY_LEXEMES
-from app.inquiries.models import Inquiry, InquiryEvent, Message, ResponseWait
+from app.inquiries.models import Inquiry, InquiryEvent, Message, ResolvedEpisode, ResponseWait
 from app.kit.db import in_workspace, now
 from app.kit.events import publish
 from app.platforms.contract import RemoteMessage, thread_of_answers
@@ -180,8 +180,9 @@ async def _join(session: AsyncSession, community: CommunityRef, inquiry_id: UUID
     for table in (Message, InquiryEvent):
         of_inquiry = in_workspace(table, community.workspace_id), table.inquiry_id == inquiry_id
         await session.execute(update(table).where(*of_inquiry).values(inquiry_id=into))
-    waits = in_workspace(ResponseWait, community.workspace_id), ResponseWait.inquiry_id == inquiry_id
-    await session.execute(delete(ResponseWait).where(*waits))
+    for computed in (ResponseWait, ResolvedEpisode):
+        rows = in_workspace(computed, community.workspace_id), computed.inquiry_id == inquiry_id
+        await session.execute(delete(computed).where(*rows))
     await INQUIRY_LEXEMES.remove(session, inquiry_id)
     await session.execute(
         delete(Inquiry).where(in_workspace(Inquiry, community.workspace_id), Inquiry.id == inquiry_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Identity, Index, PrimaryKeyConstraint, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class InquiryStatus(StrEnum):
@@ -51,10 +51,11 @@ class ReplyDelivery(StrEnum):
     """Polling did not find it in time: a person has to check the thread."""
 
 
-class Inquiry(Owned, Base):
+class Inquiry(Owned, Audited, Base):
     """A conversation with one customer, on whatever platform and channel."""
 
     __tablename__ = "inquiry"
+    AUDITED = ("kind", "kind_by", "status", "resolved_automatically")
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),
@@ -183,6 +184,7 @@ class Message(Owned, Base):
             "delivery",
             postgresql_where=text("delivery IS NOT NULL AND delivery NOT IN ('sent', 'failed')"),
         ),
+        Index("ix_message_failed", "workspace_id", "sent_at", "id", postgresql_where=text("delivery = 'failed'")),
     )
 
     inquiry_id: Mapped[UUID | None]
@@ -261,6 +263,11 @@ class ResponseWait(Owned, Base):
         belongs_to("inquiry", "inquiry_id"),
         UniqueConstraint("workspace_id", "inquiry_id", "started_at"),
         Index(None, "workspace_id", "project_id", "ended_at", "id"),
+        Index(
+            "ix_response_wait_due",
+            *("workspace_id", "project_id", "due_at", "id"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
     )
 
     inquiry_id: Mapped[UUID]
@@ -268,6 +275,8 @@ class ResponseWait(Owned, Base):
     community_id: Mapped[UUID]
     started_at: Mapped[datetime]
     """The customer's first message that had no answer yet."""
+    due_at: Mapped[datetime | None]
+    """Until when the project's target for the first response is met (`due_dates`); null: it had none."""
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str | None]
     """`answer`, or `resolution` where it was resolved without one."""
@@ -275,6 +284,29 @@ class ResponseWait(Owned, Base):
     """The first wait of the inquiry, or the first after it was reopened."""
     working_seconds: Mapped[int | None]
     """Working time between start and end, by the project's working hours in force when it ended."""
+
+
+class ResolvedEpisode(Owned, Base):
+    """A period from a customer's opening message, or a reopening, to the resolution."""
+
+    __tablename__ = "resolved_episode"
+    __table_args__ = (
+        belongs_to("inquiry", "inquiry_id"),
+        UniqueConstraint("workspace_id", "inquiry_id", "started_at"),
+        Index(None, "workspace_id", "project_id", "resolved_at", "id"),
+    )
+
+    inquiry_id: Mapped[UUID]
+    project_id: Mapped[UUID]
+    community_id: Mapped[UUID]
+    started_at: Mapped[datetime]
+    resolved_at: Mapped[datetime]
+    automatic: Mapped[bool]
+    """No person resolved it."""
+    working_seconds: Mapped[int]
+    """Working time between start and resolution, by the project's working hours in force when it was resolved."""
+    target_seconds: Mapped[int | None]
+    """The project's target for resolutions on the day it began, as working time; null: there was none."""
 
 
 class InquiryEvent(Owned, Base):

@@ -4,21 +4,21 @@ Any number of threads of one community in a handful of statements. Idempotent.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Text, and_, any_, delete, literal, or_, select, update
+from sqlalchemy import ARRAY, Row, Text, any_, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import UUID as UUID_TYPE
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.inquiries import waits
 from app.inquiries.conversation import (
     ConversationState,
     DeliveredMessage,
     StatusChange,
     Transition,
-    Wait,
     conversation_state,
 )
 from app.inquiries.counts import INQUIRY_TALLY
@@ -32,18 +32,14 @@ from app.inquiries.models import (
     Message,
     MessageDirection,
     ReplyDelivery,
-    ResponseWait,
 )
 from app.inquiries.previews import preview
 from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, workspace_of
 from app.kit.events import Event, publish
 from app.kit.ids import uuid7
-from app.projects.hours import working_seconds
-from app.projects.service import WorkCalendar, calendar
 
 _INQUIRY: Final = Base.metadata.tables[Inquiry.__tablename__]
-_RESPONSE_WAIT: Final = Base.metadata.tables[ResponseWait.__tablename__]
 
 # Built once: building a statement costs more than executing it.
 _THREAD: Final = ("workspace_id", "community_id", "thread_id")
@@ -57,21 +53,6 @@ _COLUMNS: Final = (*_THREAD, "id", "project_id", *_COMPUTED)
 _INSERT_INQUIRIES: Final = bulk_insert(_INQUIRY, _COLUMNS)
 _UPSERT_INQUIRIES: Final = _INSERT_INQUIRIES.on_conflict_do_update(
     index_elements=_THREAD, set_={name: _INSERT_INQUIRIES.excluded[name] for name in _COMPUTED}
-)
-_WAIT_END_COLUMNS: Final = ("ended_at", "ended_by", "opening", "working_seconds")
-_WAIT_COLUMNS: Final = (
-    "workspace_id",
-    "id",
-    "inquiry_id",
-    "project_id",
-    "community_id",
-    "started_at",
-    *_WAIT_END_COLUMNS,
-)
-_INSERT_WAITS: Final = bulk_insert(_RESPONSE_WAIT, _WAIT_COLUMNS)
-_UPSERT_WAITS: Final = _INSERT_WAITS.on_conflict_do_update(
-    index_elements=["workspace_id", "inquiry_id", "started_at"],
-    set_={name: _INSERT_WAITS.excluded[name] for name in _WAIT_END_COLUMNS},
 )
 
 
@@ -133,7 +114,7 @@ async def recount(
     if texts_changed:
         await INQUIRY_LEXEMES.replace(session, texts)
     await _link(session, community_id, threads)
-    await _save_waits(session, project_id, community_id, conversations)
+    await waits.save(session, project_id=project_id, community_id=community_id, conversations=conversations)
     await publish(session, *events)
 
 
@@ -283,63 +264,3 @@ async def _link(session: AsyncSession, community_id: UUID, threads: Collection[s
         .values(inquiry_id=Inquiry.id)
         .execution_options(synchronize_session=False)
     )
-
-
-async def _save_waits(
-    session: AsyncSession, project_id: UUID, community_id: UUID, conversations: Mapping[UUID, ConversationState]
-) -> None:
-    """Store the waits. One whose end is unchanged keeps the working time computed when it ended."""
-    if not conversations:
-        return
-    result = await session.execute(
-        select(_RESPONSE_WAIT).where(
-            in_workspace(ResponseWait, workspace_of(session)),
-            ResponseWait.inquiry_id == any_(literal(list(conversations), ARRAY(UUID_TYPE(as_uuid=True)))),
-        )
-    )
-    stored_waits = {(row.inquiry_id, row.started_at): row for row in result}
-    work_calendar: WorkCalendar | None = None
-    changed: list[dict[str, Any]] = []
-    for inquiry_id, conversation in conversations.items():
-        for wait in conversation.waits:
-            stored = stored_waits.pop((inquiry_id, wait.started_at), None)
-            if stored is not None and _unchanged(stored, wait):
-                continue
-            if stored is not None and stored.ended_at == wait.ended_at:
-                seconds = stored.working_seconds
-            elif wait.ended_at is None:
-                seconds = None
-            else:
-                work_calendar = work_calendar or await calendar(session, project_id=project_id)
-                seconds = working_seconds(wait.started_at, wait.ended_at, work_calendar.hours, work_calendar.zone)
-            changed.append(
-                {
-                    "workspace_id": workspace_of(session),
-                    "id": stored.id if stored is not None else uuid7(),
-                    "inquiry_id": inquiry_id,
-                    "project_id": project_id,
-                    "community_id": community_id,
-                    "started_at": wait.started_at,
-                    "ended_at": wait.ended_at,
-                    "ended_by": wait.ended_by.value if wait.ended_by is not None else None,
-                    "opening": wait.opening,
-                    "working_seconds": seconds,
-                }
-            )
-    await _store_waits(session, changed, [row.id for row in stored_waits.values()])
-
-
-def _unchanged(stored: Row[Any], wait: Wait) -> bool:
-    ended_by = wait.ended_by.value if wait.ended_by is not None else None
-    return (stored.ended_at, stored.ended_by, stored.opening) == (wait.ended_at, ended_by, wait.opening)
-
-
-async def _store_waits(session: AsyncSession, changed: Sequence[Mapping[str, Any]], obsolete: Sequence[UUID]) -> None:
-    if obsolete:
-        obsolete_rows = and_(
-            in_workspace(ResponseWait, workspace_of(session)),
-            ResponseWait.id == any_(literal(list(obsolete), ARRAY(UUID_TYPE(as_uuid=True)))),
-        )
-        await session.execute(delete(ResponseWait).where(obsolete_rows).execution_options(synchronize_session=False))
-    if changed:
-        await session.execute(_UPSERT_WAITS, column_arrays(changed, _WAIT_COLUMNS))

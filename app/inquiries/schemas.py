@@ -143,6 +143,9 @@ class WaitRead(Output):
     """A period in which the customer waited for an answer."""
 
     started_at: Instant = Field(description="When the customer's message began the wait.")
+    due_at: Instant | None = Field(
+        description="Until when the project's target for responses is met; null: none held when the wait began."
+    )
     ended_at: Instant | None = Field(description="When it ended; null: it lasts.")
     ended_by: EndedBy | None = Field(description="What ended it; null: it lasts.")
     opening: bool = Field(description="The inquiry's first wait, or the first after it was resolved or reopened.")

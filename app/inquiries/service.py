@@ -96,7 +96,15 @@ async def reply(session: AsyncSession, actor: Actor, *, inquiry_id: UUID, text: 
     )
     session.add(message)
     await session.flush()
-    audit.record(session, actor, "inquiries.reply", inquiry_id=inquiry.id, message_id=message.id)
+    audit.record(
+        session,
+        actor,
+        "inquiries.reply",
+        inquiry_id=inquiry.id,
+        project_id=inquiry.project_id,
+        message_id=message.id,
+        after={"delivery": message.delivery, "automatic": automatic, "length": len(text)},
+    )
     record(session, actor, inquiry.id, "replied", message_id=str(message.id))
     job_args: dict[str, Any] = {"workspace_id": workspace_of(session), "key": str(message.id), "message_id": message.id}
     await enqueue(session, SEND, **job_args)
@@ -162,11 +170,13 @@ def _refusal(inquiry: Inquiry, action: Action) -> AppError | None:
 
 
 def _apply(session: AsyncSession, actor: Actor, inquiry: Inquiry, action: Action) -> None:
+    subject = {"inquiry_id": inquiry.id, "project_id": inquiry.project_id}
     if isinstance(action, Classify):
         record(session, actor, inquiry.id, "classified", kind=action.kind.value, before=inquiry.kind)
+        before = audit.snapshot(inquiry)
         inquiry.kind, inquiry.kind_by = action.kind.value, "person"
         inquiry.version += 1
-        audit.record(session, actor, "inquiries.classify", inquiry_id=inquiry.id)
+        audit.record(session, actor, "inquiries.classify", **subject, before=before, after=audit.snapshot(inquiry))
     elif isinstance(action, Resolve):
         record(
             session,
@@ -178,10 +188,26 @@ def _apply(session: AsyncSession, actor: Actor, inquiry: Inquiry, action: Action
             # Messages that are ingested later are not covered by this resolution.
             through=inquiry.last_message_at.isoformat(),
         )
-        audit.record(session, actor, "inquiries.resolve", inquiry_id=inquiry.id)
+        # The status is recomputed from its events, after all of them.
+        resolved = {"status": InquiryStatus.RESOLVED.value, "resolved_automatically": action.automatic}
+        audit.record(
+            session,
+            actor,
+            "inquiries.resolve",
+            **subject,
+            before={name: getattr(inquiry, name) for name in resolved},
+            after=resolved,
+        )
     else:
         record(session, actor, inquiry.id, Transition.REOPENED.value, reason=action.reason)
-        audit.record(session, actor, "inquiries.reopen", inquiry_id=inquiry.id)
+        audit.record(
+            session,
+            actor,
+            "inquiries.reopen",
+            **subject,
+            before={"status": inquiry.status},
+            after={"status": InquiryStatus.OPEN.value},
+        )
 
 
 async def _recount(session: AsyncSession, inquiries: Sequence[Inquiry]) -> None:

@@ -4,8 +4,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import publications
 from app.communities.events import CommentsListed, MessagesChanged, MessagesDeleted, MessagesSeen, OpenThreadsDue
-from app.inquiries import intake, rereading
+from app.inquiries import intake, rereading, waits
 from app.kit.events import subscribe
+from app.projects.events import ProjectZoneChanged, ResponseTargetsChanged, WorkingHoursChanged
 
 
 @subscribe(MessagesSeen)
@@ -38,3 +39,21 @@ async def look_again(session: AsyncSession, event: OpenThreadsDue) -> None:
     """In the transaction that marks the open threads looked at."""
     ids = await rereading.open_publications(session, event.community.community_id, event.since, event.most)
     await publications.read_comments_again(session, event.community, ids)
+
+
+@subscribe(WorkingHoursChanged)
+async def due_by_other_hours(session: AsyncSession, event: WorkingHoursChanged) -> None:
+    """In the transaction that changes the hours."""
+    await waits.hours_changed(session, project_id=event.project_id)
+
+
+@subscribe(ProjectZoneChanged)
+async def due_by_another_clock(session: AsyncSession, event: ProjectZoneChanged) -> None:
+    """In the transaction that changes the zone: the working hours are other hours."""
+    await waits.hours_changed(session, project_id=event.project_id)
+
+
+@subscribe(ResponseTargetsChanged)
+async def measure_again(session: AsyncSession, event: ResponseTargetsChanged) -> None:
+    """In the transaction that changes the targets."""
+    await waits.targets_changed(session, project_id=event.project_id, since=event.since)

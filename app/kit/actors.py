@@ -11,6 +11,8 @@ class ActorKind(StrEnum):
     API_KEY = "key"
     USER = "user"
     """A signed-in person."""
+    CLIENT = "client"
+    """Whoever has a client link."""
     JOB = "job"
     PLATFORM = "platform"
     """A social platform, by its webhook events."""
@@ -27,7 +29,7 @@ class Actor:
 
     kind: ActorKind
     id: str
-    """An API key's id, a user's id, a job's kind, a platform's key, a command's name, …"""
+    """An API key's id, a user's id, a client link's id, a job's kind, a platform's key, a command's name, …"""
 
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}"

@@ -5,13 +5,16 @@ request. With `?atomic=true` one item that fails refuses them all, and the refus
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from app.kit.errors import AppError, Invalid
 from app.kit.routing import FieldProblem
+from app.kit.validation import field_errors
+
+M = TypeVar("M", bound=BaseModel)
 
 Atomic = Annotated[
     bool,
@@ -45,6 +48,15 @@ class BulkResults(BaseModel):
 
     succeeded: int = Field(description="How many items were done.", examples=[1])
     failed: int = Field(description="How many were not; each has its problem.", examples=[0])
+
+
+def parsed_item(model: type[M], item: Any) -> M | AppError:
+    """An item of a request, validated; or what is wrong with it."""
+    try:
+        return model.model_validate(item)
+    except ValidationError as error:
+        errors = field_errors([{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)])
+        return Invalid(f"{errors[0]['field'] or 'item'}: {errors[0]['detail']}", errors=errors)
 
 
 def refusal(failed: Mapping[int, AppError], total: int) -> Invalid:

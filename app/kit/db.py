@@ -12,7 +12,7 @@ projects too, for an actor who works on these alone: rows of a project are compa
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, TypeVar
 
 import asyncpg
@@ -47,11 +47,12 @@ from app.kit import telemetry
 from app.kit.actors import SYSTEM, Actor
 from app.kit.clock import Clock, SystemClock
 from app.kit.deadlines import REQUESTS, Deadlines
-from app.kit.errors import CommitOutcomeUnknown, NotFound, invalid_field, is_unanswered
+from app.kit.errors import CommitOutcomeUnknown, NotFound, invalid_field, is_locked, is_unanswered
 from app.kit.ids import uuid7
 from app.kit.starting import StartRefused
 
 AfterCommit = Callable[[], Awaitable[None]]
+BeforeCommit = Callable[[AsyncSession], Awaitable[None]]
 
 
 class Base(DeclarativeBase):
@@ -93,6 +94,18 @@ class Owned:
 
     workspace_id: Mapped[uuid.UUID] = mapped_column(primary_key=True, sort_order=-20)
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid7, sort_order=-19)
+
+
+class Audited:
+    """A row whose changes are recorded with its values before and after (`access.audit.snapshot`).
+
+    Only the columns named here are recorded: no secret, and nothing that a customer wrote or is called.
+    """
+
+    AUDITED: ClassVar[tuple[str, ...]] = ()
+    """Columns whose values are recorded."""
+    DIGESTED: ClassVar[tuple[str, ...]] = ()
+    """Columns of which only a hash and the length are recorded."""
 
 
 M = TypeVar("M", bound=Owned)
@@ -161,8 +174,9 @@ class Database:
 
         With `projects` the rows of all others are invisible, and none can be written.
 
-        Nothing is sent before the first statement. The calls registered by `after_commit` run after the
-        commit, and never where it certainly failed. Raises `CommitOutcomeUnknown` where the connection breaks
+        Nothing is sent before the first statement. The calls registered by `before_commit` run in the transaction,
+        after its block; those registered by `after_commit` run after the commit, and never where it certainly failed.
+        Raises `CommitOutcomeUnknown` where the connection breaks
         between COMMIT and PostgreSQL's answer.
         """
         calls: list[AfterCommit] = []
@@ -172,11 +186,18 @@ class Database:
                 assert isinstance(driver_connection, _WorkspaceConnection)
                 driver_connection.workspace_id, driver_connection.projects = workspace_id, projects
                 async with AsyncSession(bind=connection, expire_on_commit=False, autoflush=True) as session:
+                    before: list[BeforeCommit] = []
                     session.info.update(
-                        workspace_id=workspace_id, actor=actor, now=self.clock.now(), after_commit=calls
+                        workspace_id=workspace_id,
+                        actor=actor,
+                        now=self.clock.now(),
+                        before_commit=before,
+                        after_commit=calls,
                     )
                     yield session
                     await session.flush()  # an error here is certainly before the commit
+                    for last_call in before:
+                        await last_call(session)
                     with _committing():
                         await session.commit()
         except CommitOutcomeUnknown:
@@ -362,6 +383,11 @@ def actor_of(session: AsyncSession) -> Actor:
     return actor
 
 
+def before_commit(session: AsyncSession, call: BeforeCommit) -> None:
+    """Run `call` in this transaction once its block has ended, with everything flushed; an error rolls it back."""
+    session.info["before_commit"].append(call)
+
+
 def after_commit(session: AsyncSession, call: AfterCommit) -> None:
     """Run `call` after this transaction's commit, also where the outcome of the commit is unknown.
 
@@ -385,8 +411,8 @@ async def fetch(session: AsyncSession, model: type[M], row_id: uuid.UUID, *, for
     if query is None:
         query = select(model).where(model.workspace_id == bindparam("workspace"), model.id == bindparam("row_id"))
         if for_update:
-            # A row read before the lock may be stale.
-            query = query.with_for_update(of=model).execution_options(populate_existing=True)
+            # A row read before the lock may be stale. Without its key: rows that point to it may be added meanwhile.
+            query = query.with_for_update(of=model, key_share=True).execution_options(populate_existing=True)
         _BY_ID[model, for_update] = query
     row: M | None = await session.scalar(query, {"workspace": workspace_of(session), "row_id": row_id})
     if row is None:
@@ -413,3 +439,32 @@ async def lock(session: AsyncSession, *key: object) -> None:
 async def try_lock(session: AsyncSession, *key: object) -> bool:
     """Take the advisory lock of `key` until this transaction ends; False where another transaction has it."""
     return bool(await session.scalar(select(func.pg_try_advisory_xact_lock(_lock_id(key)))))
+
+
+class Locked(Exception):
+    """Another transaction has locked what a block of `without_waiting` needs."""
+
+
+NO_WAIT: Final = timedelta(milliseconds=50)
+"""A lock that is not free within this time counts as held: far less than the server needs to look for a deadlock."""
+
+
+@asynccontextmanager
+async def without_waiting(session: AsyncSession) -> AsyncIterator[None]:
+    """A block that waits for no other transaction: where it needs a lock that another one has, nothing of it is done.
+
+    For what a job can do later just as well. What was loaded within the block has to be loaded anew after `Locked`.
+
+    Raises:
+        Locked: another transaction has locked what the block needs.
+    """
+    try:
+        async with session.begin_nested():
+            await session.execute(text(f"SET LOCAL lock_timeout = '{NO_WAIT // timedelta(milliseconds=1)}ms'"))
+            yield
+            await session.flush()
+            await session.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
+    except DBAPIError as error:
+        if not is_locked(error):
+            raise
+        raise Locked from error

@@ -259,6 +259,11 @@ def lost_race(error: BaseException) -> bool:
     return _sqlstate(error) in {"40001", "40P01"}
 
 
+def is_locked(error: BaseException) -> bool:
+    """Whether PostgreSQL gave a statement up because another transaction keeps a lock that it needs."""
+    return _sqlstate(error) == "55P03"
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether an error is temporary (an unreachable server, a lost lock race), not a fault of the statement."""
     return isinstance(error, Unavailable) or database_failure(error) is not None

@@ -5,6 +5,7 @@ English: programs compare their `code`. Only what they show of people's messages
 """
 
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from io import BytesIO
@@ -20,8 +21,19 @@ LANGUAGES: Final = (ENGLISH, "ru")
 
 PLURAL_FORMS: Final = ("zero", "one", "two", "few", "many", "other")
 """Of the CLDR, in the order in which catalogues list those of their language."""
-ACCEPT_LANGUAGE: Final[ContextVar[str]] = ContextVar("accept_language", default="")
-"""The `Accept-Language` header of the request that is being answered."""
+
+
+@dataclass(slots=True)
+class AcceptLanguage:
+    """The `Accept-Language` header of a request."""
+
+    header: str = ""
+    decides: bool = False
+    """The response depends on it: `Vary` has to say so."""
+
+
+ACCEPT_LANGUAGE: Final[ContextVar[AcceptLanguage | None]] = ContextVar("accept_language", default=None)
+"""Of the request that is being answered; None outside of one."""
 
 
 @cache
@@ -69,7 +81,11 @@ def translate_count(text: str, count: int, language: str) -> str:
 
 def reader_language() -> str:
     """The language of whoever receives the response to the current request; English outside of one."""
-    return language_of(ACCEPT_LANGUAGE.get())
+    accept_language = ACCEPT_LANGUAGE.get()
+    if accept_language is None:
+        return ENGLISH
+    accept_language.decides = True
+    return language_of(accept_language.header)
 
 
 @lru_cache(maxsize=1000)

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from app.kit.errors import PROBLEM
 from app.kit.idempotency import EXEMPT_PREFIX, HEADER
 from app.kit.openapi_schemas import REF, component, parameter, with_names
 from app.kit.routing import FieldProblem, Problem, RawRoute, Route, problems
@@ -49,6 +50,7 @@ _ALWAYS: Final = ("RateLimit", "RateLimit-Policy", "X-Request-ID")
 _OF_STATUS: Final[Mapping[str, tuple[str, ...]]] = {
     "304": ("ETag",),
     "302": ("Location",),
+    "303": ("Location",),
     "401": ("WWW-Authenticate",),
     "409": ("Retry-After",),
     "429": ("Retry-After",),
@@ -158,7 +160,8 @@ def _complete_operation(
         parameters.append(_IF_NONE_MATCH)
         responses["304"] = {"description": "It has not changed since the answer with this `ETag`."}
     for status, answer in problems(*shared).items():
-        if str(status) == "422" or str(status) not in responses:
+        stated = responses.get(str(status), {}).get("content", {})
+        if (str(status) == "422" and PROBLEM not in stated) or str(status) not in responses:
             responses[str(status)] = answer
     has_versions = any(one["name"] == "If-Match" for one in parameters)
     for status, answer in responses.items():

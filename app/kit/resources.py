@@ -52,5 +52,5 @@ class Resources:
     ) -> AsyncIterator[AsyncSession]:
         """A transaction (`Database.transaction`) that rings for its new jobs after its commit."""
         async with self.db.transaction(workspace_id, actor, projects=projects) as session:
-            session.info["doorbell"] = self.doorbell
+            session.info.update(doorbell=self.doorbell, keyring=self.keyring)
             yield session

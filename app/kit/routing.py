@@ -51,9 +51,10 @@ _DESCRIPTIONS = {
     403: "The credential may not do this.",
     404: "No such thing in this workspace.",
     409: "The present state does not allow it, or the same Idempotency-Key is still being worked on.",
+    410: "It was here, and is not any more.",
     412: "It was changed meanwhile: read it again.",
     413: "The body is too large.",
-    415: "The body is not JSON: its `Content-Type` says something else.",
+    415: "The body is not of the media type that is taken here, by its `Content-Type`.",
     422: "The input is not understood; `errors` says where.",
     429: "Too many requests; see `Retry-After`.",
     500: "A fault of ours; it is logged under the `request_id`.",
@@ -79,6 +80,9 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 _ID = re.compile(r"{(\w*_id)}")
 _TEXT = re.compile(r"{(\w+)}")
 _JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
+CSV: Final = "text/csv"
+"""The media type of bodies that are tables: `Body(media_type=CSV)`."""
+_CSV = re.compile(r"text/csv\s*(;.*)?", re.IGNORECASE)
 
 
 class _StorableText(StringConvertor):
@@ -93,7 +97,7 @@ register_url_convertor("text", _StorableText())
 class Route(APIRoute):
     """One operation, with the conventions applied.
 
-    Query parameters that it does not declare are refused, and bodies that are not JSON.
+    Query parameters that it does not declare are refused, and bodies that are not JSON (or the CSV that it declares).
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -111,15 +115,20 @@ class Route(APIRoute):
             handler = idempotency.once(handler)
         elif "GET" in (self.methods or ()):
             handler = _with_etag(handler)
-        return _strict(handler, QueryParameters.of(self.dependant), takes_body=self.body_field is not None)
+        media_type = None if self.body_field is None else getattr(self.body_field.field_info, "media_type", None)
+        return _strict(handler, QueryParameters.of(self.dependant), body_field=self.body_field, media_type=media_type)
 
 
-def _strict(handler: Handler, parameters: QueryParameters, *, takes_body: bool) -> Handler:
+def _strict(handler: Handler, parameters: QueryParameters, *, body_field: object, media_type: str | None) -> Handler:
     """Refuse what the operation does not declare, before anything else is done with the request."""
+    accepted = _CSV if media_type == CSV else _JSON
 
     async def answer(request: Request) -> Response:
         parameters.check(request)
-        if takes_body and not _JSON.fullmatch(request.headers.get("content-type", "")) and _has_body(request):
+        sent = request.headers.get("content-type", "")
+        if body_field is not None and not accepted.fullmatch(sent) and _has_body(request):
+            if accepted is _CSV:
+                raise UnsupportedMedia(f"Send the body as {CSV}.")
             raise UnsupportedMedia
         return await handler(request)
 

@@ -62,7 +62,7 @@ FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)
 
 log = structlog.get_logger()
 
-REPAIRED = Counter("instep_search_words_repaired", "Stored words that were other than the texts.", ["table"])
+REPAIRED = Counter("instep_search_lexemes_repaired", "Stored words that were other than the texts.", ["table"])
 PAGE: Final = 500
 """Rows whose words are compared in one transaction."""
 Texts: TypeAlias = Callable[[AsyncSession, UUID, int], Awaitable[Mapping[UUID, str]]]
@@ -146,7 +146,7 @@ class Facets:
     sql: str = "0"
     """The bits of the row `source`."""
 
-    def wanted(self, filters: Mapping[str, Any]) -> int:
+    def required(self, filters: Mapping[str, Any]) -> int:
         """The bits that a row must have, to be selected by all filters that are facets."""
         bits = 0
         for name, value in filters.items():
@@ -187,7 +187,7 @@ class WordIndex:
         self._replace = statement(_REPLACE)
         self._counts = Statement(statement(_COUNTS))
         self._together = Statement(statement(_TOGETHER))
-        self._found = [Statement(statement(sql)) for sql in (_WITH_FACETS, _WITH_SECOND, _WITH_OTHERS)]
+        self._matching = [Statement(statement(sql)) for sql in (_WITH_FACETS, _WITH_SECOND, _WITH_OTHERS)]
         """By the number of other words, up to two."""
 
     async def replace(self, session: AsyncSession, texts: Mapping[UUID, str]) -> int:
@@ -272,7 +272,7 @@ class WordIndex:
         """
         if q is None:
             return {}
-        project_id, bits = filters.get("project_id"), self._facets.wanted(filters)
+        project_id, bits = filters.get("project_id"), self._facets.required(filters)
         projects = {"low": project_id or FIRST, "high": project_id or LAST}
         counts = await self._counts.rows(connection, {"workspace_id": workspace_id, "q": q, **projects})
         if not counts:
@@ -289,11 +289,11 @@ class WordIndex:
             few = {"bits": bits, **projects}
             return {"few_with_all": rarest, "others": others, **few} if others else {"few": rarest, **few}
         if (bits or others) and (rows <= SOME or await self._seldom(connection, {**parameters, "others": others})):
-            found = await self._found[min(len(others), 2)].rows(
+            matching = await self._matching[min(len(others), 2)].rows(
                 connection, {**parameters, "second": (others or [""])[0], "others": others[1:]}
             )
-            if len(found) <= FEW:
-                return {"found": [row["id"] for row in found]}
+            if len(matching) <= FEW:
+                return {"found": [row["id"] for row in matching]}
         if rows > SOME:
             return {"each_with_all": [rarest, *others]}
         return {"some": rarest, **projects} | ({"each_with_all": others} if others else {})

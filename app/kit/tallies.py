@@ -122,11 +122,11 @@ class Tally:
         A correction is a change like any other: what others add meanwhile counts too.
         """
         rows = await session.execute(self._differences, {"workspace_id": workspace_of(session)})
-        found = [
+        differences = [
             TallyDifference({name: getattr(row, name) for name in self.key}, row.kept, row.counted) for row in rows
         ]
-        await self.add(session, {tuple(one.key.values()): one.counted - one.kept for one in found})
-        return found
+        await self.add(session, {tuple(one.key.values()): one.counted - one.kept for one in differences})
+        return differences
 
     def report(self, corrected: Sequence[TallyDifference]) -> None:
         """Log what `reconcile` has corrected, and count it: after the commit."""

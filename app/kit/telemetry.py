@@ -122,21 +122,22 @@ REGISTRY.register(LIMITS_LEFT)
 
 _SECRET_NAME = re.compile(r"token|secret|password|authorization|api_?key|credential|cookie", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
-    r"isk_[A-Za-z0-9]+_[A-Za-z0-9_-]+"
+    r"is[ks]_[A-Za-z0-9]+_[A-Za-z0-9_-]+"
     r"|(?<=Bearer )[^\s\"']+"
     r"|(?<=access_token=)[^&\s\"']+"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|(?<=/bot)\d+:[A-Za-z0-9_-]+"
+    r"|(?<=[?&]token=)[A-Za-z0-9_-]{43}"  # a link of an account
 )
 _SECRET_PATH = re.compile(r"(/hooks/[^/?#\s\"'\\]+/|/s/)[^{/?#\s\"'\\]+")
 """The part of a hook's URL after the platform's name, which is enough to send events; the token of a client link."""
-_MARKS = ("isk_", "Bearer ", "access_token=", "://", "/bot", "/hooks/", "/s/")
+_MARKS = ("isk_", "iss_", "Bearer ", "token=", "://", "/bot", "/hooks/", "/s/")
 """One of these is in every text with a secret; looking for them takes less time than the patterns."""
 REDACTED = "…"
 
 
 def redact(text: str) -> str:
-    """Replace API keys, bearer tokens, passwords in URLs and the secret part of hooks' URLs in a text."""
+    """Replace API keys, tokens, passwords in URLs and the secret part of hooks' and clients' URLs in a text."""
     if not any(map(text.__contains__, _MARKS)):
         return text
     return _SECRET_PATH.sub(rf"\1{REDACTED}", _SECRET_TEXT.sub(REDACTED, text))
@@ -163,14 +164,15 @@ def _redacted(name: str, value: Any) -> Any:
 def traces(environment: Mapping[str, str]) -> TelemetryConfig:
     """FastAPI's OpenTelemetry configuration: off, unless the environment has a variable of OpenTelemetry.
 
-    Hooks are excluded, as their URLs are secret, and logs, as a validation error may contain a token.
+    Hooks and the pages behind links are excluded, as their URLs are secret, and logs, as a validation error may
+    contain a token.
     """
     enabled = any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in environment)
     return {
         "tracing": enabled,
         "metrics": enabled,
         "logs": False,
-        "exclude": lambda scope: str(scope.get("path")).startswith("/hooks/"),
+        "exclude": lambda scope: str(scope.get("path")).startswith(("/hooks/", "/s/", "/account/")),
     }
 
 

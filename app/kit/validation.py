@@ -85,6 +85,7 @@ TEXTS: Final[Mapping[str, str]] = {
     "uuid_type": _UUID,
     "uuid_parsing": _UUID,
     "uuid_version": "Must be a UUID of version {expected_version}.",
+    "unknown_currency": "ISO 4217 has no such currency: give its code in capital letters, for example RUB.",
     "bytes_type": "Give a string.",
     "bytes_too_short": "Must have {min_length} bytes or more.",
     "bytes_too_long": "Must have {max_length} bytes or fewer.",

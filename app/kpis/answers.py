@@ -13,7 +13,7 @@ import structlog
 
 from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
 from app.kpis.contract import DAY, Kpi, LoadRequest, Project
-from app.kpis.values import Community, Missing, Reason, Value, ValueStatus
+from app.kpis.values import Community, Missing, Reason, Unit, Value, ValueStatus
 from app.kpis.windows import Days, Granularity
 
 log = structlog.get_logger()
@@ -86,10 +86,10 @@ def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     return {
         **described(kpi),
         "window": query.described(),
-        **stated(value),
-        "previous": previous(query, value, others[0]) if query.compare else None,
-        "series": [_point(days, one) for days, one in zip(parts, series, strict=True)],
-        "breakdown": [_share(one, share) for one, share in by_community.items()],
+        **stated(kpi, value),
+        "previous": previous(kpi, query, value, others[0]) if query.compare else None,
+        "series": [_point(kpi, days, one) for days, one in zip(parts, series, strict=True)],
+        "breakdown": [_share(kpi, one, share) for one, share in by_community.items()],
         "freshness": freshness(kpi, query.datasets),
         "coverage": coverage(kpi, query, value),
         "excluded": excluded(value),
@@ -110,22 +110,26 @@ def row(kpis: Iterable[Kpi], query: KpiQuery) -> dict[str, Any]:
 
 def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     value, _, (before,) = query.values(kpi, [query.days.before])
-    earlier = previous(query, value, before)
+    earlier = previous(kpi, query, value, before)
     return {
         "key": kpi.key,
-        **stated(value),
-        "previous": {name: earlier[name] for name in ("value", "status", "reason", "change")},
+        **stated(kpi, value),
+        "previous": {name: amount for name, amount in earlier.items() if name not in {"from", "to"}},
     }
 
 
-def stated(value: Value) -> dict[str, Any]:
-    """A value with its status, and with a reason where the status is not `ok`."""
+def stated(kpi: Kpi, value: Value) -> dict[str, Any]:
+    """A value with its status and variants; its currency, where it is money; a reason, where it is not `ok`."""
     amount, reason, missing = value[:3]
+    variants = {one.key: value.variants.get(one.key) for one in kpi.variants} if kpi.variants else {}
     if amount is None:
-        return {"value": None, "status": ValueStatus.UNKNOWN.value, "reason": value.status_reason}
-    if missing:
-        return {"value": amount, "status": ValueStatus.PARTIAL.value, "reason": reason or missing[0].reason}
-    return {"value": amount, "status": _OK, "reason": None}
+        status, reason = ValueStatus.UNKNOWN.value, value.status_reason
+    elif missing:
+        status, reason = ValueStatus.PARTIAL.value, reason or missing[0].reason
+    else:
+        status, reason = _OK, None
+    stated = {"value": amount, "status": status, "reason": reason, "variants": variants}
+    return {**stated, "currency": value.currency} if kpi.unit is Unit.MONEY else stated
 
 
 def described(kpi: Kpi) -> dict[str, Any]:
@@ -140,29 +144,29 @@ def described(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def previous(query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
+def previous(kpi: Kpi, query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
     """The value of the previous window (as many days, directly before), and the relative change since."""
     days = query.days.before
     change = None
-    if value.amount is not None and earlier.amount:
+    if value.amount is not None and earlier.amount and value.currency == earlier.currency:
         change = (value.amount - earlier.amount) / abs(earlier.amount)
     return {
         "from": days.first,
         "to": days.last,
-        **stated(earlier),
+        **stated(kpi, earlier),
         "change": change,
     }
 
 
-def _point(days: Days, value: Value) -> dict[str, Any]:
-    return {"from": days.first, **stated(value)}
+def _point(kpi: Kpi, days: Days, value: Value) -> dict[str, Any]:
+    return {"from": days.first, **stated(kpi, value)}
 
 
-def _share(community: Community, value: Value) -> dict[str, Any]:
+def _share(kpi: Kpi, community: Community, value: Value) -> dict[str, Any]:
     return {
         "community_id": community.id,
         "platform": community.platform,
-        **stated(value),
+        **stated(kpi, value),
     }
 
 

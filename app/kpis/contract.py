@@ -313,6 +313,21 @@ class Doc:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """The KPI's figure by another definition, shown beside its value, in the same unit.
+
+    The value alone has a status, a previous value's change and goals; a variant is null where it is unknown.
+    """
+
+    key: str
+    """Its name in answers, in snake_case: `wall_clock`, `p90`."""
+    title: str
+    """Its name for people."""
+    independent: bool = False
+    """It may be known where the value is not: it is of other inputs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kpi:
     """One key performance indicator."""
 
@@ -329,6 +344,8 @@ class Kpi:
     """Computes the value of one or more communities from the amounts of all measures, in their order."""
     evidence: tuple[Section, ...]
     doc: Doc
+    variants: tuple[Variant, ...] = ()
+    """What `value` gives beside the amount, in the order of the answers."""
 
     @property
     def needs(self) -> tuple[Source[Any], ...]:

@@ -19,7 +19,7 @@ def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     return {
         **answers.described(kpi),
         "window": query.described(),
-        **answers.stated(value),
+        **answers.stated(kpi, value),
         "formula": {
             "text": kpi.doc.formula,
             "symbols": _substituted(kpi.doc.symbols, {}),
@@ -51,6 +51,7 @@ def documented(kpi: Kpi) -> dict[str, Any]:
         "source": kpi.doc.source,
         "recount": kpi.doc.recount,
         "caveats": list(kpi.doc.caveats),
+        "variants": [{"key": one.key, "title": one.title} for one in kpi.variants],
         "evidence": [{"kind": section.kind, "description": section.doc} for section in kpi.evidence],
     }
 

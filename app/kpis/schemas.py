@@ -1,5 +1,7 @@
 """Response schemas of the KPI endpoints."""
 
+from typing import Final
+
 from pydantic import ConfigDict, Field
 
 from app.kit.days import DayRangeRead
@@ -10,7 +12,19 @@ from app.kpis.windows import Granularity
 
 Amount = int | float
 _REASON = "Why it is unknown or partial, in kebab-case; null where it is known."
+Variants = dict[str, Amount | None]
+_VARIANTS = (
+    "The same figure by other definitions, in the KPI's unit: the amount of each of the KPI's `variants` in "
+    "`GET /v1/kpis`, null where it is unknown; empty for a KPI without variants."
+)
+_CURRENCY = "ISO 4217, where the KPI's unit is `money`; null where the value is unknown. Left out for other units."
 _EXAMPLE_ID = "01999999-0000-7000-8000-000000000001"
+
+
+class StatedAmount(Output):
+    """What may stand beside an amount."""
+
+    currency: str | None = Field(None, description=_CURRENCY, examples=["RUB"])
 
 
 class KpiRead(Output):
@@ -38,6 +52,13 @@ class EvidenceKind(Output):
     description: str = Field(description="What a row is, and its fields.")
 
 
+class KpiVariant(Output):
+    """Another definition of a KPI's figure, shown beside its values."""
+
+    key: str = Field(description="Its key in `variants` beside each value.", examples=["wall_clock"])
+    title: str = Field(description="Its name, for people.", examples=["By the clock"])
+
+
 class KpiDocumented(KpiRead):
     """A KPI of the catalogue, with its documentation."""
 
@@ -50,6 +71,9 @@ class KpiDocumented(KpiRead):
     source: str = Field(description="Where its inputs come from.")
     recount: str = Field(description="How to recompute the value from the evidence by hand.")
     caveats: list[str] = Field(description="What to keep in mind when reading it.")
+    variants: list[KpiVariant] = Field(
+        description="Other definitions of the same figure, whose amounts stand beside each value; in its unit."
+    )
     evidence: list[EvidenceKind] = Field(description="The kinds of row that its evidence consists of.")
 
 
@@ -70,7 +94,7 @@ class WindowRead(Output):
     granularity: Granularity = Field(description="The length of the parts of the series.")
 
 
-class PreviousValue(Output):
+class PreviousValue(StatedAmount):
     """The value of the previous window: as many days, directly before."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -79,10 +103,11 @@ class PreviousValue(Output):
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
 
 
-class SeriesPoint(Output):
+class SeriesPoint(StatedAmount):
     """A day, week or month of the series, by its first day; the edges are cut to the window."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -90,9 +115,10 @@ class SeriesPoint(Output):
     value: Amount | None = Field(description="The value of this part; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
 
 
-class CommunityValue(Output):
+class CommunityValue(StatedAmount):
     """One community's value."""
 
     community_id: Id | None = Field(description="Null: what belongs to no single community.")
@@ -100,6 +126,7 @@ class CommunityValue(Output):
     value: Amount | None = Field(description="Its value, in the KPI's unit; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
 
 
 class StalestInput(Output):
@@ -149,69 +176,82 @@ class KpiLinks(Output):
     evidence: str = Field(description="Path and query of its evidence.")
 
 
-class KpiAnswer(KpiRead):
+# Without nulls: FastAPI drops them from examples, which then are none.
+_WITH_EXAMPLE: Final = ConfigDict(
+    json_schema_extra={
+        "example": {
+            "key": "first_response_time",
+            "title": "First response time",
+            "unit": "seconds",
+            "goal_type": "support",
+            "version": 1,
+            "direction": "lower_is_better",
+            "window": {
+                "from": "2026-10-01",
+                "to": "2026-10-31",
+                "timezone": "Europe/Minsk",
+                "granularity": "month",
+            },
+            "value": 1830.0,
+            "status": "partial",
+            "reason": "stale",
+            "variants": {"wall_clock": 7260.0},
+            "previous": {
+                "from": "2026-08-31",
+                "to": "2026-09-30",
+                "value": 2400.0,
+                "status": "partial",
+                "reason": "before-connection",
+                "variants": {"wall_clock": 9000.0},
+                "change": -0.2375,
+            },
+            "series": [
+                {
+                    "from": "2026-10-01",
+                    "value": 1830.0,
+                    "status": "partial",
+                    "reason": "stale",
+                    "variants": {"wall_clock": 7260.0},
+                }
+            ],
+            "breakdown": [
+                {
+                    "community_id": _EXAMPLE_ID,
+                    "platform": "vk",
+                    "value": 1830.0,
+                    "status": "partial",
+                    "reason": "stale",
+                    "variants": {"wall_clock": 7260.0},
+                }
+            ],
+            "freshness": {
+                "as_of": "2026-10-29T20:55:00Z",
+                "stalest": {"community_id": _EXAMPLE_ID, "as_of": "2026-10-29T20:55:00Z"},
+            },
+            "coverage": {
+                "expected": 31,
+                "seen": 29,
+                "gaps": [{"from": "2026-10-30", "to": "2026-10-31", "community_id": _EXAMPLE_ID, "reason": "stale"}],
+            },
+            "excluded": [],
+            "links": {
+                "explain": "/v1/projects/…/kpis/first_response_time/explain?from=2026-10-01&to=2026-10-31",
+                "evidence": "/v1/projects/…/kpis/first_response_time/evidence?from=2026-10-01&to=2026-10-31",
+            },
+        }
+    }
+)
+
+
+class KpiAnswer(KpiRead, StatedAmount):
     """A KPI of a project. An unknown value is null, with a reason; never 0."""
 
-    # Without nulls: FastAPI drops them from examples, which then are none.
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "key": "first_response_time",
-                "title": "First response time",
-                "unit": "seconds",
-                "goal_type": "support",
-                "version": 1,
-                "direction": "lower_is_better",
-                "window": {
-                    "from": "2026-10-01",
-                    "to": "2026-10-31",
-                    "timezone": "Europe/Minsk",
-                    "granularity": "month",
-                },
-                "value": 1830.0,
-                "status": "partial",
-                "reason": "stale",
-                "previous": {
-                    "from": "2026-08-31",
-                    "to": "2026-09-30",
-                    "value": 2400.0,
-                    "status": "partial",
-                    "reason": "before-connection",
-                    "change": -0.2375,
-                },
-                "series": [{"from": "2026-10-01", "value": 1830.0, "status": "partial", "reason": "stale"}],
-                "breakdown": [
-                    {
-                        "community_id": _EXAMPLE_ID,
-                        "platform": "vk",
-                        "value": 1830.0,
-                        "status": "partial",
-                        "reason": "stale",
-                    }
-                ],
-                "freshness": {
-                    "as_of": "2026-10-29T20:55:00Z",
-                    "stalest": {"community_id": _EXAMPLE_ID, "as_of": "2026-10-29T20:55:00Z"},
-                },
-                "coverage": {
-                    "expected": 31,
-                    "seen": 29,
-                    "gaps": [
-                        {"from": "2026-10-30", "to": "2026-10-31", "community_id": _EXAMPLE_ID, "reason": "stale"}
-                    ],
-                },
-                "excluded": [],
-                "links": {
-                    "explain": "/v1/projects/…/kpis/first_response_time/explain?from=2026-10-01&to=2026-10-31",
-                    "evidence": "/v1/projects/…/kpis/first_response_time/evidence?from=2026-10-01&to=2026-10-31",
-                },
-            }
-        }
-    )
+    model_config = _WITH_EXAMPLE
     window: WindowRead = Field(description="The days of the value.")
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     previous: PreviousValue | None = Field(description="The window before; null where none was asked for.")
     series: list[SeriesPoint] = Field(description="The parts of the window, in order.")
     breakdown: list[CommunityValue] = Field(description="The communities' own values.")
@@ -281,13 +321,14 @@ class EvidenceLink(Output):
     evidence: str = Field(description="Path and query of the evidence of this very answer.")
 
 
-class KpiExplanation(KpiRead):
+class KpiExplanation(KpiRead, StatedAmount):
     """A value explained."""
 
     window: WindowRead = Field(description="The days of the value.")
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     formula: WorkedFormula = Field(description="How it was computed.")
     inputs: list[InputRead] = Field(description="The amounts that went into it.")
     adjustments: list[Adjustment] = Field(description="What was left out of it, or included by convention.")
@@ -330,22 +371,24 @@ class EvidencePage(Output):
     next_cursor: str | None = Field(description=NEXT_CURSOR)
 
 
-class PortfolioPrevious(Output):
+class PortfolioPrevious(StatedAmount):
     """The value of the previous window: as many days, directly before."""
 
     value: Amount | None = Field(description="The value; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.", examples=["ok"])
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
 
 
-class PortfolioValue(Output):
+class PortfolioValue(StatedAmount):
     """One KPI of one project."""
 
     key: str = Field(description="The KPI's key.")
     value: Amount | None = Field(description="The value, in the KPI's unit; null: unknown.")
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
+    variants: Variants = Field(description=_VARIANTS)
     previous: PortfolioPrevious = Field(description="The window before.")
 
 

@@ -1,10 +1,11 @@
 """A KPI's value for one window, and what describes it: unit, direction, status, reasons, and what is missing of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from uuid import UUID
 
 
@@ -15,6 +16,8 @@ class Unit(StrEnum):
     RATIO = "ratio"
     """A fraction: 0.25 is 25 %."""
     SECONDS = "seconds"
+    MONEY = "money"
+    """Whole units of the currency that stands beside the value."""
 
 
 class GoalType(StrEnum):
@@ -136,6 +139,9 @@ class Excluded(NamedTuple):
     finding_id: UUID | None = None
 
 
+_NO_VARIANTS: Final[Mapping[str, float]] = MappingProxyType({})
+
+
 class Value(NamedTuple):
     """A KPI's value for one window. An unknown amount is None, with a reason."""
 
@@ -147,6 +153,10 @@ class Value(NamedTuple):
     included: Sequence[Excluded] = ()
     """What the amount contains by convention, although it might as well be left out."""
     evidence: Sequence[Term] = ()
+    variants: Mapping[str, float] = _NO_VARIANTS
+    """The same figure by the other definitions of `Kpi.variants`, by their keys; what is left out is unknown."""
+    currency: str | None = None
+    """Of an amount of money, ISO 4217."""
 
     @property
     def status(self) -> ValueStatus:

@@ -15,17 +15,17 @@ from app.links.models import Link, LinkLexeme
 LINK_LEXEMES: Final = WordIndex(
     Base.metadata.tables[LinkLexeme.__tablename__], "link_id", Base.metadata.tables[Link.__tablename__]
 )
-_NO_WORDS: Final = re.compile(r"[\W_]+")
+_SEPARATORS: Final = re.compile(r"[\W_]+")
 
 
 def searched_text(title: str | None, target: str) -> str:
     """What is searched of a link: its title and its target."""
-    return as_words(f"{title or ''} {target}")
+    return separated(f"{title or ''} {target}")
 
 
-def as_words(text: str) -> str:
+def separated(text: str) -> str:
     """The parts of an address as words: PostgreSQL takes a host, or a path, for one word."""
-    return _NO_WORDS.sub(" ", text)
+    return _SEPARATORS.sub(" ", text)
 
 
 async def texts(session: AsyncSession, after: UUID, limit: int) -> Mapping[UUID, str]:

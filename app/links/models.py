@@ -6,13 +6,14 @@ from uuid import UUID
 from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, PrimaryKeyConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
-class Link(Owned, Base):
+class Link(Owned, Audited, Base):
     """A short address that redirects to the client's site and counts clicks."""
 
     __tablename__ = "link"
+    AUDITED = ("slug", "target", "title", "community_id", "post_id", "archived_at")
     __table_args__ = (
         belongs_to("project", "project_id"),
         # Without ON DELETE: a printed link outlives the community or post it was made for.
@@ -123,7 +124,7 @@ class Click(Owned, Base):
     visitor: Mapped[bytes] = mapped_column(LargeBinary)
     """A keyed hash of IP address and browser: distinguishes visitors without identifying them."""
     bot: Mapped[str | None]
-    """Why it is classified as a bot (see `audience`); null for a person."""
+    """Why it is classified as a bot (see `kit.audience`); null for a person."""
     repeat: Mapped[bool] = mapped_column(default=False)
     """The same person followed the same link again within `recording.REPEAT_WINDOW`; not counted."""
     referrer: Mapped[str | None]

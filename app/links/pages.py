@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.kit.errors import PROBLEM, problem
 from app.kit.i18n import language_of, translate
-from app.kit.pages import content_security_policy
+from app.kit.pages import asks_json, content_security_policy
 from app.kit.routing import PROBLEM_REF
 
 HEADERS: Final = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex"}
@@ -63,7 +63,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 def dead_link_response(request: Request, status: int) -> Response:
     """The response 404 (no such link) or 410 (archived), in the format that `Accept` asks for."""
     title, text, code = _TEXTS[status]
-    if _asks_json(request.headers.get("accept", "")):
+    if asks_json(request.headers.get("accept", "")):
         return problem(
             status=status,
             title=title,
@@ -82,7 +82,3 @@ def dead_link_response(request: Request, status: int) -> Response:
         "Content-Security-Policy": content_security_policy(page),
     }
     return HTMLResponse(page, status_code=status, headers=headers)
-
-
-def _asks_json(accept: str) -> bool:
-    return "json" in accept and "html" not in accept

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
-from app.kit import days
+from app.kit import audience, days
 from app.kit.days import FirstDay, LastDay
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound
@@ -23,8 +23,8 @@ from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import RawRoute, problems, public_router
 from app.kit.schemas import Id, SearchText, Text
-from app.links import audience, pages, reads, service
-from app.links.lexemes import LINK_LEXEMES, as_words
+from app.links import pages, reads, service
+from app.links.lexemes import LINK_LEXEMES, separated
 from app.links.models import ClickDay, Link, LinkTarget
 from app.links.recording import Visit
 from app.links.redirects import Route, redirects
@@ -115,7 +115,7 @@ async def list_links(
         limit=limit,
         cursor=cursor,
         filters=filters,
-        search=(LINK_LEXEMES, q and as_words(q)),
+        search=(LINK_LEXEMES, q and separated(q)),
     )
     return json_page([reads.link_read(row, lists.resources.settings) for row in rows], next_cursor)
 

@@ -71,7 +71,9 @@ async def create(
             _add_target(session, actor, link)
             await session.flush()
             await LINK_LEXEMES.replace(session, {link.id: searched_text(link.title, link.target)})
-            audit.record(session, actor, "links.create", link_id=link.id)
+            audit.record(
+                session, actor, "links.create", link_id=link.id, project_id=project_id, after=audit.snapshot(link)
+            )
             return link
         if slug is not None:
             break
@@ -120,6 +122,7 @@ async def change(
 ) -> Link:
     """Apply a merge patch: `target`, `title`, `archived`. A new target begins a new version; the old ones are kept."""
     link = await fetch(session, Link, link_id, for_update=True)
+    before = audit.snapshot(link)
     if "title" in changes:
         link.title = changes["title"]
     if "target" in changes and changes["target"] != link.target:
@@ -141,17 +144,28 @@ async def change(
     await session.flush()
     if {"title", "target"} & set(changes):
         await LINK_LEXEMES.replace(session, {link.id: searched_text(link.title, link.target)})
-    audit.record(session, actor, "links.update", link_id=link.id)
+    if (after := audit.snapshot(link)) != before:
+        audit.record(
+            session, actor, "links.update", link_id=link.id, project_id=link.project_id, before=before, after=after
+        )
     return link
 
 
 async def move_post(session: AsyncSession, actor: Actor, *, from_id: UUID, to_id: UUID | None) -> None:
     """Move the links of one post to another (or to none), before the first is deleted."""
-    moved = await session.scalars(
+    moved = await session.execute(
         update(Link)
         .where(in_workspace(Link, workspace_of(session)), Link.post_id == from_id)
         .values(post_id=to_id)
-        .returning(Link.id)
+        .returning(Link.id, Link.project_id)
     )
-    for link_id in moved.all():
-        audit.record(session, actor, "links.update", link_id=link_id, post_id=to_id)
+    for link in moved.all():
+        audit.record(
+            session,
+            actor,
+            "links.update",
+            link_id=link.id,
+            project_id=link.project_id,
+            before={"post_id": from_id},
+            after={"post_id": to_id},
+        )

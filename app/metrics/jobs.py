@@ -62,7 +62,7 @@ async def reconcile_project(run: Run, project_id: UUID) -> None:
     async with run.step() as session:
         differences = await service.reconcile(session, project_id)
         if differences:
-            await service.recount_project(session, run.actor, project_id)
+            await service.recount_project(session, run.actor, project_id, wrong_rows=len(differences))
         await run.finish(session)
     for difference in differences:
         DIFFERENCES.labels(difference.table).inc()

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base
@@ -147,3 +147,28 @@ class CommunityDay(Base):
     lowest: Mapped[int]
     highest: Mapped[int]
     snapshots: Mapped[int]
+
+
+class MemberChange(Base):
+    """Somebody joined a community, or left it, as the platform said at that instant."""
+
+    __tablename__ = "member_change"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "community_id"], ["community.workspace_id", "community.id"], ondelete="CASCADE"
+        ),
+        Index(None, "workspace_id", "community_id", "at"),
+        Index(None, "workspace_id", "project_id", "at"),
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    member: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """A keyed hash of the account's id on the platform: tells members apart without identifying them."""
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    joined: Mapped[bool] = mapped_column(primary_key=True)
+    """False: the member left."""
+    project_id: Mapped[UUID]
+    invite_link: Mapped[str | None]
+    """The invite link that was used, as far as the platform shows it: its beginning, where somebody else made it."""
+    recorded_at: Mapped[datetime]

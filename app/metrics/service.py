@@ -8,7 +8,7 @@ publications that the same transaction changes must be changed before.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import compress
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -16,12 +16,14 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
-from app.communities.events import CommunityRef
+from app.communities.events import CommunityRef, SeenMember
 from app.communities.models import Publication
 from app.kit.actors import Actor
-from app.kit.db import in_workspace, workspace_of
+from app.kit.bulk import bulk_insert, column_arrays
+from app.kit.db import Base, in_workspace, now, workspace_of
 from app.metrics import differences, rollups, sizes
 from app.metrics.differences import Difference
+from app.metrics.models import MemberChange
 from app.platforms.contract import Metric, PostMetrics
 
 
@@ -84,6 +86,30 @@ async def record_size(session: AsyncSession, community: CommunityRef, at: dateti
         await connection.execute(sizes.COUNT, params)
 
 
+_MEMBER_CHANGE: Final = tuple(column.name for column in MemberChange.__table__.columns)
+_STORE_MEMBERS: Final = bulk_insert(Base.metadata.tables[MemberChange.__tablename__], _MEMBER_CHANGE)
+
+
+async def record_members(session: AsyncSession, community: CommunityRef, members: Sequence[SeenMember]) -> None:
+    """Store who joined a community and who left it; what is stored already changes nothing."""
+    rows = {
+        (one.member, one.at, one.joined): {
+            "workspace_id": community.workspace_id,
+            "community_id": community.community_id,
+            "project_id": community.project_id,
+            "member": one.member,
+            "at": one.at,
+            "joined": one.joined,
+            "invite_link": one.invite_link,
+            "recorded_at": now(session),
+        }
+        for one in members
+    }
+    # In key order, to avoid deadlocks.
+    ordered = [rows[key] for key in sorted(rows)]
+    await session.execute(_STORE_MEMBERS.on_conflict_do_nothing(), column_arrays(ordered, _MEMBER_CHANGE))
+
+
 async def set_category(
     session: AsyncSession, actor: Actor, publication_ids: Sequence[UUID], category: str | None
 ) -> None:
@@ -92,7 +118,7 @@ async def set_category(
     await session.flush()
     affected = (
         await session.execute(
-            select(Publication.community_id, Publication.id)
+            select(Publication.community_id, Publication.id, Publication.project_id, Publication.category)
             .where(
                 in_workspace(Publication, workspace_id),
                 Publication.id.in_(publication_ids),
@@ -117,12 +143,22 @@ async def set_category(
         .values(category=category)
         .execution_options(synchronize_session="fetch")
     )
-    for publication_id in ids:
-        audit.record(session, actor, "metrics.set-category", publication_id=publication_id)
+    for row in affected:
+        audit.record(
+            session,
+            actor,
+            "metrics.set-category",
+            publication_id=row.id,
+            project_id=row.project_id,
+            before={"category": row.category},
+            after={"category": category},
+        )
 
 
-async def recount_project(session: AsyncSession, actor: Actor, project_id: UUID) -> None:
-    """Rebuild a project's rollups from its snapshots: its zone has changed, or they were wrong."""
+async def recount_project(
+    session: AsyncSession, actor: Actor, project_id: UUID, *, wrong_rows: int | None = None
+) -> None:
+    """Rebuild a project's rollups from its snapshots: its zone has changed, or rows of them were wrong."""
     connection = await session.connection()
     params = {"workspace": workspace_of(session), "project": project_id}
     await connection.execute(rollups.LOCK_PROJECT, params)
@@ -134,7 +170,7 @@ async def recount_project(session: AsyncSession, actor: Actor, project_id: UUID)
         differences.REBUILD_LAST,
     ):
         await connection.execute(statement, params)
-    audit.record(session, actor, "metrics.recount", project_id=project_id)
+    audit.record(session, actor, "metrics.recount", project_id=project_id, wrong_rows=wrong_rows)
 
 
 async def reconcile(session: AsyncSession, project_id: UUID) -> list[Difference]:

@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.communities.events import PostsMeasured, SizeMeasured
+from app.communities.events import MembersChanged, PostsMeasured, SizeMeasured
 from app.kit.db import workspace_of
 from app.kit.events import subscribe
 from app.kit.jobs import enqueue
@@ -20,6 +20,12 @@ async def record_counters(session: AsyncSession, event: PostsMeasured) -> None:
 async def record_size(session: AsyncSession, event: SizeMeasured) -> None:
     """Store the size that a poll has read."""
     await service.record_size(session, event.community, event.at, event.size)
+
+
+@subscribe(MembersChanged)
+async def record_members(session: AsyncSession, event: MembersChanged) -> None:
+    """Store who joined and who left."""
+    await service.record_members(session, event.community, event.members)
 
 
 @subscribe(ProjectZoneChanged)

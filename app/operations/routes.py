@@ -16,6 +16,7 @@ from app.kit.registry import rooms
 from app.kit.resources import Resources
 from app.kit.routing import problems, public_router
 from app.kit.schemas import Instant
+from app.operations.readiness import fault
 
 for _ in rooms("gauges"):
     pass  # each declares what it counts
@@ -23,12 +24,6 @@ for _ in rooms("gauges"):
 PUBLIC = public_router("", tag="operations")
 
 log = structlog.get_logger()
-
-HEARTBEAT_TIMEOUT: Final = timedelta(seconds=30)
-"""Without a heartbeat for this long, no worker is taken to be alive."""
-LATE: Final = timedelta(minutes=2)
-"""Where a due job has waited for this long, the workers do not keep up."""
-
 
 DATABASE_TIMEOUT: Final = timedelta(seconds=1.5)
 """Whoever probes `/ready` gives up after a few seconds, and would learn nothing."""
@@ -69,13 +64,8 @@ async def ready(resources: ResourcesDep) -> Ready:
     """
     health = await _health(resources)
     at = resources.clock.now()
-    if health.heartbeat_at is None or at - health.heartbeat_at > HEARTBEAT_TIMEOUT:
-        last_seen = "never" if health.heartbeat_at is None else health.heartbeat_at.isoformat()
-        raise Unavailable(f"No worker is alive (last seen: {last_seen}). Start one: instep worker", code="no-worker")
-    if health.oldest_due_at is not None and at - health.oldest_due_at > LATE:
-        raise Unavailable(
-            f"Jobs are late: the oldest has been due since {health.oldest_due_at.isoformat()}.", code="jobs-late"
-        )
+    if (wrong := fault(health, at)) is not None:
+        raise Unavailable(wrong.detail, code=wrong.code)
     return Ready(worker_seen_at=health.heartbeat_at, oldest_due_job_at=health.oldest_due_at, dead_jobs=health.dead)
 
 

@@ -104,6 +104,18 @@ class MessageChange:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinOrLeave:
+    """An account joined a community, or left it."""
+
+    account_id: str
+    at: datetime
+    joined: bool
+    """False: it left."""
+    invite_link: str | None = None
+    """The invite link through which it joined, or the beginning of it, where the platform says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """An event of a community that the platform has sent."""
 
@@ -126,6 +138,8 @@ class Event:
     """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
     changes: tuple[MessageChange, ...] = ()
     """Messages that were edited, hidden or shown again."""
+    members: tuple[JoinOrLeave, ...] = ()
+    """Who joined the community or left it."""
     announced: tuple[str, ...] = ()
     """References of messages that the event does not contain, for `ReadsAnnounced.announced`."""
 
@@ -186,6 +200,36 @@ class Replies(Protocol):
 
         Raises `OutcomeUnknown` when the request may have been accepted.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StartedChat:
+    """A private chat that somebody has started with a bot, by a link with a code."""
+
+    chat_id: str
+    code: str
+
+
+@runtime_checkable
+class Notifies(Protocol):
+    """A bot of the agency's own can write to people who have started a chat with it."""
+
+    @staticmethod
+    def start_link(bot: str, code: str) -> str:
+        """The address that starts a chat with the bot of this name; the code is 1 to 64 letters, digits, `_`, `-`."""
+        ...
+
+    async def bot_name(self, c: Credentials) -> str:
+        """The name of the token's bot, for `start_link`."""
+        ...
+
+    async def started_chats(self, c: Credentials, cursor: str | None) -> Page[StartedChat]:
+        """Chats that were started after `cursor`; a request with a cursor deletes what is before it."""
+        ...
+
+    async def notify(self, c: Credentials, chat_id: str, text: str) -> SendReceipt:
+        """Write to a person in their chat. A repeat is another message. Raises `OutcomeUnknown` as `reply` does."""
         ...
 
 
@@ -391,7 +435,10 @@ class Subscribes(Protocol):
 
 @runtime_checkable
 class Unsubscribes(Protocol):
-    """While a hook is set at the platform, events cannot be polled: a closed hook must be removed there."""
+    """A closed hook can be removed at the platform, which would otherwise go on calling an address that is gone.
+
+    Where events cannot be polled while a hook is set (Telegram), it must be.
+    """
 
     async def unsubscribe(self, c: Credentials, url: str) -> None:
         """Have no more events sent to `url`; idempotent, and hooks with other addresses stay."""

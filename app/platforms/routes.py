@@ -36,6 +36,7 @@ CAPABILITIES: Final = {
     "unsubscribe": capabilities.Unsubscribes,
     "measure_across": capabilities.MeasuresAcross,
     "announced": capabilities.ReadsAnnounced,
+    "notify": capabilities.Notifies,
 }
 
 
@@ -100,8 +101,11 @@ class Capabilities(BaseModel):
     usage: bool = Field(description="Read from responses how much of a rate limit is used.")
     hooks: bool = Field(description="Receive events at a hook; see `hooks`.")
     subscribe: bool = Field(description="Set that hook at the platform through the API, and read its state.")
-    unsubscribe: bool = Field(description="Remove a closed hook there: until then nothing can be polled.")
+    unsubscribe: bool = Field(
+        description="Remove a closed hook at the platform through the API, as disconnecting does too."
+    )
     announced: bool = Field(description="Read messages that events announce without their content.")
+    notify: bool = Field(description="A bot of the agency writes to its own people: alerts.")
     measure_across: bool = Field(description="Read counters of several communities' posts in one request.")
 
 
@@ -211,6 +215,10 @@ class Platform(BaseModel):
         description="How a community's address is written.", examples=["https://plaza.example/name"]
     )
     public: bool = Field(description="Size and posts can be read without any token.", examples=[False])
+    counts_joins: bool = Field(description="The platform says who joins a community and who leaves it, as it happens.")
+    attributes_joins: bool = Field(
+        description="It says through which invite link, too: joins can be attributed to campaigns."
+    )
     history: bool = Field(description="Posts and messages from before the community was connected can be read.")
     tokens: list[TokenUse] = Field(description="The kinds of token that can be used; some of them may be enough.")
     app_settings: list[str] = Field(
@@ -275,6 +283,8 @@ def describe(adapter_class: type[Adapter]) -> Platform:
         api_version=spec.api_version,
         address_hint=spec.address_hint,
         public=spec.public,
+        counts_joins=spec.counts_joins,
+        attributes_joins=spec.attributes_joins,
         history=spec.history,
         tokens=[_token(adapter_class, token) for token in sorted(spec.tokens)],
         app_settings=sorted(spec.app_settings),

@@ -9,23 +9,23 @@ from app.kit.jobs import Run, enqueue, job
 from app.kit.search import FIRST
 from app.posts.lexemes import POST_LEXEMES, texts
 
-_WORDS: Final = "posts.reconcile-words-of-workspace"
+_OF_WORKSPACE: Final = "posts.reconcile-lexemes-of-workspace"
 
 
-@job("posts.reconcile-words", every=timedelta(hours=24))
-async def reconcile_words(run: Run) -> None:
+@job("posts.reconcile-lexemes", every=timedelta(hours=24))
+async def reconcile_lexemes(run: Run) -> None:
     """Enqueue the comparison of every workspace's words of posts with their texts."""
     async with run.step() as session:
         for workspace_id in await workspaces(session):
-            await enqueue(session, _WORDS, workspace_id=workspace_id, key=str(FIRST), after=FIRST)
+            await enqueue(session, _OF_WORKSPACE, workspace_id=workspace_id, key=str(FIRST), after=FIRST)
 
 
-@job(_WORDS, timeout=timedelta(minutes=10))
-async def reconcile_words_of_workspace(run: Run, after: UUID) -> None:
+@job(_OF_WORKSPACE, timeout=timedelta(minutes=10))
+async def reconcile_lexemes_of_workspace(run: Run, after: UUID) -> None:
     """Compare the words of a page of posts with their texts; repair, count and log what differs. The next follows."""
     async with run.step() as session:
         changed, last = await POST_LEXEMES.reconcile(session, texts, after)
         if last is not None:
-            await enqueue(session, _WORDS, workspace_id=run.workspace_id, key=str(last), after=last)
+            await enqueue(session, _OF_WORKSPACE, workspace_id=run.workspace_id, key=str(last), after=last)
         await run.finish(session)
     POST_LEXEMES.report(changed, run.workspace_id)

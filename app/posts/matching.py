@@ -123,14 +123,24 @@ async def mark_published(
         if other.origin != PostOrigin.FOUND or publication is None or other.publication_id != publication.id:
             raise Conflict("Another post was published there.", code="permalink-taken")
         await _replace_found_post(session, actor, post, other)
+    before = audit.snapshot(post)
     if post.status != PostStatus.PUBLISHED:
         post.plan_status, post.status = post.status, PostStatus.PUBLISHED.value
     post.permalink, post.permalink_key = permalink, addresses.key(permalink)
     post.published_at = published_at or now(session)
     bump_version(session, post)
-    audit.record(session, actor, "posts.mark-published", post_id=post.id)
     if publication is not None:
         post.publication_id, post.published_at = publication.id, publication.published_at
+    audit.record(
+        session,
+        actor,
+        "posts.mark-published",
+        post_id=post.id,
+        project_id=post.project_id,
+        before=before,
+        after=audit.snapshot(post),
+    )
+    if publication is not None:
         await session.flush()
         await set_category(session, actor, [publication.id], post.category)
     await session.flush()
@@ -163,11 +173,20 @@ async def unmark_published(
         raise Conflict("It was found on the platform: nobody had marked it as published.", code="found-post")
     if post.status != PostStatus.PUBLISHED:
         raise Conflict("It is not marked as published.", code="not-published")
+    before = audit.snapshot(post)
     publication_id, plan = post.publication_id, PostStatus.DRAFT if post.planned_for is None else PostStatus.PLANNED
     post.status, post.plan_status = post.plan_status or plan.value, None
     post.publication_id = post.permalink = post.permalink_key = post.published_at = None
     bump_version(session, post)
-    audit.record(session, actor, "posts.unmark-published", post_id=post.id)
+    audit.record(
+        session,
+        actor,
+        "posts.unmark-published",
+        post_id=post.id,
+        project_id=post.project_id,
+        before=before,
+        after=audit.snapshot(post),
+    )
     await session.flush()
     if publication_id is not None:
         publication = await fetch(session, Publication, publication_id)
@@ -177,10 +196,10 @@ async def unmark_published(
         seen = SeenPublication(
             publication.id, publication.external_id, publication.url, publication.text, publication.published_at, False
         )
-        found = Post(**_found_post_values(session, community, addresses, seen), category=publication.category)
-        session.add(found)
+        unplanned = Post(**_found_post_values(session, community, addresses, seen), category=publication.category)
+        session.add(unplanned)
         await session.flush()
-        await POST_LEXEMES.replace(session, {found.id: found.text})
+        await POST_LEXEMES.replace(session, {unplanned.id: unplanned.text})
     await POST_LEXEMES.replace(session, {post.id: post.text})
     return post
 
@@ -218,6 +237,15 @@ async def _replace_found_post(session: AsyncSession, actor: Actor, post: Post, f
     """Replace the found post by the planned one."""
     post.category = post.category or found_post.category
     await links.move_post(session, actor, from_id=found_post.id, to_id=post.id)
+    audit.record(
+        session,
+        actor,
+        "posts.delete",
+        post_id=found_post.id,
+        project_id=found_post.project_id,
+        replaced_by_id=post.id,
+        before=audit.snapshot(found_post),
+    )
     await session.delete(found_post)
     await POST_LEXEMES.remove(session, found_post.id)
     await session.flush()
@@ -287,8 +315,18 @@ async def _match_new(
             to_add.append(publication)
             continue
         unmatched.remove(post)
+        before = audit.snapshot(post)
         post.publication_id, post.published_at = publication.id, publication.published_at
         bump_version(session, post)
+        audit.record(
+            session,
+            actor,
+            "posts.match",
+            post_id=post.id,
+            project_id=post.project_id,
+            before=before,
+            after=audit.snapshot(post),
+        )
         if post.category is not None:
             categories[post.category].append(publication.id)
     if to_add:

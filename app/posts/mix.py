@@ -25,7 +25,7 @@ from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import NotFound
 from app.kit.preconditions import require_version
 from app.posts import times
-from app.posts.models import Category, MixPolicy, Post, PostStatus
+from app.posts.models import Category, MixPolicy, MixPolicyVersion, Post, PostStatus
 from app.projects.models import Project
 
 DEFAULT: Final[Mapping[Category, int]] = {
@@ -219,7 +219,19 @@ async def set_policy(
     )
     stored = await session.get_one(MixPolicy, (workspace_id, project_id), with_for_update=True)
     require_version(stored.version, expected_versions)
+    before = audit.snapshot(stored)
     stored.shares, stored.version, stored.updated_at = dict(shares), stored.version + 1, now(session)
+    session.add(
+        MixPolicyVersion(
+            workspace_id=workspace_id,
+            project_id=project_id,
+            version=stored.version,
+            shares=dict(shares),
+            since=stored.updated_at,
+        )
+    )
     await session.flush()
-    audit.record(session, actor, "mix-policies.replace", project_id=project_id, version=stored.version)
+    audit.record(
+        session, actor, "mix-policies.replace", project_id=project_id, before=before, after=audit.snapshot(stored)
+    )
     return await policy(await session.connection(), workspace_id, project_id)

@@ -152,7 +152,8 @@ async def replace_policy(
 ) -> MixPolicyRead:
     """Set the shares a project aims at; they add up to 100.
 
-    Figures that compare with the policy follow it at once, also those of days before.
+    `GET …/mix` compares with it at once, also days before. The KPI `mix_deviation` compares a window with the policy
+    that was in force at its end.
     """
     policy = await mix.set_policy(
         session, actor, project_id=project_id, shares=body.shares.model_dump(), expected_versions=expected_versions

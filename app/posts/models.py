@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, DateTime, ForeignKeyConstraint, Index, PrimaryKeyConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.db import Base, Owned, belongs_to
+from app.kit.db import Audited, Base, Owned, belongs_to
 
 
 class Category(StrEnum):
@@ -67,10 +67,21 @@ IMPOSSIBLE: Final = (
 """What no post can be. PostgreSQL answers a list of such posts without reading (`constraint_exclusion`)."""
 
 
-class Post(Owned, Base):
+class Post(Owned, Audited, Base):
     """An item of the content plan."""
 
     __tablename__ = "post"
+    AUDITED = (
+        "community_id",
+        "status",
+        "category",
+        "planned_for",
+        "timezone",
+        "permalink",
+        "published_at",
+        "publication_id",
+    )
+    DIGESTED = ("text",)
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("community", "community_id"),
@@ -153,10 +164,11 @@ class PostLexeme(Base):
     """What a list can be filtered by, as bits (`search.Facets`)."""
 
 
-class MixPolicy(Base):
+class MixPolicy(Audited, Base):
     """A project's own shares of the content formula, in per cent; the default is 40/30/25/5."""
 
     __tablename__ = "mix_policy"
+    AUDITED = ("shares", "version")
     __table_args__ = (belongs_to("project", "project_id"),)
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -164,3 +176,16 @@ class MixPolicy(Base):
     shares: Mapped[dict[str, Any]]
     version: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime]
+
+
+class MixPolicyVersion(Base):
+    """Shares that a project aimed at from an instant on; before the first one those of the default."""
+
+    __tablename__ = "mix_policy_version"
+    __table_args__ = (belongs_to("project", "project_id"),)
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    shares: Mapped[dict[str, Any]]
+    since: Mapped[datetime]

@@ -5,19 +5,17 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Depends, Query, Response, status
-from pydantic import ValidationError
 
 from app.access.current import CurrentActor, ListDep, ReadDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
-from app.kit.bulk_results import Atomic, BulkProblem, refusal
-from app.kit.errors import AppError, Invalid
+from app.kit.bulk_results import Atomic, BulkProblem, parsed_item, refusal
+from app.kit.errors import AppError
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Limit, Page
 from app.kit.preconditions import IfMatch, version_tag
 from app.kit.routing import TAGGED, problems
 from app.kit.schemas import Id, Instant, SearchText
-from app.kit.validation import field_errors
 from app.posts import matching, mix_routes, reads, service
 from app.posts.lexemes import POST_LEXEMES
 from app.posts.models import Category, Post, PostOrigin, PostStatus
@@ -84,7 +82,7 @@ async def create_many(
     Each item is the body of `POST /v1/posts`. Without `atomic`, the valid ones are added, and the others say
     what is wrong.
     """
-    parsed = [_parsed(item) for item in body.items]
+    parsed = [parsed_item(PostCreate, item) for item in body.items]
     valid = [item for item in parsed if isinstance(item, PostCreate)]
     created = iter(await service.create_many(session, actor, valid))
     results = [next(created) if isinstance(item, PostCreate) else item for item in parsed]
@@ -104,14 +102,6 @@ async def create_many(
             for index, result in enumerate(results)
         ],
     )
-
-
-def _parsed(item: dict[str, Any]) -> PostCreate | AppError:
-    try:
-        return PostCreate.model_validate(item)
-    except ValidationError as error:
-        errors = field_errors([{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)])
-        return Invalid(f"{errors[0]['field'] or 'post'}: {errors[0]['detail']}", errors=errors)
 
 
 @ROUTER.get("/posts", operation_id="posts.list", permission=Permission.POSTS_READ, response_model=Page[PostRead])

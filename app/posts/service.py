@@ -52,7 +52,9 @@ async def create_many(session: AsyncSession, actor: Actor, new_posts: Sequence[P
     await session.flush()
     await POST_LEXEMES.replace(session, {post.id: post.text for post in created})
     for post in created:
-        audit.record(session, actor, "posts.create", post_id=post.id)
+        audit.record(
+            session, actor, "posts.create", post_id=post.id, project_id=post.project_id, after=audit.snapshot(post)
+        )
     return results
 
 
@@ -149,6 +151,7 @@ async def change(
         return post
     if post.status == PostStatus.PUBLISHED and set(changed) - {"category"}:
         raise Conflict("It is published: only its category may change now.", code="already-published")
+    before = audit.snapshot(post)
     for name, value in changed.items():
         setattr(post, name, value)
     if {"planned_for", "timezone"} & set(changed):
@@ -162,7 +165,15 @@ async def change(
         raise Invalid("A planned post needs planned_for.", code="planned-for-missing")
     bump_version(session, post)
     await session.flush()
-    audit.record(session, actor, "posts.update", post_id=post.id)
+    audit.record(
+        session,
+        actor,
+        "posts.update",
+        post_id=post.id,
+        project_id=post.project_id,
+        before=before,
+        after=audit.snapshot(post),
+    )
     await POST_LEXEMES.replace(session, {post.id: post.text})
     if "category" in changed and post.publication_id is not None:
         await set_category(session, actor, [post.publication_id], post.category)
@@ -181,4 +192,6 @@ async def delete(
     await session.delete(post)
     await POST_LEXEMES.remove(session, post.id)
     await session.flush()
-    audit.record(session, actor, "posts.delete", post_id=post.id)
+    audit.record(
+        session, actor, "posts.delete", post_id=post.id, project_id=post.project_id, before=audit.snapshot(post)
+    )

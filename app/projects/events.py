@@ -1,6 +1,7 @@
 """Domain events of projects."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -29,3 +30,18 @@ class ProjectZoneChanged(Event):
     """IANA name."""
     after: str
     """IANA name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingHoursChanged(Event):
+    """A project works at other hours from now on."""
+
+    project_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTargetsChanged(Event):
+    """Other targets hold for what began at `since` or later."""
+
+    project_id: UUID
+    since: datetime

@@ -21,6 +21,7 @@ Opening = tuple[int, int]
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
+LOOK_AHEAD: Final = timedelta(days=400)
 _DAY: Final = timedelta(days=1)
 _MIDNIGHT: Final = 24 * 60
 _WALL_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
@@ -87,6 +88,28 @@ def working_seconds(start: datetime, end: datetime, hours: WorkingHours, zone: Z
     return sum(_seconds_between(since, until, hours) for since, until in _wall_clock_ranges(first, last, zone))
 
 
+def next_working_instant(at: datetime, hours: WorkingHours, zone: ZoneInfo) -> datetime | None:
+    """The instant itself in working time, else when that begins, in UTC; None where it does not in `LOOK_AHEAD`."""
+    after_one = after_working_seconds(at, 1, hours, zone)
+    return after_one and after_one - timedelta(seconds=1)
+
+
+def after_working_seconds(start: datetime, seconds: int, hours: WorkingHours, zone: ZoneInfo) -> datetime | None:
+    """The first instant at which `working_seconds` from `start` are so many (1 at least), in UTC.
+
+    None where there is not so much working time in the next `LOOK_AHEAD`.
+    """
+    at, left = _whole_seconds(start), seconds
+    for since, until in _wall_clock_ranges(at, at + LOOK_AHEAD, zone):
+        for opens_at, closes_at in _open_between(since, until, hours):
+            length = int((closes_at - opens_at).total_seconds())
+            if length >= left:
+                return at + (opens_at - since) + timedelta(seconds=left)
+            left -= length
+        at += until - since
+    return None
+
+
 def _whole_seconds(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise ValueError("an instant needs its offset")
@@ -147,16 +170,22 @@ def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
 
 def _seconds_between(since: datetime, until: datetime, hours: WorkingHours) -> int:
     """Working seconds while the wall clock runs evenly from `since` to `until`."""
-    total = 0
+    return sum(
+        int((closes_at - opens_at).total_seconds()) for opens_at, closes_at in _open_between(since, until, hours)
+    )
+
+
+def _open_between(since: datetime, until: datetime, hours: WorkingHours) -> Iterator[tuple[datetime, datetime]]:
+    """The working time while the wall clock runs evenly from `since` to `until`, in order."""
     day = since.date()
     while day <= until.date():
         midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall-clock time has no zone
         for opens, closes in hours.on(day):
-            start_at = max(since, midnight + timedelta(minutes=opens))
-            end_at = min(until, midnight + timedelta(minutes=closes))
-            total += max(0, int((end_at - start_at).total_seconds()))
+            opens_at = max(since, midnight + timedelta(minutes=opens))
+            closes_at = min(until, midnight + timedelta(minutes=closes))
+            if opens_at < closes_at:
+                yield opens_at, closes_at
         day += _DAY
-    return total
 
 
 def _check(day: str, openings: tuple[Opening, ...]) -> None:

@@ -17,7 +17,7 @@ from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.preconditions import ExpectedVersions, version_tag
 from app.kit.routing import TAGGED, problems
 from app.kit.schemas import Search
-from app.projects import service, team_routes
+from app.projects import service, target_routes, team_routes
 from app.projects.models import Brief, Project
 from app.projects.schemas import (
     BriefRead,
@@ -241,3 +241,4 @@ def _hours(project: Project | Row[Any], response: Response) -> WorkingHoursRead:
 
 
 ROUTER.include(team_routes.ROUTER)
+ROUTER.include(target_routes.ROUTER)

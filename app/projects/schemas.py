@@ -97,6 +97,51 @@ class WorkingHoursRead(Output):
     special_days: list[SpecialDay] = Field(description="Days with hours of their own.")
 
 
+Minutes = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+
+
+class ResponseTargetsUpdate(Input):
+    """Targets agreed with the client, in working minutes."""
+
+    model_config = example({"first_response_minutes": 60, "resolution_minutes": 960})
+
+    first_response_minutes: Minutes = Field(
+        description="Within how much working time a customer gets an answer: to the first message, and to each later "
+        "one that waits for one.",
+        examples=[60],
+    )
+    resolution_minutes: Minutes | None = Field(
+        default=None,
+        description="Within how much working time an inquiry is resolved, from its first message or its reopening.",
+        examples=[960],
+    )
+    holds_from: Day | None = Field(
+        default=None,
+        description="The project's local day from which they hold, for what begins on it or later; today by default, "
+        "and at the earliest.",
+        examples=["2030-01-01"],
+    )
+
+
+class ResponseTargetRead(Output):
+    """Targets that hold from a day on, until the day of the next ones."""
+
+    holds_from: Day = Field(description="The project's local day on which what is measured against them begins.")
+    first_response_minutes: int = Field(description="Working minutes until an answer.", examples=[60])
+    resolution_minutes: int | None = Field(
+        description="Working minutes until the resolution; null: none are agreed.", examples=[960]
+    )
+    updated_at: Instant = Field(description="When they were agreed on, or last corrected on that very day.")
+
+
+class ResponseTargetsRead(Output):
+    """How fast the agency has promised the client to respond."""
+
+    timezone: str = Field(description="The project's time zone, of which the days are.")
+    current: ResponseTargetRead | None = Field(description="What holds today; null: nothing is agreed for today.")
+    versions: list[ResponseTargetRead] = Field(description="All of them, the ones to come included, oldest first.")
+
+
 class ProjectCreate(Input):
     """A new project."""
 

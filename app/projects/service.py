@@ -18,17 +18,19 @@ from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.events import publish
 from app.kit.preconditions import require_version
-from app.projects.events import ProjectCreated, ProjectZoneChanged
+from app.projects.events import ProjectCreated, ProjectZoneChanged, WorkingHoursChanged
 from app.projects.hours import DEFAULT, WorkingHours
 from app.projects.models import Brief, Project
+from app.projects.targets import ResponseTargets, response_targets
 
 
 @dataclass(frozen=True, slots=True)
 class WorkCalendar:
-    """A project's working hours with the zone in which they are meant."""
+    """A project's working hours with the zone in which they are meant, and the targets that count in them."""
 
     hours: WorkingHours
     zone: ZoneInfo
+    targets: ResponseTargets
 
 
 async def create(
@@ -46,7 +48,7 @@ async def create(
     )
     session.add(project)
     await session.flush()
-    audit.record(session, actor, "projects.create", project_id=project.id)
+    audit.record(session, actor, "projects.create", project_id=project.id, after=audit.snapshot(project))
     await publish(session, ProjectCreated(project_id=project.id, title=title))
     return project
 
@@ -64,19 +66,21 @@ async def update(
     """Change what is given. Publishes `ProjectZoneChanged` for another zone."""
     project = await fetch(session, Project, project_id, for_update=True)
     require_version(project.version, expected_versions)
-    before = project.title, project.timezone, project.archived_at
+    before = audit.snapshot(project)
     if title is not None:
         project.title = title
     if timezone is not None:
         project.timezone = timezone
     if archived is not None and archived != (project.archived_at is not None):
         project.archived_at = now(session) if archived else None
-    if (project.title, project.timezone, project.archived_at) != before:
+    if (after := audit.snapshot(project)) != before:
         project.version += 1
-        audit.record(session, actor, "projects.update", project_id=project.id)
-    if project.timezone != before[1]:
+        audit.record(session, actor, "projects.update", project_id=project.id, before=before, after=after)
+    if project.timezone != before["timezone"]:
         await session.flush()
-        await publish(session, ProjectZoneChanged(project_id=project.id, before=before[1], after=project.timezone))
+        await publish(
+            session, ProjectZoneChanged(project_id=project.id, before=before["timezone"], after=project.timezone)
+        )
     return project
 
 
@@ -92,22 +96,35 @@ async def set_hours(
     project = await fetch(session, Project, project_id, for_update=True)
     require_version(project.version, expected_versions)
     if project.working_hours != hours.as_json:
-        project.working_hours = hours.as_json
+        before, project.working_hours = audit.snapshot(project), hours.as_json
         project.version += 1
-        audit.record(session, actor, "working-hours.replace", project_id=project.id)
+        audit.record(
+            session,
+            actor,
+            "working-hours.replace",
+            project_id=project.id,
+            before=before,
+            after=audit.snapshot(project),
+        )
+        await session.flush()
+        await publish(session, WorkingHoursChanged(project_id=project.id))
     return project
 
 
 async def calendar(session: AsyncSession, *, project_id: UUID) -> WorkCalendar:
-    """The project's working hours as they are now."""
+    """The project's working hours and targets as they are now; they stay so until the transaction ends.
+
+    So what is computed from them is stored before they change, and whoever changes them finds it.
+    """
     row = (
         await session.execute(
-            select(Project.working_hours, Project.timezone).where(
-                in_workspace(Project, workspace_of(session)), Project.id == project_id
-            )
+            select(Project.working_hours, Project.timezone)
+            .where(in_workspace(Project, workspace_of(session)), Project.id == project_id)
+            .with_for_update(read=True)
         )
     ).one()
-    return WorkCalendar(WorkingHours.parse(row.working_hours), ZoneInfo(row.timezone))
+    targets = await response_targets(await session.connection(), workspace_of(session), project_id)
+    return WorkCalendar(WorkingHours.parse(row.working_hours), ZoneInfo(row.timezone), targets)
 
 
 async def write_brief(
@@ -139,5 +156,13 @@ async def write_brief(
         created_at=now(session),
     )
     session.add(brief)
-    audit.record(session, actor, "briefs.replace", project_id=project.id, version=brief.version)
+    audit.record(
+        session,
+        actor,
+        "briefs.replace",
+        project_id=project.id,
+        version=brief.version,
+        before=None if latest is None else audit.snapshot(latest),
+        after=audit.snapshot(brief),
+    )
     return brief

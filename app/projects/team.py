@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.audit import record
+from app.access.audit import record, snapshot
 from app.access.models import Membership, ProjectSeat, Seat
 from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
@@ -50,8 +50,9 @@ async def give(
     )
     if seat_id is None:
         raise Conflict(f"This person is {seat.value} of this project already.", code="seat-taken")
-    record(session, actor, "seats.create", project_id=project_id, user_id=user_id, seat=seat.value)
-    return await fetch(session, ProjectSeat, seat_id)
+    row = await fetch(session, ProjectSeat, seat_id)
+    record(session, actor, "seats.create", project_id=project_id, user_id=user_id, after=snapshot(row))
+    return row
 
 
 async def update(
@@ -60,16 +61,26 @@ async def update(
     """Change what is said of a seat, or who stands in; errors as those of `give`."""
     row = await _seat(session, project_id, seat_id)
     await _require_members(session, user_id=row.user_id, stands_in_id=changes.get("stands_in_id"))
+    before = snapshot(row)
     for name, value in changes.items():
         setattr(row, name, value)
-    record(session, actor, "seats.update", project_id=project_id, user_id=row.user_id, seat=row.seat)
+    record(
+        session,
+        actor,
+        "seats.update",
+        project_id=project_id,
+        user_id=row.user_id,
+        seat=row.seat,
+        before=before,
+        after=snapshot(row),
+    )
     return row
 
 
 async def take(session: AsyncSession, actor: Actor, *, project_id: UUID, seat_id: UUID) -> None:
     """Take a seat away; `NotFound` where the project has none of this id."""
     row = await _seat(session, project_id, seat_id)
-    record(session, actor, "seats.delete", project_id=project_id, user_id=row.user_id, seat=row.seat)
+    record(session, actor, "seats.delete", project_id=project_id, user_id=row.user_id, before=snapshot(row))
     await session.delete(row)
 
 

@@ -48,13 +48,23 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.add_column("job", sa.Column("rerun_at", sa.DateTime(timezone=True), nullable=True))
+    # One row of each key is left: one that runs says when it is to run again, of those that wait the first is due at
+    # the earliest instant.
+    op.execute(
+        "UPDATE job AS kept SET rerun_at = CASE WHEN kept.state = 'running' THEN twins.run_at END, "
+        "run_at = CASE WHEN kept.state = 'running' THEN kept.run_at ELSE twins.run_at END "
+        "FROM (SELECT workspace_id, kind, key, min(run_at) AS run_at FROM job WHERE state = 'waiting' "
+        "GROUP BY workspace_id, kind, key) AS twins "
+        "WHERE kept.state <> 'dead' AND twins.workspace_id IS NOT DISTINCT FROM kept.workspace_id "
+        "AND (twins.kind, twins.key) = (kept.kind, kept.key)"
+    )
     op.execute(
         "DELETE FROM job AS twin USING job AS kept WHERE twin.state = 'waiting' AND kept.state <> 'dead' "
         "AND twin.workspace_id IS NOT DISTINCT FROM kept.workspace_id "
         "AND (twin.kind, twin.key) = (kept.kind, kept.key) "
         "AND (kept.state = 'running' OR kept.id < twin.id)"
     )
-    op.add_column("job", sa.Column("rerun_at", sa.DateTime(timezone=True), nullable=True))
     op.create_check_constraint("rerun_at_is_finite", "job", "isfinite(rerun_at)")
     op.create_index(
         "uq_job_key",

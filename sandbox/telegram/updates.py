@@ -18,8 +18,11 @@ from sandbox.telegram.wire_models import Json
 from sandbox.world import World
 
 REACTION_COUNTS: Final = "message_reaction_count"
-KINDS: Final = ("message", "edited_message", "channel_post", "edited_channel_post", REACTION_COUNTS, "my_chat_member")
-DEFAULT_KINDS: Final = frozenset(KINDS) - {REACTION_COUNTS}
+MEMBERS: Final = "chat_member"
+KINDS: Final = (
+    "message", "edited_message", "channel_post", "edited_channel_post", REACTION_COUNTS, "my_chat_member", MEMBERS
+)  # fmt: skip
+DEFAULT_KINDS: Final = frozenset(KINDS) - {REACTION_COUNTS, MEMBERS}
 """The update types of a bot that has set none."""
 REACTION_DELAY: Final = 90 * SECOND
 """How long changes of a post's reactions are collected into one update."""
@@ -65,6 +68,10 @@ def _update_bodies(world: World, c: Community, record: Record) -> list[tuple[str
         return [("message", wire_models.group_id(c), wire_models.comment(c, c.wall[int(record["id"])], world.born))]
     if kind == "message":
         return [("message", record["person"], wire_models.direct(c, c.mail[int(record["id"])]))]
+    if kind in {"follow", "unfollow"}:
+        link = str(record.get("detail", {}).get("invite_link", ""))
+        changed = wire_models.member_changed(c, record["person"], world.now, joined=kind == "follow", link=link)
+        return [(MEMBERS, wire_models.channel_id(c), changed)]
     if kind == "telegram_reactions":
         return [
             (REACTION_COUNTS, wire_models.channel_id(c), wire_models.reactions(c, c.wall[int(record["id"])], world.now))

@@ -90,6 +90,23 @@ def bot(c: Community) -> Json:
     return {"id": bot_id(c.profile), "is_bot": True, "first_name": c.profile.title, "username": f"{c.key}_bot"}
 
 
+def member_changed(c: Community, number: int, at: int, *, joined: bool, link: str) -> Json:
+    """Somebody joined the channel or left it. Of another administrator's link the second part is hidden."""
+    states = [{"status": status, "user": user(c, number)} for status in ("left", "member")]
+    changed: Json = {
+        "chat": channel(c),
+        "from": user(c, number),
+        "date": at // 1000,
+        "old_chat_member": states[not joined],
+        "new_chat_member": states[joined],
+    }
+    if link:
+        hidden = f"{link[: -(len(link) // 4)]}\u2026"
+        invite: Json = {"creator": user(c, c.number_of(1)), "creates_join_request": False, "is_primary": False}
+        changed["invite_link"] = {**invite, "invite_link": hidden, "is_revoked": False}
+    return changed
+
+
 def private(c: Community, number: int) -> Json:
     rendered = user(c, number)
     return {**{name: rendered[name] for name in ("id", "first_name", "last_name", "username")}, "type": "private"}

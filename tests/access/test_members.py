@@ -18,7 +18,7 @@ def invitation(**more: Any) -> dict[str, Any]:
 
 async def test_an_invitation_is_accepted_once(app: FastAPI, agency: Agency) -> None:
     made = await agency.post("/v1/invitations", invitation())
-    accept = {"token": made["link"].partition("#")[2], "password": PASSWORD}
+    accept = {"token": made["link"].partition("?token=")[2], "password": PASSWORD}
     joined = await client(app).post("/v1/invitations/accept", json=accept)
     assert joined.status_code == 201
     again = await client(app).post("/v1/invitations/accept", json=accept)
@@ -37,7 +37,7 @@ async def test_an_invitation_that_has_ended_is_refused(app: FastAPI, agency: Age
         clock.advance(timedelta(days=7))
     else:
         await agency.post(f"/v1/invitations/{made['id']}/revoke", status=200)
-    accept = {"token": made["link"].partition("#")[2], "password": PASSWORD}
+    accept = {"token": made["link"].partition("?token=")[2], "password": PASSWORD}
     answer = await client(app).post("/v1/invitations/accept", json=accept)
     assert (answer.status_code, answer.json()["code"]) == (404, "link-not-valid")
 
@@ -45,7 +45,7 @@ async def test_an_invitation_that_has_ended_is_refused(app: FastAPI, agency: Age
 async def test_somebody_with_an_account_joins_with_its_password(app: FastAPI, agency: Agency, rival: Agency) -> None:
     person = await invited(app, agency)
     made = await rival.post("/v1/invitations", invitation(email=person.email))
-    accept = {"token": made["link"].partition("#")[2], "password": "not the password"}
+    accept = {"token": made["link"].partition("?token=")[2], "password": "not the password"}
     assert (await client(app).post("/v1/invitations/accept", json=accept)).status_code == 401
     joined = await client(app).post("/v1/invitations/accept", json={**accept, "password": PASSWORD})
     assert joined.status_code == 201
@@ -65,21 +65,21 @@ async def test_an_invitation_does_not_take_over_an_account_without_a_password(
 ) -> None:
     email = (await agency.get("/v1/me"))["user"]["email"]
     made = await rival.post("/v1/invitations", invitation(email=email))
-    accept = {"token": made["link"].partition("#")[2], "password": PASSWORD}
+    accept = {"token": made["link"].partition("?token=")[2], "password": PASSWORD}
     answer = await client(app).post("/v1/invitations/accept", json=accept)
     assert (answer.status_code, answer.json()["code"]) == (409, "no-password-yet")
 
 
 async def test_a_new_password_by_a_link(app: FastAPI, agency: Agency, clock: SetClock) -> None:
     person = await invited(app, agency)
-    expired = (await agency.post(f"/v1/users/{person.id}/password-reset", status=200))["link"].partition("#")[2]
+    expired = (await agency.post(f"/v1/users/{person.id}/password-reset", status=200))["link"].partition("?token=")[2]
     new = "four green bicycles"
     clock.advance(timedelta(hours=2))
     assert (
         await client(app).post("/v1/password-resets/confirm", json={"token": expired, "password": new})
     ).status_code == 404
     replaced, token = [
-        (await agency.post(f"/v1/users/{person.id}/password-reset", status=200))["link"].partition("#")[2]
+        (await agency.post(f"/v1/users/{person.id}/password-reset", status=200))["link"].partition("?token=")[2]
         for _ in range(2)
     ]
     for wrong in (replaced, "x" * 43):

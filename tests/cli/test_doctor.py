@@ -18,6 +18,7 @@ from app.cli.main import app
 from app.projects import zones
 from app.projects.hours import offset
 from app.settings import DEVELOPMENT_KEY, Settings, settings
+from tests.mail_server import PASSWORD, mail_server
 from tests.servers import Servers, servers
 
 
@@ -311,3 +312,19 @@ def test_stopped_servers_and_a_lost_key_file_are_found(tmp_path: Path, monkeypat
     assert "secret_key is missing" in answer.output
     assert "DATABASE_URL is missing" not in answer.output
     assert "2 to mend" in answer.output
+
+
+async def test_a_mail_server_is_tried() -> None:
+    configuration = Settings(_env_file=None, database_url="postgresql://x/y", redis_url="z")
+    async with mail_server(wants_password=True) as server:
+        right = server.settings(configuration, smtp_user="instep", smtp_password=SecretStr(PASSWORD))
+        wrong = right.model_copy(update={"smtp_password": SecretStr("another")})
+        plain = server.settings(configuration, smtp_tls="starttls")
+        findings = [await doctor.check_mail(one) for one in (configuration, right, wrong, plain)]
+        assert [one.level for one in findings] == [Level.OK, Level.OK, Level.FAILING, Level.FAILING]
+        assert "not set up" in findings[0].message
+        assert "does not accept the sign-in" in findings[2].message
+        assert "another" not in findings[2].message
+        assert server.accepted == []
+    away = await doctor.check_mail(right)
+    assert away.level is Level.FAILING

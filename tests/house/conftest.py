@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import true
 
 from app.access.sessions import SignIn, start
+from app.alerts.models import Alert
 from app.cli.database import asyncpg_url
 from app.communities.events import CommunityRef, MessagesSeen
+from app.communities.models import Community
 from app.kit import db as kit_db
 from app.kit.db import Database
 from app.kit.events import publish
@@ -23,6 +25,9 @@ from tests.conftest import Agency
 from tests.servers import Servers
 
 KPI = "community_size"
+NAMES = frozenset({"key", "slug", "messenger", "promo_code"})
+"""Path parameters that are names, the same for all agencies, and no ids."""
+PROMO_CODE = "STOCK10"
 MATRIX_PROPERTY: Final = "isolation matrix"
 """The property of a test's report with the name of a walk, its counts and how many exceptions it found."""
 
@@ -82,7 +87,7 @@ class Stock:
 
     def __contains__(self, text: str) -> bool:
         """Whether a text contains one of the ids."""
-        return any(value in text for name, value in self.ids.items() if name not in {"key", "slug"})
+        return any(value in text for name, value in self.ids.items() if name not in NAMES)
 
 
 async def stock(agency: Agency) -> Stock:
@@ -100,6 +105,7 @@ async def stock(agency: Agency) -> Stock:
         "/v1/posts",
         {"community_id": community["id"], "text": "Guess the roast!", "category": "engaging", "status": "draft"},
     )
+    recorded = await agency.post("/v1/posts", {"community_id": community["id"], "text": "Who roasts?"})
     link = await agency.post("/v1/links", {"project_id": project["id"], "target": "https://coffee.example/menu"})
     api_key = await agency.post("/v1/api-keys", {"title": "script"})
     await customer_writes(agency, project["id"], community["id"])
@@ -110,22 +116,92 @@ async def stock(agency: Agency) -> Stock:
     seat = await agency.post(
         f"/v1/projects/{project['id']}/seats", {"user_id": me["user"]["id"], "seat": "community_manager"}
     )
+    contact = await agency.post(
+        f"/v1/projects/{project['id']}/contacts", {"name": "Nina", "email": "nina@coffee.example"}
+    )
+    await agency.put(f"/v1/projects/{project['id']}/brief", {"business": "Coffee"})
+    client_link = await agency.post(
+        "/v1/client-links",
+        {
+            "contact_id": contact["id"],
+            "purpose": "read",
+            "subject_kind": "project",
+            "subject_id": project["id"],
+        },
+    )
+    campaign, spend_id, invite_link_id = await campaign_ids(agency, project["id"], link["id"])
     return Stock(
         {
+            "campaign_id": campaign,
+            "spend_id": spend_id,
+            "invite_link_id": invite_link_id,
+            "promo_code": PROMO_CODE,
             "project_id": project["id"],
             "community_id": community["id"],
             "post_id": post["id"],
+            "entity_id": recorded["id"],
             "link_id": link["id"],
             "inquiry_id": inquiry["id"],
             "key_id": api_key["id"],
             "user_id": me["user"]["id"],
             "invitation_id": invitation["id"],
             "seat_id": seat["id"],
+            "contact_id": contact["id"],
+            "client_link_id": client_link["id"],
+            "subject_id": project["id"],
             "session_id": await session_id(agency, me["user"]["id"]),
+            "alert_id": await alert_id(agency, project["id"]),
+            "messenger": "telegram",
             "key": KPI,
             "slug": link["slug"],
         }
     )
+
+
+async def alert_id(agency: Agency, project_id: str) -> str:
+    """The id of an alert, opened as by a job."""
+    at, made = agency.resources.clock.now(), uuid.uuid4()
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        session.add(
+            Alert(
+                workspace_id=agency.workspace_id,
+                id=made,
+                kind="inquiry-waiting",
+                project_id=uuid.UUID(project_id),
+                subject_id=made,
+                since=at,
+                facts={"community": "Coffee house"},
+                opened_at=at,
+            )
+        )
+    return str(made)
+
+
+async def campaign_ids(agency: Agency, project_id: str, link_id: str) -> tuple[str, str, str]:
+    """The ids of a campaign with spend, a link, an invite link and a promo code; of the spend; of the invite link."""
+    days = {"from": "2026-10-01", "to": "2026-10-31"}
+    body = {"project_id": project_id, "type": "ad", "title": "Autumn", **days}
+    made = (await agency.post("/v1/campaigns", body))["id"]
+    path = f"/v1/campaigns/{made}"
+    spend = await agency.post(f"{path}/spend", {"day": "2026-10-02", "amount": "12.50", "currency": "RUB"})
+    await agency.post(f"{path}/links", {"link_id": link_id, "utm": False}, status=200)
+    await agency.post(f"{path}/promo-codes", {"code": PROMO_CODE})
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        at = agency.resources.clock.now()
+        channel = Community(
+            workspace_id=agency.workspace_id,
+            project_id=uuid.UUID(project_id),
+            platform="telegram",
+            address=f"https://t.me/c{uuid.uuid4().hex[:20]}",
+            base_url="https://api.telegram.org",
+            status="paused",
+            backfill_since=at,
+            created_at=at,
+        )
+        session.add(channel)
+        await session.flush()
+    invite = {"community_id": str(channel.id), "address": "https://t.me/+AbCdEfGhIjKlMnOp"}
+    return made, spend["id"], (await agency.post(f"{path}/invite-links", invite))["id"]
 
 
 async def session_id(agency: Agency, user_id: str) -> str:

@@ -19,6 +19,9 @@ Document: TypeAlias = dict[str, Any]
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+JSON: Final = "application/json"
+
+
 @dataclass(frozen=True)
 class Position:
     """Where in a request an id stands."""
@@ -47,6 +50,7 @@ class Template:
     path_ids: Mapping[str, str]
     query: Mapping[str, str]
     body: Any
+    media_type: str = JSON
 
     @classmethod
     def of(cls, document: Document, path: str, method: str, ids: Mapping[str, str]) -> "Template":
@@ -55,9 +59,10 @@ class Template:
         names = {kind: set[str]() for kind in ("path", "query", "header", "cookie")}
         for parameter in operation.get("parameters", ()):
             names[parameter["in"]].add(parameter["name"])
-        body = None
+        body, media_type = None, JSON
         if "requestBody" in operation:
-            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            ((media_type, media),) = operation["requestBody"]["content"].items()
+            schema = media["schema"]
             body = _filled(document, schema, sample(document, schema, dict(ids)), ids, operation["tags"][0])
         return cls(
             operation["operationId"],
@@ -66,6 +71,7 @@ class Template:
             {name: ids[name] for name in names["path"]},
             {name: ids[name] for name in names["query"] & ids.keys()},
             body,
+            media_type,
         )
 
     def positions(self, ids: Mapping[str, str]) -> Iterator[Position]:
@@ -95,9 +101,11 @@ class Template:
     async def send(self, http: httpx.AsyncClient, *, cursor: str | None = None, **headers: str) -> httpx.Response:
         """Send it; the response."""
         query = {**self.query, **({} if cursor is None else {"cursor": cursor})}
-        return await http.request(
-            self.method, self.path.format(**self.path_ids), params=query, json=self.body, headers=headers
-        )
+        url = self.path.format(**self.path_ids)
+        if self.media_type != JSON:
+            headers = {**headers, "Content-Type": self.media_type}
+            return await http.request(self.method, url, params=query, content=self.body.encode(), headers=headers)
+        return await http.request(self.method, url, params=query, json=self.body, headers=headers)
 
 
 _OTHER_NAMES: Final = {"stands_in_id": "user_id"}

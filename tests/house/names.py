@@ -80,7 +80,7 @@ RULES: Mapping[str, Word] = {
     "still": _part("unchanged_polls"),
     "Meter": _part("RateLimiter"),
     "Budget": _whole("RateLimit"),
-    "budget": _part("rate limit"),
+    "budget": _part("rate limit", "communities", "platforms", "kit"),
     "Charge": _part("RequestCost", "communities", "platforms"),
     "Allowance": _part("RateLimitKey", "communities", "platforms"),
     "Left": _whole("RateRemaining"),

@@ -77,12 +77,18 @@ def recorded_actions(source: str) -> set[str]:
 
 ONE_BY_ONE = {
     "posts.create-many": {"posts.create"},
+    "spend.record-many": {"spend.record"},
+    "spend.upload": {"spend.record"},
+    "redemptions.record-many": {"redemptions.record"},
     "inquiries.bulk": {"inquiries.classify", "inquiries.resolve", "inquiries.reopen"},
 }
 """Operations that are recorded as what they do to each item."""
 BY_THE_SERVICE = {
     *("users.create", "users.join"),
-    *("metrics.recount", "metrics.set-category", "tokens.reseal", "tokens.destroy"),
+    *("metrics.recount", "metrics.set-category", "posts.match"),
+    *("tokens.reseal", "tokens.destroy", "tokens.renew"),
+    "client-links.open",
+    *("campaigns.advance", "campaigns.redate"),
 }
 """Actions that no operation is named like."""
 

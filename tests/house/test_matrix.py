@@ -24,7 +24,7 @@ from tests.house.matrix import Findings, Template, body_fields, replayed, takes_
 from tests.house.test_seats import PROJECT_IDS
 from tests.house.test_tenancy import operations
 
-NOBODYS = frozenset({"key", "slug"})
+NOBODYS = frozenset({"key", "slug", "messenger", "promo_code"})
 """Names of a `Stock` that are no ids of objects of a workspace."""
 ENDS_THE_CREDENTIAL = frozenset({"sessions.sign-out", "sessions.rotate", "me.change-password"})
 

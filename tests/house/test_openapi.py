@@ -11,12 +11,13 @@ from fastapi import FastAPI
 from app.kit.openapi_schemas import REF
 from tests.access.people import another_member
 from tests.conftest import Agency
-from tests.house.conftest import customer_writes
+from tests.house.conftest import alert_id, customer_writes
 
 ID: Final = "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a"
 PEOPLE: Final = frozenset(
     {
-        *("Owner", "UserRead", "CustomerRead", "MeUpdate", "MemberRead", "SeatRead"),
+        *("Owner", "UserRead", "CustomerRead", "MeUpdate", "MemberRead", "SeatRead", "AlertDeliveryRead"),
+        *("ContactCreate", "ContactUpdate", "ContactRead", "ClientPageContact"),
         *("InvitationCreate", "InvitationRead", "InvitationMade", "InvitationAccept"),
     }
 )
@@ -211,8 +212,13 @@ def test_bulk_calls_have_one_shape(document: dict[str, Any]) -> None:
 
 def examples(operation: dict[str, Any]) -> list[Any]:
     """The examples of an operation's body."""
-    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    return [content["example"]] if "example" in content else [one["value"] for one in content["examples"].values()]
+    (content,) = operation["requestBody"]["content"].values()
+    if "example" in content:
+        return [content["example"]]
+    if "examples" in content:
+        return [one["value"] for one in content["examples"].values()]
+    in_schema: list[Any] = content["schema"]["examples"]
+    return in_schema
 
 
 OF_A_SESSION: Final = frozenset({"me.change-password", "second-factor.confirm", "second-factor.turn-off"})
@@ -237,6 +243,17 @@ def with_ids(value: Any, ids: dict[str, str], name: str = "") -> Any:
     return ids[name] if value == ID else value
 
 
+async def campaign_of(agency: Agency, project_id: str) -> dict[str, str]:
+    """The ids of a campaign with spend and a promo code."""
+    days = {"from": "2026-10-01", "to": "2026-10-31"}
+    body = {"project_id": project_id, "type": "ad", "title": "Autumn", **days}
+    made = (await agency.post("/v1/campaigns", body))["id"]
+    spend = {"day": "2026-10-02", "amount": "12.50", "currency": "RUB"}
+    spend_id = (await agency.post(f"/v1/campaigns/{made}/spend", spend))["id"]
+    await agency.post(f"/v1/campaigns/{made}/promo-codes", {"code": "STOCK10"})
+    return {"campaign_id": made, "spend_id": spend_id, "promo_code": "STOCK10"}
+
+
 async def test_every_body_has_an_example_that_works(agency: Agency, document: dict[str, Any]) -> None:
     """Each is sent as it stands, with the ids of real things."""
     project_id = (await agency.post("/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk"}))["id"]
@@ -250,7 +267,13 @@ async def test_every_body_has_an_example_that_works(agency: Agency, document: di
     inquiry_id = (await agency.get("/v1/inquiries"))["data"][0]["id"]
     user_id = await another_member(agency)
     seat = {"user_id": await another_member(agency), "seat": "designer"}
+    nina = {"name": "Nina", "email": "nina@example.org"}
+    contact_id = (await agency.post(f"/v1/projects/{project_id}/contacts", nina))["id"]
+    about = {"contact_id": contact_id, "purpose": "read", "subject_kind": "project", "subject_id": project_id}
     ids = {
+        "contact_id": contact_id,
+        "client_link_id": (await agency.post("/v1/client-links", about))["id"],
+        "subject_id": project_id,
         "key_id": (await agency.post("/v1/api-keys", {"title": "script"}))["id"],
         "user_id": user_id,
         "seat_id": (await agency.post(f"/v1/projects/{project_id}/seats", seat))["id"],
@@ -258,6 +281,9 @@ async def test_every_body_has_an_example_that_works(agency: Agency, document: di
         "community_id": public,
         "post_id": post["id"],
         "link_id": link["id"],
+        "alert_id": await alert_id(agency, project_id),
+        "messenger": "telegram",
+        **await campaign_of(agency, project_id),
         "inquiry_id": inquiry_id,
         "id": inquiry_id,
     }
@@ -277,7 +303,13 @@ async def test_every_body_has_an_example_that_works(agency: Agency, document: di
             if operation["operationId"] in {"inquiries.resolve", "inquiries.bulk"}:
                 await agency.http.post(f"/v1/inquiries/{inquiry_id}/reopen", json={})
             of_path = {**ids, "community_id": with_hook} if path.endswith(("/hook", "/reconnect")) else ids
-            answer = await agency.http.request(method, path.format(**of_path), json=with_ids(example, ids))
+            if path.endswith("/invite-links"):
+                of_path = {**ids, "community_id": bot}
+            if isinstance(example, str):
+                headers = {"Content-Type": next(iter(operation["requestBody"]["content"]))}
+                answer = await agency.http.request(method, path.format(**ids), content=example, headers=headers)
+            else:
+                answer = await agency.http.request(method, path.format(**of_path), json=with_ids(example, of_path))
             assert answer.is_success, f"{name}: {example}: {answer.text}"
             if "/bulk" in name:
                 assert answer.json()["failed"] == 0, answer.text

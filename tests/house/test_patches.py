@@ -1,5 +1,6 @@
 """A PATCH changes the fields it is sent and nothing else, with any client generated from the schema."""
 
+import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
@@ -59,8 +60,22 @@ async def _link(agency: Agency, resources: Stock) -> str:
 
 
 async def _me(agency: Agency, resources: Stock) -> str:
-    await agency.patch("/v1/me", {"name": "Vera", "picture_url": "https://agency.example/vera.jpg"})
+    body = {"name": "Vera", "picture_url": "https://agency.example/vera.jpg", "language": "ru"}
+    await agency.patch("/v1/me", body)
     return "/v1/me"
+
+
+async def _my_alerts(agency: Agency, resources: Stock) -> str:
+    body = {
+        "channels": ["mail"],
+        "muted_kinds": ["post-overdue"],
+        "timing": "digest",
+        "digest_hour": 7,
+        "timezone": "Asia/Tokyo",
+        "away_until": "2026-11-02T06:00:00Z",
+    }
+    await agency.patch("/v1/me/alerts", body)
+    return "/v1/me/alerts"
 
 
 async def _member(agency: Agency, resources: Stock) -> str:
@@ -74,11 +89,56 @@ async def _seat(agency: Agency, resources: Stock) -> str:
     return f"{seats}/{(await agency.post(seats, body))['id']}"
 
 
+async def _contact(agency: Agency, resources: Stock) -> str:
+    body = {
+        "name": "Oleg",
+        "email": f"{uuid.uuid4().hex}@coffee.example",
+        "phone": "+375 29 123-45-67",
+        "about": "owns the café",
+        "language": "ru",
+    }
+    project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Asia/Tokyo"})
+    contacts = f"/v1/projects/{project['id']}/contacts"
+    return f"{contacts}/{(await agency.post(contacts, body))['id']}"
+
+
+async def _campaign(agency: Agency, resources: Stock) -> str:
+    body = {
+        "project_id": resources.ids["project_id"],
+        "type": "giveaway",
+        "title": "Beans for free",
+        "from": "2026-10-05",
+        "to": "2026-10-25",
+        "community_ids": [resources.ids["community_id"]],
+        "budget": {"amount": "5.00", "currency": "RUB"},
+    }
+    return f"/v1/campaigns/{(await agency.post('/v1/campaigns', body))['id']}"
+
+
 PATCHED: dict[str, Patched] = {
-    "/v1/me": Patched(_me, {"name": "Olga", "picture_url": None}, {name: {"user"} for name in ("name", "picture_url")}),
+    "/v1/me": Patched(
+        _me,
+        {"name": "Olga", "picture_url": None, "language": "en"},
+        {name: {"user"} for name in ("name", "picture_url", "language")},
+    ),
+    "/v1/me/alerts": Patched(
+        _my_alerts,
+        {
+            "channels": None,
+            "muted_kinds": [],
+            "timing": "at_once",
+            "digest_hour": 8,
+            "timezone": "Europe/Paris",
+            "away_until": None,
+        },
+    ),
     "/v1/users/{user_id}": Patched(_member, {"role": "member"}),
     "/v1/projects/{project_id}/seats/{seat_id}": Patched(
         _seat, {"about": None, "stands_in_id": None}, {"stands_in_id": {"stands_in_id", "stands_in_name"}}
+    ),
+    "/v1/projects/{project_id}/contacts/{contact_id}": Patched(
+        _contact,
+        {"name": "Olga", "email": "olga@tea.example", "phone": None, "about": None, "language": "en"},
     ),
     "/v1/projects/{project_id}": Patched(
         _project,
@@ -95,6 +155,17 @@ PATCHED: dict[str, Patched] = {
             "timezone": "Europe/Paris",
         },
         {"planned_for": {"planned_for", "planned_at"}, "timezone": {"timezone", "planned_at"}},
+    ),
+    "/v1/campaigns/{campaign_id}": Patched(
+        _campaign,
+        {
+            "title": "Beans",
+            "from": "2026-10-06",
+            "to": "2026-10-26",
+            "community_ids": None,
+            "budget": {"amount": "7.00", "currency": "EUR"},
+        },
+        {"from": {"from", "starts_at"}, "to": {"to", "ends_at"}},
     ),
     "/v1/links/{link_id}": Patched(
         _link,

@@ -23,7 +23,13 @@ from tests.house.conftest import session_id, stock
 from tests.house.test_tenancy import call_with_ids, operations
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/permissions.md"
-PROJECT_IDS = frozenset({"project_id", "community_id", "post_id", "link_id", "inquiry_id", "seat_id"})
+PROJECT_IDS = frozenset(
+    {
+        *("project_id", "community_id", "post_id", "link_id", "inquiry_id", "seat_id"),
+        *("contact_id", "client_link_id", "subject_id", "entity_id", "alert_id"),
+        *("campaign_id", "spend_id", "invite_link_id"),
+    }
+)
 """Path parameters that name something of a project."""
 
 

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from app.kit.resources import Resources
 from tests.conftest import Agency, sign_up
-from tests.house.conftest import Stock, sample, stock
+from tests.house.conftest import NAMES, Stock, sample, stock
 
 PUBLIC = frozenset({"slug", "hook_id", "token"})
 """Path parameters of public operations: they belong to no workspace."""
@@ -37,8 +37,12 @@ async def call_with_ids(
     }
     body = None
     if "requestBody" in operation:
-        schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        body = sample(document, schema, ids)
+        ((media_type, content),) = operation["requestBody"]["content"].items()
+        body = sample(document, content["schema"], ids)
+        if media_type != "application/json":
+            headers = {"Content-Type": media_type}
+            url = path.format(**ids)
+            return await agency.http.request(method, url, params=query, content=body.encode(), headers=headers)
     return await agency.http.request(method, path.format(**ids), params=query, json=body)
 
 
@@ -63,11 +67,11 @@ async def leaks(app: FastAPI, resources: Resources) -> tuple[list[str], set[str]
             continue
         missing = parameters - set(theirs.ids)
         assert not missing, f"say in tests/house/conftest.py how to make a {missing} for {path}"
-        unknown = Stock({name: str(uuid.uuid4()) for name in theirs.ids} | {"key": theirs.ids["key"]})
+        unknown = Stock({name: str(uuid.uuid4()) for name in theirs.ids} | {name: theirs.ids[name] for name in NAMES})
         as_theirs = await call_with_ids(own, document, path, method, operation, theirs.ids)
         as_unknown = await call_with_ids(own, document, path, method, operation, unknown.ids)
         name = f"{method.upper()} {path}"
-        if parameters - {"key"}:
+        if parameters - NAMES:
             probed.add(name)
             if as_theirs.status_code != 404 or as_unknown.status_code != 404:
                 leaking.append(f"{name}: {as_theirs.status_code} {as_theirs.text[:200]}")

@@ -11,7 +11,10 @@ from tests.house.test_patches import resolved
 NUL = "a\x00b"
 PARSED = frozenset({"uuid", "date", "date-time", "email", "uri", "duration", "time"})
 """Formats of text that is converted to a value, or validated by its own rules."""
-MATCHED = {"path slug": "compared with a pattern before anything is read; what does not match is a page, not a problem"}
+MATCHED = {
+    "path slug": "compared with a pattern before anything is read; what does not match is a page, not a problem",
+    "path token": "only its hash is compared with anything",
+}
 """Texts that may be anything, and why."""
 
 

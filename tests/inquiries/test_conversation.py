@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.inquiries.conversation import DeliveredMessage, EndedBy, StatusChange, Transition, Wait, conversation_state
+from app.inquiries.conversation import (
+    DeliveredMessage,
+    EndedBy,
+    Episode,
+    StatusChange,
+    Transition,
+    Wait,
+    conversation_state,
+)
 from app.inquiries.models import InquiryStatus, MessageDirection
 
 START = datetime(2026, 10, 14, 9, 0, tzinfo=UTC)
@@ -209,3 +217,50 @@ def test_handled_at_is_when_a_person_first_answered_or_resolved(
     robots = [dataclasses.replace(change, automatic=True) for change in changes]
     assert conversation_state(messages, robots).handled_at == state.first_answered_at
     assert all(wait.ended_by is not EndedBy.RESOLUTION for wait in conversation_state(messages, []).waits)
+
+
+def episode(start: int, end: int, *, automatic: bool = False) -> Episode:
+    return Episode(at(start), at(end), automatic)
+
+
+@pytest.mark.parametrize(
+    ("entries", "episodes"),
+    [
+        ([customer(0), agency(2)], []),
+        ([customer(0), customer(1), agency(2), customer(3), resolved(6)], [episode(0, 6)]),
+        ([customer(0), resolved(6), customer(20), agency(25), resolved(30)], [episode(0, 6), episode(20, 30)]),
+        ([customer(0), agency(2), resolved(6), reopened(10), resolved(15)], [episode(0, 6), episode(10, 15)]),
+        # Of what was reopened before it was resolved, only the part after that is resolved.
+        ([customer(0), agency(2), reopened(10), resolved(15)], [episode(10, 15)]),
+        ([customer(0), resolved(6, automatic=True)], [episode(0, 6, automatic=True)]),
+        # A person confirms an automatic resolution.
+        ([customer(0), resolved(6, automatic=True), resolved(9)], [episode(0, 9)]),
+        ([customer(0), resolved(6, automatic=True), resolved(8, automatic=True)], [episode(0, 6, automatic=True)]),
+        (
+            [customer(0), resolved(6, automatic=True), customer(8), resolved(9)],
+            [episode(0, 6, automatic=True), episode(8, 9)],
+        ),
+        # The customer wrote meanwhile: the resolution ends what it covers, and the rest goes on.
+        ([customer(0), customer(4), resolved(6, through=0), resolved(9)], [episode(0, 6), episode(6, 9)]),
+        ([customer(0), agency(2), customer(4), resolved(6, through=2)], []),
+        ([customer(0, deleted=True), resolved(6)], []),
+    ],
+)
+def test_episodes_by_example(entries: list[DeliveredMessage | StatusChange], episodes: list[Episode]) -> None:
+    assert list(conversation_state(*_split(entries)).episodes) == episodes
+
+
+@given(threads, decisions)
+def test_episodes_begin_with_opening_waits_and_do_not_overlap(
+    messages: list[DeliveredMessage], changes: list[StatusChange]
+) -> None:
+    state = conversation_state(messages, changes)
+    openings = {wait.started_at for wait in state.waits if wait.opening}
+    ends = {change.effective_at for change in changes if change.transition is Transition.RESOLVED}
+    for one in state.episodes:
+        assert one.started_at in openings
+        assert one.resolved_at in ends
+        assert one.started_at <= one.resolved_at
+    for one, following in pairwise(state.episodes):
+        assert one.resolved_at <= following.started_at
+        assert one.started_at < following.started_at

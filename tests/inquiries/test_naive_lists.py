@@ -9,10 +9,10 @@ import pytest
 from app.platforms.contract import RemotePerson
 from tests.conftest import Agency
 from tests.inquiries.conftest import OURS, InquirySetup, connect_community
-from tests.naive_lists import assert_as_naive, descending, has_words
+from tests.naive_lists import assert_as_naive, descending, has_each
 
 NOON = datetime(2026, 10, 15, 10, 0, tzinfo=UTC)
-WORDS = ("чай", "пирог", "кофе")
+GOODS = ("чай", "пирог", "кофе")
 
 
 async def test_each_filter_and_each_pair(setup: InquirySetup, agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,11 +20,11 @@ async def test_each_filter_and_each_pair(setup: InquirySetup, agency: Agency, mo
     for n in range(30):
         place, at = places[n % 2], NOON + n * timedelta(minutes=1)
         by = RemotePerson(f"guest{n}", chance.choice(("иван", "olga")))
-        text = " ".join(word for word in WORDS if chance.random() < 0.6) or "торт"
+        text = " ".join(word for word in GOODS if chance.random() < 0.6) or "торт"
         ending = chance.choice(("?", "", "", " спасибо"))
-        asked = place.message(str(n), at, f"{text} {ending}".strip(), by=by, thread_id=str(n))
+        question = place.message(str(n), at, f"{text} {ending}".strip(), by=by, thread_id=str(n))
         answer = place.message(f"{n}.2", at + timedelta(hours=1), "вкусно", by=OURS, thread_id=str(n))
-        await place.store_messages(asked, *([answer] if n % 3 == 0 else []))
+        await place.store_messages(question, *([answer] if n % 3 == 0 else []))
     for n, one in enumerate((await agency.get("/v1/inquiries", limit=200))["data"]):
         if n % 4 == 0:
             await agency.post(f"/v1/inquiries/{one['id']}/classify", {"kind": "problem"}, status=200)
@@ -34,7 +34,7 @@ async def test_each_filter_and_each_pair(setup: InquirySetup, agency: Agency, mo
     def matches(row: Any, name: str, value: Any) -> bool:
         if name == "q":
             answer = " вкусно" if row["first_answered_at"] else ""
-            return has_words(f"{row['preview']} {row['customer']['name']}{answer}".replace("?", ""), value)
+            return has_each(f"{row['preview']} {row['customer']['name']}{answer}".replace("?", ""), value)
         return bool(row[name] == value)
 
     await assert_as_naive(

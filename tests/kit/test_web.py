@@ -136,6 +136,9 @@ async def test_configured_origins_may_call_and_others_may_not(configuration: Set
         assert "access-control-allow-origin" not in theirs.headers
         answer = await client.get("/v1/platforms", headers={"Origin": "https://app.example"})
         assert "ETag" in answer.headers["access-control-expose-headers"]
+        for origin in ({}, {"Origin": "https://app.example"}, {"Origin": "https://evil.example"}):
+            answer = await client.get("/v1/platforms", headers=origin)
+            assert "Origin" in answer.headers["vary"], "a cache must not give one site the answer to another"
 
 
 async def test_a_frontend_on_this_machine_may_be_let_in_on_any_port(

@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import update
 
-from app.communities.events import CommunityRef
+from app.communities.events import CommunityRef, SeenMember
 from app.communities.models import Community, Publication
-from app.inquiries.models import Inquiry, ResponseWait
+from app.inquiries.models import Inquiry, ResolvedEpisode, ResponseWait
 from app.kit.db import in_workspace
 from app.kit.ids import uuid7
 from app.links import recording
@@ -25,6 +25,8 @@ from app.links.recording import Visit
 from app.metrics import service as metrics
 from app.platforms import adapter
 from app.platforms.contract import Metric, MetricStatus, PostMetrics
+from app.posts.models import Post
+from app.projects.models import ResponseTarget
 from tests.conftest import Agency
 
 CONNECTED = datetime(2026, 9, 20, 9, 30, tzinfo=UTC)
@@ -110,6 +112,11 @@ class Client:
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             await metrics.record_size(session, place, at, size)
 
+    async def members(self, place: CommunityRef, members: Sequence[SeenMember]) -> None:
+        """The platform said who joined and who left."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            await metrics.record_members(session, place, members)
+
     async def publish(self, place: CommunityRef, at: datetime) -> uuid.UUID:
         """A post appeared."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
@@ -148,8 +155,10 @@ class Client:
         *,
         seconds: int | None = None,
         resolved: bool = False,
+        kind: str = "question",
+        due: datetime | None = None,
     ) -> None:
-        """A customer wrote, and was answered (or the inquiry was resolved without words)."""
+        """A customer wrote, and was answered (or the inquiry was resolved without words); `due`: the target's end."""
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             inquiry = Inquiry(
                 workspace_id=self.agency.workspace_id,
@@ -158,7 +167,7 @@ class Client:
                 community_id=place.community_id,
                 thread_id=uuid.uuid4().hex,
                 channel="comment",
-                kind="question",
+                kind=kind,
                 status="answered" if answered else "open",
                 customer_id="1",
                 customer_name="Olga",
@@ -176,10 +185,65 @@ class Client:
                     project_id=place.project_id,
                     community_id=place.community_id,
                     started_at=at,
+                    due_at=due,
                     ended_at=answered,
                     ended_by=None if answered is None else "resolution" if resolved else "answer",
                     opening=True,
                     working_seconds=seconds,
+                )
+            )
+            if resolved and answered is not None:
+                session.add(
+                    ResolvedEpisode(
+                        workspace_id=self.agency.workspace_id,
+                        inquiry_id=inquiry.id,
+                        project_id=place.project_id,
+                        community_id=place.community_id,
+                        started_at=at,
+                        resolved_at=answered,
+                        automatic=False,
+                        working_seconds=seconds or 0,
+                        target_seconds=3600,
+                    )
+                )
+
+    async def agree(self, since: date) -> None:
+        """A target for responses is agreed from a day on."""
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            session.add(
+                ResponseTarget(
+                    workspace_id=self.agency.workspace_id,
+                    project_id=uuid.UUID(self.project_id),
+                    holds_from=since,
+                    first_response_minutes=60,
+                    updated_at=self.agency.resources.clock.now(),
+                )
+            )
+
+    async def plan(
+        self,
+        place: CommunityRef,
+        planned_at: datetime,
+        published_at: datetime | None = None,
+        category: str | None = "engaging",
+    ) -> None:
+        """A post is planned, and was published or not."""
+        now = self.agency.resources.clock.now()
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            session.add(
+                Post(
+                    workspace_id=self.agency.workspace_id,
+                    project_id=place.project_id,
+                    community_id=place.community_id,
+                    origin="planned",
+                    text="…",
+                    category=category,
+                    status="published" if published_at is not None else "planned",
+                    timezone=self.zone.key,
+                    planned_at=planned_at,
+                    published_at=published_at,
+                    created_at=now,
+                    updated_at=now,
                 )
             )
 
@@ -222,6 +286,7 @@ async def fill(client: Client, seed: int = 1) -> Client:
     """Weeks of life, the same for the same seed."""
     chance = random.Random(seed)
     now = client.agency.resources.clock.now()
+    await client.agree(BACKFILL.date())
     for platform in ("vk", "mastodon"):
         place = await client.connect(platform)
         await _posts(client, place, chance, now)
@@ -235,11 +300,17 @@ async def fill(client: Client, seed: int = 1) -> Client:
         for _ in range(16):
             wrote = BACKFILL + chance.random() * (now - BACKFILL)
             wait = chance.random() * (now - wrote)
+            due, kind = wrote + chance.random() * timedelta(days=9), chance.choice(("question", "thanks"))
             if chance.random() < 0.2:
-                await client.ask(place, wrote)
+                await client.ask(place, wrote, due=due, kind=kind)
             else:
-                seconds = int(wait.total_seconds() // 3)
-                await client.ask(place, wrote, wrote + wait, seconds=seconds, resolved=chance.random() < 0.25)
+                seconds, resolved = int(wait.total_seconds() // 3), chance.random() < 0.25
+                await client.ask(place, wrote, wrote + wait, seconds=seconds, resolved=resolved, due=due, kind=kind)
+        for _ in range(6):
+            planned = BACKFILL + chance.random() * (now - BACKFILL)
+            late = timedelta(minutes=chance.choice((0, 5, 16, 200)))
+            published = min(planned + late, now) if chance.random() < 0.8 else None
+            await client.plan(place, planned, published, chance.choice((None, "engaging", "promotional")))
         await client.mark_polled(place, now - timedelta(hours=2))
     for of in (*client.places.values(), None):
         link_id = await client.link(of)
@@ -250,7 +321,40 @@ async def fill(client: Client, seed: int = 1) -> Client:
         await client.click(link_id, clicks)
         again = now - timedelta(minutes=1)
         await client.click(link_id, [(again, 99, None), (again + timedelta(seconds=1), 99, None)])
+    await run_campaign(client, chance)
     return client
+
+
+async def run_campaign(client: Client, chance: random.Random) -> None:
+    """A channel in which a campaign runs: its size and who joined, some of them through the campaign's link."""
+    now, channel = client.agency.resources.clock.now(), await client.connect("telegram")
+    size = 500
+    for days in range(24, -1, -1):
+        await client.size(channel, now - timedelta(days=days), size)
+        size += chance.randrange(1, 9)
+    await client.mark_polled(channel, now - timedelta(hours=2))
+    period = {"from": "2026-10-06", "to": "2026-10-12"}
+    body = {"project_id": client.project_id, "type": "ad", "title": "Autumn", **period}
+    path = f"/v1/campaigns/{(await client.agency.post('/v1/campaigns', body))['id']}"
+    invite = {"community_id": str(channel.community_id), "address": "https://t.me/+AbCdEfGhIjKlMnOp"}
+    await client.agency.post(f"{path}/invite-links", invite)
+    link_id = await client.link(client.places["vk"])
+    await client.agency.post(f"{path}/links", {"link_id": str(link_id)}, status=200)
+    for day in ("2026-10-06", "2026-10-09"):
+        await client.agency.post(f"{path}/spend", {"day": day, "amount": "1200.50", "currency": "RUB"})
+    await client.click(link_id, [(now - timedelta(minutes=9 + number), number, None) for number in range(9)])
+    at = now - timedelta(days=8)
+    members = [
+        SeenMember(bytes([number]), at + timedelta(hours=number), joined, link)
+        for number, joined, link in (
+            *((number, True, "https://t.me/+AbCdEfGh") for number in range(5)),
+            *((number, True, None) for number in range(5, 8)),
+            (8, True, "https://t.me/+Zzzzzzzz"),
+            (9, False, None),
+        )
+    ]
+    again = SeenMember(bytes([0]), at + timedelta(days=2), joined=True, invite_link="https://t.me/+AbCdEfGh")
+    await client.members(channel, [*members, again])
 
 
 async def _posts(client: Client, place: CommunityRef, chance: random.Random, now: datetime) -> None:

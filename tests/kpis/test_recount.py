@@ -4,7 +4,7 @@
 in the catalogue and has no recount here fails the first test.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from statistics import median
 from typing import Any
@@ -38,6 +38,17 @@ def _average_sizes(rows: Rows) -> float:
     return sum(sum(daily_sizes) / len(daily_sizes) for daily_sizes in sizes.values())
 
 
+def _cost(rows: Rows, kind: str) -> float:
+    spent: int = sum(row["minor"] for row in _of(rows, "spend"))
+    return spent / len(_of(rows, kind)) / 100
+
+
+def _distance(rows: Rows, policy: dict[str, int], promotional: int) -> float:
+    shares = {**policy, "promotional": promotional}
+    counts = Counter(row["category"] for row in rows)
+    return sum(abs(counts[category] / len(rows) - share / 100) for category, share in shares.items()) / 2
+
+
 RECOUNTS: dict[str, Callable[[Rows], float]] = {
     "community_size": lambda rows: sum(row["size"] for row in rows),
     "net_growth": lambda rows: _growth(rows)[1] - _growth(rows)[0],
@@ -49,10 +60,20 @@ RECOUNTS: dict[str, Callable[[Rows], float]] = {
     "inquiries_handled": len,
     "handled_rate": lambda rows: sum(row["handled_at"] is not None for row in rows) / len(rows),
     "first_response_time": lambda rows: median(row["working_seconds"] for row in rows),
+    "resolution_time": lambda rows: median(row["working_seconds"] for row in rows),
+    "within_target_rate": lambda rows: sum(row["in_time"] for row in rows) / len(rows),
+    "overdue": len,
+    "thanks_share": lambda rows: sum(row["wants"] == "thanks" for row in rows) / len(rows),
+    "mix_deviation": lambda rows: _distance(rows, {"engaging": 40, "user_generated": 30, "educational": 25}, 5),
+    "published_on_time": lambda rows: sum(row["on_time"] for row in rows) / len(rows),
     "open_backlog": len,
     "clicks": len,
     "bot_clicks": len,
     "unique_visitors": lambda rows: len({row["visitor"] for row in rows}),
+    "attracted_users": len,
+    "cost_per_attracted_user": lambda rows: _cost(rows, "campaign_join"),
+    "cost_per_click": lambda rows: _cost(rows, "campaign_click"),
+    "click_through_rate": lambda rows: len(_of(rows, "click")) / _differences(rows),
     "clicks_per_post": lambda rows: len(_of(rows, "click")) / len(_of(rows, "publication")),
 }
 
@@ -96,7 +117,7 @@ async def test_additive_kpis_add_up(busy: Client) -> None:
                 values = [one["value"] for one in part if one["value"] is not None]
                 assert sum(values) == answer["value"], f"{answer['key']} by {granularity}"
         additive = [answer for answer in answers if all_kpis()[answer["key"]].adds_up is AddsUp.FLOW]
-        assert len(additive) == 7
+        assert len(additive) == 8
         assert all(answer["value"] for answer in additive)
 
 

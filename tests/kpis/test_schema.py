@@ -6,12 +6,13 @@ import pytest
 from fastapi import FastAPI
 from jsonschema import Draft202012Validator, FormatChecker
 
+from app.kit.i18n import ENGLISH, LANGUAGES, translate
 from app.kpis import all_kpis
 from tests.kpis.conftest import ALL, Client, empty_project
 
 
 def _closed(schema: Any) -> Any:
-    """No field that the document does not name, unless it says that there may be others."""
+    """No field that the document does not name, unless it says that there may be others; all but those of money."""
     if isinstance(schema, list):
         return [_closed(one) for one in schema]
     if not isinstance(schema, dict):
@@ -19,7 +20,7 @@ def _closed(schema: Any) -> Any:
     made = {name: value if name in {"example", "examples"} else _closed(value) for name, value in schema.items()}
     if "properties" in made and isinstance(made["properties"], dict):
         made.setdefault("additionalProperties", False)
-        made["required"] = list(made["properties"])
+        made["required"] = [name for name in made["properties"] if name != "currency"]
     return made
 
 
@@ -47,3 +48,11 @@ async def test_every_answer_is_as_documented(app: FastAPI, busy: Client, window:
 def test_the_example_is_an_answer(app: FastAPI) -> None:
     example = app.openapi()["components"]["schemas"]["KpiAnswer"]["example"]
     _validator(app, "/v1/projects/{project_id}/kpis/{key}").validate(example)
+
+
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != ENGLISH])
+def test_every_title_is_translated(language: str) -> None:
+    titles = [kpi.title for kpi in all_kpis().values()]
+    translated = [translate(title, language) for title in titles]
+    assert [title for title, other in zip(titles, translated, strict=True) if title == other] == []
+    assert len(set(translated)) == len(titles)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from app.kit.clock import SetClock
-from app.links.lexemes import as_words
+from app.links.lexemes import separated
 from tests.conftest import Agency
 from tests.links.conftest import add_community
-from tests.naive_lists import assert_as_naive, descending, has_words
+from tests.naive_lists import assert_as_naive, descending, has_each
 
 
 async def test_each_filter_and_each_pair(
@@ -41,7 +41,7 @@ async def test_each_filter_and_each_pair(
 
     def matches(row: Any, name: str, value: Any) -> bool:
         if name == "q":
-            return has_words(as_words(f"{row['title'] or ''} {row['target']}"), as_words(value))
+            return has_each(separated(f"{row['title'] or ''} {row['target']}"), separated(value))
         return bool((row["archived_at"] is not None) is value if name == "archived" else row[name] == value)
 
     await assert_as_naive(

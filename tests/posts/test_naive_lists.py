@@ -10,10 +10,10 @@ import pytest
 from app.kit.clock import SetClock
 from tests.conftest import Agency
 from tests.links.conftest import add_community
-from tests.naive_lists import Row, assert_as_naive, descending, has_words
+from tests.naive_lists import Row, assert_as_naive, descending, has_each
 from tests.posts.conftest import HOME, remote, store
 
-WORDS = ("чай", "пирог", "кофе")
+GOODS = ("чай", "пирог", "кофе")
 
 
 def _latest_first(at: str, row: Row) -> Any:
@@ -41,7 +41,7 @@ async def test_each_filter_and_each_pair(
     chance = random.Random(7)
 
     def text() -> str:
-        return " ".join(word for word in WORDS if chance.random() < 0.6) or "торт"
+        return " ".join(word for word in GOODS if chance.random() < 0.6) or "торт"
 
     for n, (_, community_id) in enumerate(places * 3):
         planned: dict[str, Any] = {"status": "planned", "planned_for": f"2026-10-2{n}T10:00"}
@@ -66,7 +66,7 @@ async def test_each_filter_and_each_pair(
 
     def matches(row: Any, name: str, value: Any) -> bool:
         if name == "q":
-            return has_words(row["text"], value)
+            return has_each(row["text"], value)
         if name == "categorised":
             return (row["category"] is not None) is value
         return bool(row[name] == value)

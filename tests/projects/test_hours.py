@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.projects.hours import ALWAYS, DEFAULT, Opening, WorkingHours, working_seconds
+from app.projects.hours import (
+    ALWAYS,
+    DEFAULT,
+    LOOK_AHEAD,
+    Opening,
+    WorkingHours,
+    after_working_seconds,
+    next_working_instant,
+    working_seconds,
+)
 
 MINUTE = timedelta(minutes=1)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -51,6 +60,21 @@ def test_working_time_equals_a_count_of_minutes(
 ) -> None:
     end = start + length * MINUTE
     assert working_seconds(start, end, hours, zone) == counted_by_minute(start, end, hours, zone)
+
+
+@settings(max_examples=150, deadline=None)
+@given(instants, st.integers(0, 59), hours(), st.sampled_from(ZONES))
+def test_the_next_working_instant_is_the_first(
+    minute: datetime, second: int, hours: WorkingHours, zone: ZoneInfo
+) -> None:
+    at = minute + timedelta(seconds=second)
+    begins = next_working_instant(at, hours, zone)
+    if begins is None:
+        assert working_seconds(at, at + timedelta(days=366), hours, zone) == 0
+        return
+    assert begins >= at
+    assert working_seconds(at, begins, hours, zone) == 0
+    assert working_seconds(begins, begins + timedelta(seconds=1), hours, zone) == 1
 
 
 @settings(max_examples=200, deadline=None)
@@ -133,3 +157,21 @@ def test_hours_survive_a_round_trip(hours: WorkingHours) -> None:
 def test_invalid_hours_are_refused(day: tuple[Opening, ...], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         WorkingHours(week=(day, *[()] * 6))
+
+
+@settings(deadline=None)
+@given(instants, st.integers(1, 100_000), hours(), st.sampled_from(ZONES))
+def test_a_target_ends_with_its_last_working_second(
+    start: datetime, seconds: int, hours: WorkingHours, zone: ZoneInfo
+) -> None:
+    end = after_working_seconds(start, seconds, hours, zone)
+    if end is None:
+        assert working_seconds(start, start + LOOK_AHEAD, hours, zone) < seconds
+        return
+    assert working_seconds(start, end, hours, zone) == seconds
+    assert working_seconds(start, end - timedelta(seconds=1), hours, zone) == seconds - 1
+
+
+def test_nobody_is_due_where_nobody_works() -> None:
+    never = WorkingHours(week=((),) * 7)
+    assert after_working_seconds(datetime(2026, 10, 15, tzinfo=UTC), 60, never, BERLIN) is None

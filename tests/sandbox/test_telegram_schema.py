@@ -82,7 +82,7 @@ async def test_every_method_answers_as_telegram_says(client: SandboxClient) -> N
             kinds.update(name for update in answer["result"] for name in update if name != "update_id")
     assert set(count) == set(NAMES.values())
     assert set(NAMES) == set(METHODS)
-    assert set(kinds) == {"message", "channel_post", "message_reaction_count"}
+    assert set(kinds) == {"message", "channel_post", "message_reaction_count", "chat_member"}
 
 
 async def test_an_album_and_history_are_told_as_telegram_says(client: SandboxClient) -> None:

@@ -16,12 +16,15 @@ from pydantic.fields import FieldInfo
 
 from app.access.models import Role, Seat
 from app.access.permissions import ROLES, SEATS, Permission
+from app.communities.inbound.routes import MAX_BYTES
+from app.kit import deadlines
+from app.kit.server import Limits
 from app.kpis import all_kpis
 from app.kpis.contract import Kpi
 from app.kpis.values import AddsUp
 from app.main import operations
 from app.settings import Settings
-from tests.shipping import platforms
+from tests.shipping import error_codes, platforms
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = """\
@@ -134,6 +137,8 @@ def _kpi(kpi: Kpi) -> Iterator[str]:
     direction = kpi.direction.replace("_", " ")
     yield f"- Formula: `{kpi.doc.symbols}`, in {kpi.unit.value}, version {kpi.version}; {direction}"
     yield f"- Over time: {_OVER_TIME[kpi.adds_up]}"
+    for variant in kpi.variants:
+        yield f"- Beside each value, in `variants`: `{variant.key}` — {variant.title}"
     yield f"- Source: {kpi.doc.source}"
     yield f"- Recount by hand: {kpi.doc.recount}"
     for caveat in kpi.doc.caveats:
@@ -162,6 +167,42 @@ def permissions() -> str:
     return "\n".join(lines) + "\n"
 
 
+def limits() -> str:
+    """How long is waited, and how much is taken, for docs/operations.md."""
+    server, requests, jobs = Limits(), deadlines.REQUESTS, deadlines.JOBS
+    rows = [
+        "| Wait for PostgreSQL | Requests | Jobs | Then |",
+        "|---|---|---|---|",
+        *(
+            f"| {what} | {getattr(requests, name):g} s | {getattr(jobs, name):g} s | {then} |"
+            for name, what, then in (
+                ("connect", "a new connection", "`database-away`"),
+                ("pool", "a connection of the pool, while all are in use", "`database-away`"),
+                ("lock", "a lock that another transaction holds", "`busy`"),
+                ("statement", "a statement, ended by the server", "`database-away`"),
+                ("silence", "any answer of the server", "`database-away`; the connection is given up"),
+                ("idle", "the next statement of an open transaction", "the server ends the transaction"),
+            )
+        ),
+        "",
+        "| What a client may send | Limit | Then |",
+        "|---|---|---|",
+        f"| the request line with all headers | {server.head // 1024} KiB | 431 `head-too-large` |",
+        (
+            f"| a body | {Settings.model_fields['max_body_bytes'].default // 1024} KiB, `INSTEP_MAX_BODY_BYTES` "
+            "| 413 `body-too-large` |"
+        ),
+        f"| a platform's call of a hook | {MAX_BYTES // 1024} KiB | 413 `body-too-large` |",
+        f"| a head, from its first byte | {server.head_seconds:g} s | 408 `request-timeout` |",
+        (
+            f"| a body | {server.body_seconds:g} s, and 1 s for each {server.body_rate:,} bytes that have arrived "
+            "| 408 `request-timeout` |"
+        ),
+        f"| reading an answer | {server.send_seconds:g} s without reading any of it | the connection is closed |",
+    ]
+    return "\n".join(rows)
+
+
 def within(text: str, name: str, block: str, start: str = "<!-- {} -->", end: str = "<!-- end of {} -->") -> str:
     """`text` with the block between its two marks renewed."""
     opening, closing = start.format(name), end.format(name)
@@ -180,12 +221,15 @@ def files() -> dict[str, str]:
         page = within(page, one.key, f"\n{platforms.facts(one)}\n")
     example = (ROOT / ".env.example").read_text()
     example = within(example, "settings", f"\n{settings_example()}\n", "# --- {} ---", "# --- end of {} ---")
+    operations_page = within((ROOT / "docs/operations.md").read_text(), "limits", f"\n{limits()}\n")
     return {
+        "docs/operations.md": operations_page,
         "docs/settings.md": settings_page,
         ".env.example": example,
         "docs/platforms.md": page,
         "docs/kpis.md": kpis(),
         "docs/permissions.md": permissions(),
+        "docs/errors.md": error_codes.page(),
     }
 
 

@@ -17,7 +17,16 @@ PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md")
 
 
 @pytest.mark.parametrize(
-    "path", ["docs/settings.md", ".env.example", "docs/platforms.md", "docs/kpis.md", "docs/permissions.md"]
+    "path",
+    [
+        "docs/settings.md",
+        ".env.example",
+        "docs/platforms.md",
+        "docs/kpis.md",
+        "docs/permissions.md",
+        "docs/errors.md",
+        "docs/operations.md",
+    ],
 )
 def test_what_the_code_knows_is_written_down(path: str) -> None:
     """If this fails: python -m tests.shipping.generated."""

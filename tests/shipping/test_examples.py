@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import httpx
@@ -19,6 +19,8 @@ from fastapi import FastAPI
 
 import app.kpis
 import app.platforms
+from app.clients import subjects
+from app.kit import registry
 from app.kit.clock import SetClock
 from app.kit.resources import Resources
 from tests.cli.processes import ROOT, clean_environment
@@ -157,3 +159,34 @@ def test_the_registries_are_as_they_were() -> None:
     assert isinstance(app.platforms.adapters(), MappingProxyType)
     assert "plaza" not in app.platforms.adapters()
     assert "shares" not in app.kpis.all_kpis()
+
+
+@pytest.fixture
+def subject_dropped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The page's subject of client links, as if it were in a room."""
+    text = (ROOT / "docs/extending.md").read_text().partition("\n## Adding something that clients read")[2]
+    match = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert match is not None
+    module = ModuleType("app.example.client_subjects")
+    exec(match[1], module.__dict__)
+    monkeypatch.setattr(subjects, "rooms", lambda part: [*registry.rooms(part), module])
+    subjects.subjects.cache_clear()
+    yield
+    subjects.subjects.cache_clear()
+
+
+async def test_the_page_s_subject_is_read_and_agreed_to(
+    agency: Agency, stranger: httpx.AsyncClient, subject_dropped: None
+) -> None:
+    project = await agency.post("/v1/projects", {"title": "Coffee", "timezone": "Europe/Minsk"})
+    nina = {"name": "Nina", "email": "nina@coffee.example"}
+    contact = await agency.post(f"/v1/projects/{project['id']}/contacts", nina)
+    about = {"contact_id": contact["id"], "subject_kind": "working_hours", "subject_id": project["id"]}
+    made = await agency.post("/v1/client-links", {**about, "purpose": "agree"})
+    path = f"/s/{made['link'].rpartition('/')[2]}"
+    page = (await stranger.get(path)).text
+    assert "Are these hours good for you?" in page
+    assert "09:00–18:00" in page
+    seen = (await stranger.get(path, headers={"Accept": "application/json"})).json()["content_hash"]
+    answer = await stranger.post(f"{path}/statements", json={"answer": "agree", "content_hash": seen})
+    assert (answer.status_code, answer.json()["revision"]) == (201, "1")

@@ -31,6 +31,8 @@ INBOX = (
     "GET /v1/inquiries/{id}/messages",
     "POST /v1/inquiries/{id}/messages",
 )
+INVITED = ("GET /account/invitation", "POST /account/invitation")
+"""The page of an invitation shows whom it is for; its form holds the token."""
 TEAM = (
     "POST /v1/workspaces",
     "POST /v1/invitations",
@@ -86,11 +88,16 @@ class Usage:
         self.call("POST", "/v1/api-keys", {"title": "script"}, status=201, **{"Idempotency-Key": "canary-1"})
         rotated = self.call("POST", f"/v1/api-keys/{spare['id']}/rotate", {"overlap_seconds": 60})
         add("rotated API key", rotated["key"], "POST /v1/api-keys/{id}/rotate")
-        may_show = (*TEAM, "POST /v1/me/second-factor")  # apps that make codes list accounts by it
+        # Apps that make codes list accounts by it; pages say who one is.
+        may_show = (*TEAM, "POST /v1/me/second-factor", *INVITED, "POST /account/sign-in", "GET /account")
         email = add("e-mail of a guest", "brandywine@agency.example", *may_show, tables=PEOPLE)
         guest = self.call("POST", "/v1/invitations", {"email": email, "name": "Boris", "role": "admin"}, status=201)
-        token = add("invitation", guest["link"].partition("#")[2], "POST /v1/invitations")
+        token = add("invitation", guest["link"].partition("?token=")[2], "POST /v1/invitations", *INVITED)
         password = add("password", "nine velvet hammocks")
+        pages = "/account/invitation"
+        assert self.client().get(f"{pages}?token={token}").is_success
+        self.client().get(f"/account/nowhere?token={token}")
+        assert self.client().post(pages, data={"token": token, "password": "short"}).status_code == 422
         joined = self.client().post("/v1/invitations/accept", json={"token": token, "password": password}).json()
         session = add("session of a guest", joined["token"], "POST /v1/invitations/accept")
         self.client().post("/v1/invitations/accept", json={"token": token, "password": password})
@@ -98,8 +105,11 @@ class Usage:
         users = self.call("GET", "/v1/users")["data"]
         guest_id = next(one["id"] for one in users if one["email"] == email)
         link = self.call("POST", f"/v1/users/{guest_id}/password-reset")["link"]
-        reset = add("reset link", link.partition("#")[2], "POST /v1/users/{id}/password-reset")
+        reset = add("reset link", link.partition("?token=")[2], "POST /v1/users/{id}/password-reset")
         renewed = add("new password", "twelve amber lanterns")
+        browser = self.client()
+        for typed in (renewed, password):
+            browser.post("/account/sign-in", data={"email": email, "password": typed})
         body = {"token": reset, "password": renewed}
         assert self.client().post("/v1/password-resets/confirm", json=body).is_success
         assert self.client().post("/v1/password-resets/confirm", json=body).status_code == 404
@@ -131,6 +141,40 @@ class Usage:
         (cookie,) = (one for one in answer.headers.get_list("set-cookie"))
         add("cookie", cookie.partition("=")[2].partition(";")[0], "POST /v1/sessions")
         browser.get("/v1/me", headers={"Cookie": cookie.partition(";")[0]})
+
+    def clients(self) -> None:
+        """A contact opens a link and agrees, by the page and wrongly."""
+        add = self.canaries.add
+        project = self.call("POST", "/v1/projects", {"title": "Town", "timezone": "Europe/Minsk"}, status=201)["id"]
+        self.call("PUT", f"/v1/projects/{project}/brief", {"business": "Coffee"})
+        contacts, own = f"/v1/projects/{project}/contacts", ("POST", "GET")
+        answers = [f"{method} /v1/projects/{{id}}/contacts" for method in own]
+        tables = frozenset({"contact", "client_statement"})
+        contact = {
+            "name": "Philippa Thistlewood",
+            "email": add("e-mail of a contact", "thistlewood@coffee.example", *answers, tables=frozenset({"contact"})),
+            "phone": add("phone of a contact", "+375 29 987-65-43", *answers, tables=frozenset({"contact"})),
+        }
+        contact_id = self.call("POST", contacts, contact, status=201)["id"]
+        self.call("POST", contacts, contact, status=409)
+        body = {"contact_id": contact_id, "purpose": "agree", "subject_kind": "brief", "subject_id": project}
+        link = self.call("POST", "/v1/client-links", body, status=201)["link"]
+        path = urlsplit(link).path
+        path_of_page = (f"GET {path}", f"POST {path}/statements")
+        add("token of a client link", path.rpartition("/")[2], "POST /v1/client-links", *path_of_page)
+        statements = ("GET /v1/client-statements", *path_of_page)
+        text = add("a contact's words", "lavender submarines", *statements, tables=frozenset({"client_statement"}))
+        add("name of a contact", contact["name"], *answers, *statements, tables=tables)
+        browser = self.client()
+        page = browser.get(path, headers={"Accept": "application/json"}).json()
+        form = {"answer": "agree", "content_hash": page["content_hash"], "text": text}
+        assert browser.get(path).is_success
+        assert browser.post(f"{path}/statements", data={**form, "content_hash": text}).status_code == 422
+        assert browser.post(f"{path}/statements", data=form).status_code == 303
+        assert browser.post(f"{path}/statements", json={**form, "answer": "decline"}).status_code == 409
+        assert browser.put(path).status_code == 405
+        assert browser.get(f"{path}/more").status_code == 404
+        assert len(self.call("GET", "/v1/client-statements")["data"]) == 1
 
     def mistakes(self) -> None:
         """Secrets where they do not belong: in a path, a query, a header, a malformed body."""
@@ -197,6 +241,7 @@ def test_secrets_and_personal_values_are_nowhere_else(servers: Servers, network:
         usage = Usage(url, canaries)
         with usage.stack:
             usage.people()
+            usage.clients()
             usage.mistakes()
             usage.conversations(network, db)
 

@@ -19,7 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from app.communities import publications
-from app.communities.events import CommunityRef, MessagesChanged, MessagesDeleted, MessagesSeen, PostsMeasured
+from app.communities.events import (
+    CommunityRef,
+    MembersChanged,
+    MessagesChanged,
+    MessagesDeleted,
+    MessagesSeen,
+    PostsMeasured,
+    SeenMember,
+)
 from app.communities.inbound.models import Hook, InboundEvent, InboundItem, InboundStatus
 from app.communities.inbound.store import APPLY, EVENT, PENDING, READ_ANNOUNCED, RETENTION, hook_of
 from app.communities.models import Community, Publication
@@ -210,6 +218,8 @@ class _EventGroup:
                     community_id=self.ref.community_id,
                     reference=reference,
                 )
+            if members := self._members(run):
+                await publish(session, MembersChanged(self.ref, members))
             if changes := tuple(change for event in self.events.values() for change in event.changes):
                 await publish(session, MessagesChanged(self.ref, changes))
             await self._pushed_metrics(session)
@@ -219,6 +229,20 @@ class _EventGroup:
                 .where(InboundEvent.community_id == self.ref.community_id, InboundEvent.event_id.in_(self.events))
                 .values(status=InboundStatus.APPLIED.value, payload=None, applied_at=now(session))
             )
+
+    def _members(self, run: Run) -> tuple[SeenMember, ...]:
+        """Who joined and who left, each known by a keyed hash of the community's and the account's ids alone."""
+        keyring, community = run.resources.keyring, self.ref.community_id.bytes
+        return tuple(
+            SeenMember(
+                keyring.sign("member", community + one.account_id.encode()),
+                min(one.at, self.received_at + MAX_CLOCK_SKEW),
+                one.joined,
+                one.invite_link,
+            )
+            for event in self.events.values()
+            for one in event.members
+        )
 
     def _deleted(self) -> tuple[str, ...]:
         """Ids of messages that were deleted, and not restored by a later event."""

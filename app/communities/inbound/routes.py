@@ -133,7 +133,7 @@ async def challenge(platform: Platform, hook_id: UUID, request: Request, resourc
     A platform that verifies an address in this way gets back what it sent, if that carries the hook's secret;
     anything else is refused. Nothing is stored.
     """
-    return await _receive(platform, hook_id, request, resources)
+    return await _receive(platform, hook_id, request, resources, b"")  # a GET has no body, and none is read
 
 
 @PUBLIC.post(
@@ -149,14 +149,14 @@ async def event(platform: Platform, hook_id: UUID, request: Request, resources: 
     A worker applies them a moment later. An event that is sent again, under the same id, is answered in
     the same way and has no further effect.
     """
-    return await _receive(platform, hook_id, request, resources)
+    return await _receive(platform, hook_id, request, resources, await _body(request))
 
 
-async def _receive(platform: str, hook_id: UUID, request: Request, resources: ResourcesDep) -> Response:
+async def _receive(platform: str, hook_id: UUID, request: Request, resources: ResourcesDep, body: bytes) -> Response:
     # The caller's address as trusted proxies forward it (`web.client_address`).
     source: str | None = request.scope.get("client_address")
     query = request.query_params if request.scope["query_string"] else {}
-    call = HookRequest(await _body(request), request.headers, query, source)
+    call = HookRequest(body, request.headers, query, source)
     return PlainTextResponse(await ingest.receive_call(resources, platform, hook_id, call))
 
 

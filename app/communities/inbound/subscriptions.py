@@ -165,7 +165,14 @@ async def open_hook(
     public_id = await _ensure_hook(session, resources, community, spec, installation, shared)
     hooks = await lock_hooks_at(session, public_id)
     hook = next(one for one in hooks if one.community_id == community_id)
-    audit.record(session, actor, "communities.open-hook", community_id=community_id)
+    audit.record(
+        session,
+        actor,
+        "communities.open-hook",
+        community_id=community_id,
+        project_id=community.project_id,
+        after={"secrets_given": sorted(new_secrets)},
+    )
     if subscribes:
         hook.status, hook.reason = SubscriptionStatus.WAITING.value, None
     if shared is not None and public_id == shared.public_id:
@@ -291,7 +298,7 @@ async def close_hook(session: AsyncSession, actor: Actor, *, community_id: UUID)
     receiver(community.platform)
     if await remove_hook(session, community) is None:
         raise NotFound("This community has no hook.", code="no-hook")
-    audit.record(session, actor, "communities.close-hook", community_id=community_id)
+    audit.record(session, actor, "communities.close-hook", community_id=community_id, project_id=community.project_id)
 
 
 async def remove_hook(session: AsyncSession, community: Community) -> bool | None:

@@ -1,12 +1,11 @@
 """How long customers wait for the first answer."""
 
-from statistics import median
 from typing import Final
 
-from app.kpis.arithmetic import percentile
 from app.kpis.contract import Doc, Kpi
+from app.kpis.inputs.durations import VARIANTS, durations
 from app.kpis.inputs.waits import ANSWERED, OpeningWaits
-from app.kpis.values import AddsUp, Direction, Excluded, GoalType, Term, Unit, Value
+from app.kpis.values import AddsUp, Direction, Excluded, GoalType, Unit, Value
 
 NO_ANSWERS: Final = "no-answers"
 NO_ANSWER_NEEDED: Final = "resolved-without-answer"
@@ -17,14 +16,8 @@ def value(seconds: list[int], unanswered: list[int], by_clock: list[int]) -> Val
     excluded = (Excluded(len(unanswered), NO_ANSWER_NEEDED),) if unanswered else ()
     if not seconds:
         return Value(None, NO_ANSWERS, excluded=excluded)
-    middle = float(median(seconds))
-    terms = (
-        Term("W", "Median working seconds of the waits", middle),
-        Term("n", "Waits that an answer ended", len(seconds)),
-        Term("p90", "90 of 100 waits were not longer than", percentile(seconds, 0.9)),
-        Term("C", "Median of the same waits by the clock, in seconds", float(median(by_clock))),
-    )
-    return Value(middle, excluded=excluded, evidence=terms)
+    took = durations(seconds, by_clock, "waits that an answer ended")
+    return Value(took.median, excluded=excluded, evidence=took.terms, variants=took.variants)
 
 
 KPI: Final = Kpi(
@@ -44,12 +37,14 @@ KPI: Final = Kpi(
         symbols="median of {n} waits = {W}",
         source="Times of messages as the platforms give them, counted in the project's working hours in force when "
         "the wait ended.",
-        recount="The median of `working_seconds`: the middle one in order, or the mean of the two in the middle.",
+        recount="The median of `working_seconds`: the middle one in order, or the mean of the two in the middle. "
+        "That of `seconds` is `wall_clock`; the smallest `working_seconds` that 90 of 100 do not exceed is `p90`.",
         caveats=(
             "A wait counts in the window in which it ended: who still waits counts in the open backlog, not here.",
-            "Only working time counts, so 0 s is right for an answer before opening; `C` is the time by the clock.",
+            "Only working time counts, so 0 s is right for an answer before opening; `wall_clock` counts all of it.",
             "A bot's message is no answer. Waits that ended without an answer are excluded, and reported as such.",
             "Without answers there is no time.",
         ),
     ),
+    variants=VARIANTS,
 )

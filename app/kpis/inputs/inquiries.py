@@ -63,7 +63,17 @@ def _rows() -> Any:
     return select(*both.c)
 
 
-class Inquiries(Source[DailyCounts]):
+class Conversations(Source[D]):
+    """A source about conversations."""
+
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[D]]
+    ) -> None:
+        """Add inbound gaps. Messages polled late keep their own time, so no other days have to be corrected."""
+        await add_inbound_gaps(connection, request, datasets, posts=False)
+
+
+class Inquiries(Conversations[DailyCounts]):
     """Inquiries by day: received on it, of these handled by now, and handled on it."""
 
     key = "inquiries"
@@ -73,12 +83,6 @@ class Inquiries(Source[DailyCounts]):
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
         """The requested days, by community."""
         return by_conversations(project, rows, DailyCounts, request)
-
-    async def supplement(
-        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[DailyCounts]]
-    ) -> None:
-        """Add inbound gaps. Messages polled late keep their own time, so no other days have to be corrected."""
-        await add_inbound_gaps(connection, request, datasets, posts=False)
 
 
 def by_conversations(project: Project, rows: Any, make: MakeData[D], request: LoadRequest) -> Dataset[D]:

@@ -1,13 +1,12 @@
 """The periods in which customers waited for an answer."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, case, cast, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.inquiries.models import ResponseWait
 from app.kit.db import in_workspace
@@ -20,29 +19,30 @@ from app.kpis.contract import (
     Measure,
     Project,
     Section,
-    Source,
     Span,
     Window,
 )
 from app.kpis.inputs.columns import Columns, running_sums
-from app.kpis.inputs.inbound_gaps import add_inbound_gaps
-from app.kpis.inputs.inquiries import by_conversations
+from app.kpis.inputs.inquiries import Conversations, by_conversations
 from app.kpis.inputs.parameters import AS_OF, END, PROJECT, START, WORKSPACE, columns_by_community, local_day, position
 from app.kpis.values import Community, Missing, Reason
 
 ANSWER: Final = "answer"
 
 
-class _ByDay:
-    """Seconds of waits, in the order of the positions of the days on which they ended."""
+T = TypeVar("T")
 
-    def __init__(self, waits: Sequence[tuple[int, int]]) -> None:
-        self._days = [at for at, _ in waits]
-        self._seconds = [seconds for _, seconds in waits]
 
-    def between(self, start: int, stop: int) -> Sequence[int]:
-        """Those of the waits that ended at the positions from `start` (included) to `stop` (not)."""
-        return self._seconds[bisect_left(self._days, start) : bisect_left(self._days, stop)]
+class ByDay(Generic[T]):
+    """What ended on some days, in the order of the positions of these days."""
+
+    def __init__(self, ended: Sequence[tuple[int, T]]) -> None:
+        self._days = [at for at, _ in ended]
+        self._ended = [one for _, one in ended]
+
+    def between(self, start: int, stop: int) -> Sequence[T]:
+        """What ended at the positions from `start` (included) to `stop` (not)."""
+        return self._ended[bisect_left(self._days, start) : bisect_left(self._days, stop)]
 
 
 class WaitDays(CommunityData):
@@ -72,9 +72,9 @@ class WaitDays(CommunityData):
             if is_opening and at is not None and 0 <= at < self.length
         )
         answered = [(at, length, clock) for at, by_answer, length, clock in waits if by_answer and length >= 0]
-        self._answered = _ByDay([(at, length) for at, length, _ in answered])
-        self._answered_by_clock = _ByDay([(at, clock) for at, _, clock in answered])
-        self._unanswered = _ByDay([(at, length) for at, by_answer, length, _ in waits if not by_answer])
+        self._answered = ByDay([(at, length) for at, length, _ in answered])
+        self._answered_by_clock = ByDay([(at, clock) for at, _, clock in answered])
+        self._unanswered = ByDay([(at, length) for at, by_answer, length, _ in waits if not by_answer])
 
     def open_at_end(self, window: Window) -> int:
         """The number of waits that were open at the end of the window's last day."""
@@ -102,7 +102,7 @@ BY_CLOCK: Final = cast(func.extract("epoch", ResponseWait.ended_at - ResponseWai
 """The duration of a wait by the clock."""
 
 
-class Waits(Source[WaitDays]):
+class Waits(Conversations[WaitDays]):
     """Waits of customers: every wait that overlaps the requested days, those that have not ended included."""
 
     key = "waits"
@@ -128,12 +128,6 @@ class Waits(Source[WaitDays]):
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[WaitDays]:
         """The waits by community."""
         return by_conversations(project, rows, WaitDays, request)
-
-    async def supplement(
-        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[WaitDays]]
-    ) -> None:
-        """Add inbound gaps. Messages polled late keep their own time, so no other days have to be corrected."""
-        await add_inbound_gaps(connection, request, datasets, posts=False)
 
 
 WAITS: Final = Waits()
@@ -210,7 +204,12 @@ def _open(workspace_id: UUID, project: Project, first: date, last: date) -> Evid
         project,
         ResponseWait.started_at < end,
         ResponseWait.started_at <= project.now,
-        or_(ResponseWait.ended_at >= end, ResponseWait.ended_at.is_(None)),
+        # Also one that ended before the window did, but after the instant as of which it is asked.
+        or_(
+            ResponseWait.ended_at >= end,
+            ResponseWait.ended_at > project.now,
+            ResponseWait.ended_at.is_(None),
+        ),
     )
 
 

@@ -379,6 +379,12 @@ class Odnoklassniki:
                 raise Rejected("Odnoklassniki does not take this address for a hook")
         return {}
 
+    async def unsubscribe(self, c: Credentials, url: str) -> None:
+        if (await self.subscription(c, url)).subscribed:
+            done = await self._api.graph_post(c, ok.DONE, "unsubscribe", {"url": url})
+            if not done.success:
+                raise Rejected("Odnoklassniki does not remove this address")
+
     async def subscription(self, c: Credentials, url: str) -> HookState:
         """OK removes a hook that has not answered for eight hours."""
         listing = await self._api.graph(c, ok.HOOKS, "subscriptions")

@@ -6,6 +6,10 @@ delivered once, either through `updates` (`getUpdates`) or to a webhook, and is 
 updates for deletions, nor for what the bot itself writes. Telegram has no field for an idempotency key, and no way
 to look a message up: a person has to settle an unknown outcome.
 
+`chat_member` updates say who joined the channel, and through which invite link. They come only to an administrator
+that requests them by name; a webhook set before they were requested is set again (`subscription`). Of a link that
+another administrator made the second part is not shown.
+
 `Event.account_id` is the channel or group where the update happened. A message to the bot itself has no channel. It
 belongs to every community with the bot's token, so the bot's id is an alias of each of them: where a bot serves
 several, the reader of the stream has to choose one. A webhook request does not say which bot it is for, and the
@@ -39,6 +43,7 @@ from app.platforms.capabilities import (
     HookState,
     OutgoingPost,
     ReplyTo,
+    StartedChat,
     TokenState,
     unparsed_event,
 )
@@ -127,6 +132,8 @@ class Telegram:
         pushed_metrics=frozenset({Metric.REACTIONS}),
         counted_metrics=frozenset({Metric.COMMENTS}),
         history=False,
+        counts_joins=True,
+        attributes_joins=True,
         changes=translate.CHANGES,
         no_changes=translate.NO_CHANGES,
     )
@@ -308,12 +315,39 @@ class Telegram:
         """Telegram reports its last failure, however long ago it was; it counts only while updates are pending."""
         hook = await self._call(c, telegram.WEBHOOK, "getWebhookInfo", {})
         pending, failed = hook.pending_update_count, hook.last_error_date is not None
+        if hook.url == url and "chat_member" not in hook.allowed_updates:
+            # It was set before joins were requested.
+            return HookState(subscribed=False, detail="Telegram does not send who joins: chat_member")
         return HookState(
             subscribed=hook.url == url,
             delivering=True if not pending else False if failed else None,
             waiting=pending,
             detail=wire.explanation(hook.last_error_message, _secrets(c.tokens.get(Token.COMMUNITY, ""))),
         )
+
+    @staticmethod
+    def start_link(bot: str, code: str) -> str:
+        return f"https://t.me/{quote(bot)}?start={quote(code)}"
+
+    async def bot_name(self, c: Credentials) -> str:
+        return (await self._call(c, telegram.ME, "getMe", {})).username
+
+    async def started_chats(self, c: Credentials, cursor: str | None) -> Page[StartedChat]:
+        """From messages to the bot; the cursor is as that of `updates`, and so is what happens without an update."""
+        position = wire.load(StreamPosition, cursor) or StreamPosition()
+        form: dict[str, object] = {"limit": STREAM_PAGE, "timeout": 0, "allowed_updates": ["message"]}
+        if position.next is not None:
+            form["offset"] = position.next
+        raw_updates = await self._call(c, telegram.STREAM, "getUpdates", form)
+        if not raw_updates:
+            return Page((), wire.dump(StreamPosition()), more=False)
+        updates, _ = translate.parse_updates(raw_updates)
+        position = StreamPosition(next=translate.last_update_id(raw_updates) + 1)
+        return Page(translate.started_chats(updates), wire.dump(position), more=len(raw_updates) >= STREAM_PAGE)
+
+    async def notify(self, c: Credentials, chat_id: str, text: str) -> SendReceipt:
+        sent = await self._call(c, telegram.SENT, "sendMessage", {"chat_id": chat_id, "text": text})
+        return SendReceipt(external_id=translate.message_id(sent), sent_at=sent.date)
 
     def classify(self, response: httpx.Response) -> PlatformError | None:
         """By the code and the text of the response: see `errors`."""

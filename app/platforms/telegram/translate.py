@@ -6,6 +6,7 @@ of its own behind that of the message with the button.
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -13,7 +14,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from app.platforms import wire
-from app.platforms.capabilities import Event, unparsed_event
+from app.platforms.capabilities import Event, JoinOrLeave, StartedChat, unparsed_event
 from app.platforms.contract import (
     Malformed,
     MessageKind,
@@ -37,6 +38,10 @@ CHANGES: Final = {
 NO_CHANGES: Final = OF_MENTIONS | {NativeChange.COMMENT_HIDDEN}
 """Mentions are not read, and comments cannot be hidden."""
 
+START: Final = re.compile(r"/start(?:@\w+)? ([A-Za-z0-9_-]{1,64})")
+"""What a link with a code sends to the bot."""
+INVITE_PREFIX: Final = 4
+"""The fewest characters of an invite link's secret part that are taken for a link."""
 CHANNEL_ID_BASE: Final = 10**12
 """A channel's or supergroup's id is the negative of this plus its number (`t.me/c/1234`: -1000000001234)."""
 NOT_POLLED: Final[Mapping[Metric, MetricStatus]] = {
@@ -81,6 +86,13 @@ def parse_updates(raw_updates: Sequence[Any]) -> tuple[list[telegram.Update], li
     return updates, unparsed
 
 
+def started_chats(updates: Sequence[telegram.Update]) -> tuple[StartedChat, ...]:
+    """The private chats in which somebody sent `/start` with a code."""
+    messages = [update.message for update in updates if update.message is not None]
+    starts = [(one, START.fullmatch(one.text.strip())) for one in messages if one.chat.type == "private"]
+    return tuple(StartedChat(str(one.chat.id), match[1]) for one, match in starts if match is not None)
+
+
 def last_update_id(raw_updates: Sequence[Any]) -> int:
     """The highest id of an update, parsed or not; `Malformed` where none of them has one."""
     values = [item.get("update_id") for item in raw_updates if isinstance(item, dict)]
@@ -91,7 +103,7 @@ def last_update_id(raw_updates: Sequence[Any]) -> int:
 
 
 def to_event(update: telegram.Update, *, bot_id: str | None, own_account_ids: Collection[str] = ()) -> Event | None:
-    """The contents of an update; None for one that is not stored, such as somebody joining a chat.
+    """The contents of an update; None for one that is not stored, such as a service message.
 
     Private messages belong to `bot_id`. `own_account_ids` are the ids of one of the bot's communities.
     """
@@ -102,6 +114,8 @@ def to_event(update: telegram.Update, *, bot_id: str | None, own_account_ids: Co
         return Event(event_id, str(changed.chat.id), metrics=(counted,), at=changed.date)
     if (membership := update.my_chat_member) is not None and membership.chat.type != "private":
         return Event(event_id, str(membership.chat.id))
+    if (member := update.chat_member) is not None:
+        return _member_event(event_id, member)
     if (message := update.channel_post or update.edited_channel_post) is not None:
         return Event(event_id, str(message.chat.id), posts=(post(message),)) if message.has_content else None
     if (query := update.callback_query) is not None:
@@ -112,6 +126,27 @@ def to_event(update: telegram.Update, *, bot_id: str | None, own_account_ids: Co
     if message.chat.type == "private":
         return Event(event_id, bot_id, messages=(direct(message),))
     return Event(event_id, str(message.chat.id), messages=(comment(message, own_account_ids),))
+
+
+def _member_event(event_id: str, changed: telegram.MemberUpdate) -> Event | None:
+    """Somebody joined a channel or a group, or left it; None for other changes, and in private chats."""
+    before, after = changed.old_chat_member.belongs, changed.new_chat_member.belongs
+    if before == after or changed.chat.type == "private":
+        return None
+    link = changed.invite_link
+    one = JoinOrLeave(
+        account_id=str(changed.new_chat_member.user.id),
+        at=changed.date,
+        joined=after,
+        invite_link=invite_link(link.invite_link) if after and link is not None else None,
+    )
+    return Event(event_id, str(changed.chat.id), members=(one,))
+
+
+def invite_link(text: str) -> str | None:
+    """An invite link as far as it is visible; None where too little of it is to tell it from others."""
+    visible = text.rstrip("\u2026.")
+    return visible if len(visible.rpartition("/")[2].lstrip("+")) >= INVITE_PREFIX else None
 
 
 def _press_event(

@@ -216,6 +216,35 @@ class Membership(wire.NullIsAbsent):
     date: wire.UnixTime
 
 
+class InviteLink(wire.NullIsAbsent):
+    invite_link: wire.StorableText
+    """Its second part is an ellipsis, where another administrator made it."""
+
+
+class MemberState(wire.NullIsAbsent):
+    """What a user is in a chat."""
+
+    status: wire.StorableText
+    user: User
+    is_member: bool = False
+    """Only of restricted users."""
+
+    @property
+    def belongs(self) -> bool:
+        """Whether the user is a member."""
+        return self.status in {"creator", "administrator", "member"} or (self.status == "restricted" and self.is_member)
+
+
+class MemberUpdate(wire.NullIsAbsent):
+    """A change of another user's membership in a chat."""
+
+    chat: Chat
+    date: wire.UnixTime
+    old_chat_member: MemberState
+    new_chat_member: MemberState
+    invite_link: InviteLink | None = None
+
+
 class Update(wire.NullIsAbsent):
     """One update: at most one of the fields besides the id is present."""
 
@@ -226,15 +255,17 @@ class Update(wire.NullIsAbsent):
     edited_channel_post: Message | None = None
     message_reaction_count: Reactions | None = None
     my_chat_member: Membership | None = None
+    chat_member: MemberUpdate | None = None
     callback_query: CallbackQuery | None = None
 
 
 UPDATES: Final = tuple(name for name in Update.model_fields if name != "update_id")
-"""The kinds of update that are requested; `message_reaction_count` is sent only on request."""
+"""The kinds of update that are requested; `message_reaction_count` and `chat_member` are sent only on request."""
 
 
 class Webhook(wire.NullIsAbsent):
     url: wire.StorableText
+    allowed_updates: list[wire.StorableText] = Field(default_factory=list)
     pending_update_count: wire.Count
     last_error_date: wire.LenientUnixTime = None
     last_error_message: wire.StorableText = ""

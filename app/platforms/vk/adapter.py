@@ -380,6 +380,9 @@ class Vk:
     async def subscribe(self, c: Credentials, url: str, secrets: Mapping[str, str]) -> Mapping[str, str]:
         return await hooks.subscribe(self._calls, c, url, secrets)
 
+    async def unsubscribe(self, c: Credentials, url: str) -> None:
+        await hooks.unsubscribe(self._calls, c, url)
+
     async def subscription(self, c: Credentials, url: str) -> HookState:
         return await hooks.state(self._calls, c, url)
 

@@ -103,6 +103,14 @@ async def subscribe(calls: Calls, c: Credentials, url: str, secrets: Mapping[str
     return {"confirmation": code}
 
 
+async def unsubscribe(calls: Calls, c: Credentials, url: str) -> None:
+    """Delete the server at `url`, if there is one; a group has ten at most."""
+    server = await _server(calls, c, url)
+    if server is not None:
+        form = {"group_id": group_id(c), "server_id": server.id}
+        await calls.call(c, vk.DONE, "groups.deleteCallbackServer", TOKENS, form)
+
+
 async def state(calls: Calls, c: Credentials, url: str) -> HookState:
     """The state of the server at `url`, as VK reports it."""
     server = await _server(calls, c, url)

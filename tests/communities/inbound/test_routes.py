@@ -33,6 +33,7 @@ from app.kit.crypto import Keyring
 from app.kit.resources import Resources
 from app.posts.models import Post
 from sandbox.server import Sandbox, build
+from tests.communities.renewing import texts
 from tests.conftest import Agency
 
 KEY = "velo_dvor"
@@ -433,6 +434,14 @@ async def test_a_body_over_the_limit_is_refused_while_it_streams(vk: VkSetup) ->
     assert (await vk.call(padded)).text == "ok", "the control: as much as it may be"
 
 
+async def test_a_challenge_has_no_body(vk: VkSetup) -> None:
+    """It is not read, however long, and an event in it is none."""
+    for headers in ({}, {"Content-Length": "9" * 30}, {"Content-Length": "x"}):
+        answer = await vk.stranger.request("GET", vk.path, content=vk.event(), headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "hook-not-understood"), answer.text
+    assert await vk.agency.due("communities.apply-events") == []
+
+
 async def test_events_are_not_counted_against_the_rate_limit(vk: VkSetup) -> None:
     answer = await vk.call(vk.event())
     assert "ratelimit" not in answer.headers
@@ -561,6 +570,20 @@ async def test_its_secrets_are_sealed_under_a_new_key(vk: VkSetup) -> None:
     vk.proxy.app.state.resources = replace(resources, keyring=Keyring([new]))
     ingest.inbound_ingest(resources).clear()
     assert (await vk.call(vk.event())).text == "ok"
+
+
+async def test_a_disconnected_community_is_unsubscribed_at_its_platform(vk: VkSetup) -> None:
+    """By a job, with the tokens that are destroyed after it."""
+    hooks, community = vk.sandbox.network.hooks, vk.sandbox.network.world.communities[KEY]
+    await vk.agency.work("communities.subscribe")
+    url = (await vk.agency.get(f"/v1/communities/{vk.id}/hook"))["url"]
+    assert url in [one.url for one in hooks.of(community)]
+    others = [one.url for one in hooks.of(community) if one.url != url]
+    await vk.agency.post(f"/v1/communities/{vk.id}/disconnect", status=200)
+    assert url in [one.url for one in hooks.of(community)], "a request never calls a platform"
+    assert await vk.agency.work("communities.unsubscribe") == 1
+    assert [one.url for one in hooks.of(community)] == others != [], "what was set by hand stays"
+    assert await texts(vk.agency, {"id": vk.id}) == {}
 
 
 async def test_a_closed_hook_is_gone_for_good(vk: VkSetup) -> None:

@@ -72,3 +72,33 @@ async def test_an_edit_of_a_message_is_applied(agency: Agency, project_id: str) 
     [inquiry] = (await agency.get("/v1/inquiries"))["data"]
     [edited] = (await agency.get(f"/v1/inquiries/{inquiry['id']}"))["messages"]
     assert (edited["text"], inquiry["preview"]) == ("Two", "Two")
+
+
+def member_changed(number: int, *, joined: bool, link: str | None = None) -> dict[str, Any]:
+    """Somebody joined the channel or left it."""
+    user = {"id": number, "is_bot": False, "first_name": "Ann"}
+    states = [{"status": status, "user": user} for status in ("left", "member")]
+    changed = {"chat": CHANNEL, "from": user, "date": SENT + number % 1000, "old_chat_member": states[not joined]}
+    invite = {} if link is None else {"invite_link": {"invite_link": link, "creator": user}}
+    return {"chat_member": {**changed, "new_chat_member": states[joined], **invite}}
+
+
+async def test_who_joins_is_stored_once_and_known_by_a_hash_alone(agency: Agency, project_id: str) -> None:
+    ref = await settle(agency, project_id)
+    join = member_changed(77_700_123, joined=True, link="https://t.me/+AbCdEfGh…")
+    for _ in range(2):
+        await receive(
+            agency, ref, join, member_changed(77_700_124, joined=True), member_changed(77_700_124, joined=False)
+        )
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        rows = (await session.execute(text("SELECT * FROM member_change ORDER BY at, joined"))).mappings().all()
+        pending = await session.scalar(text("SELECT count(*) FROM inbound_event WHERE payload IS NOT NULL"))
+    assert [(row["joined"], row["invite_link"]) for row in rows] == [
+        (True, "https://t.me/+AbCdEfGh"),
+        (False, None),
+        (True, None),
+    ]
+    assert [len(row["member"]) for row in rows] == [16, 16, 16]
+    assert len({row["member"] for row in rows}) == 2
+    assert "77700123" not in str(rows)
+    assert pending == 0, "what was applied is not kept"

@@ -140,3 +140,17 @@ async def test_a_webhook_is_subscribed_once() -> None:
         assert len(posts) == 1
         assert json.loads(posts[0].content) == {"url": url, "types": ["MESSAGE_CREATED", "MESSAGE_CALLBACK"]}
         assert posts[0].headers["content-type"] == "application/json;charset=utf-8"
+
+
+async def test_a_webhook_is_unsubscribed_once_and_another_stays() -> None:
+    url, other = "https://instep.example/v1/hooks/1", "https://instep.example/v1/hooks/2"
+    async with staged("odnoklassniki", Odnoklassniki) as s:
+        adapter = Odnoklassniki(s.http)
+        for one in (url, other):
+            await adapter.subscribe(s.c, one, {})
+        for _ in range(2):
+            await adapter.unsubscribe(s.c, url)
+        posts = [request for request in s.transport.requests if request.url.path == "/graph/me/unsubscribe"]
+        assert [json.loads(post.content) for post in posts] == [{"url": url}]
+        states = [(await adapter.subscription(s.c, one)).subscribed for one in (url, other)]
+        assert states == [False, True]

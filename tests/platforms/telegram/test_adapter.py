@@ -351,12 +351,22 @@ def test_an_unparsed_webhook_call_is_stored() -> None:
 async def test_the_state_of_a_webhook(info: Json, *, delivering: bool | None) -> None:
     url = "https://instep.example/hook"
     for set_to, subscribed in ((url, True), ("", False), (f"{url}s", False)):
-        answer = ok_response({"url": set_to, "has_custom_certificate": False, **info})
+        requested = {"allowed_updates": ["message", "chat_member"]}
+        answer = ok_response({"url": set_to, "has_custom_certificate": False, **requested, **info})
         state = await FakeBotApi([answer]).adapter().subscription(C, url)
         assert (state.subscribed, state.delivering, state.waiting) == (
             subscribed, delivering, info["pending_update_count"],
         )  # fmt: skip
         assert state.detail == info.get("last_error_message", "")
+
+
+async def test_a_webhook_that_was_set_without_joins_is_set_again() -> None:
+    url = "https://instep.example/hook"
+    for kinds in ({}, {"allowed_updates": ["message", "channel_post"]}):
+        info = {"url": url, "has_custom_certificate": False, "pending_update_count": 0, **kinds}
+        state = await FakeBotApi([ok_response(info)]).adapter().subscription(C, url)
+        assert not state.subscribed
+        assert "chat_member" in state.detail
 
 
 # ── permissions of the bot ────────────────────────────────────────────────────────────────────────────────────────

@@ -350,3 +350,14 @@ async def test_the_state_of_a_webhook(
     assert (state.subscribed, state.delivering, bool(state.detail)) == (True, delivering, status != "ok")
     ours.topics.remove("message_new")
     assert await vk.subscription(s.c, URL) == HookState(False, detail="VK does not send: message_new")
+
+
+async def test_a_webhook_is_unsubscribed_once_and_another_stays(s: Subject, vk: Vk) -> None:
+    hooks = s.sandbox.network.hooks
+    hooks.configure(s.community, "https://other.example/", "theirs", title="x", origin="api")
+    await vk.subscribe(s.c, URL, SECRETS)
+    assert len(hooks.of(s.community)) == 2
+    for _ in range(2):
+        await vk.unsubscribe(s.c, URL)
+        assert [one.url for one in hooks.of(s.community)] == ["https://other.example/"]
+    assert not (await vk.subscription(s.c, URL)).subscribed

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.links import audience
+from app.kit import audience
 from tests.links.agents import BOTS, PEOPLE
 
 

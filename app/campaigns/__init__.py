@@ -1,0 +1,1 @@
+"""Campaigns: ads, giveaways, discounts and promo codes; what they cost, and what is attributed to them."""
