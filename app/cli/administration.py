@@ -58,9 +58,9 @@ def keys_create(
 
 @keys.command("reseal")
 def keys_reseal(data: Data = environment.DATA) -> None:
-    """Seal all platforms' tokens again, with the first key of INSTEP_SECRET_KEYS.
+    """Seal all platforms' tokens and people's second factors again, with the first key of INSTEP_SECRET_KEYS.
 
-    Old keys are not needed for tokens afterwards. It may be run repeatedly, and while API and worker run. Exit
+    Old keys are not needed for these afterwards. It may be run repeatedly, and while API and worker run. Exit
     code 1 when there are tokens that none of the keys opens.
     """
     from app.cli.keys import reseal
@@ -68,11 +68,19 @@ def keys_reseal(data: Data = environment.DATA) -> None:
     with errors_as_messages(), environment.administered(data) as settings:
         resealed = asyncio.run(reseal(settings))
         done(f"{resealed.tokens} tokens are sealed with the current key")
+        problems = []
         if resealed.lost:
-            fail(
+            problems.append(
                 "no key in INSTEP_SECRET_KEYS opens the tokens of these communities; add the key that sealed them, "
                 f"or reconnect them: {', '.join(sorted(map(str, resealed.lost)))}"
             )
+        if resealed.lost_second_factors:
+            problems.append(
+                f"no key in INSTEP_SECRET_KEYS opens the second factors of {resealed.lost_second_factors} accounts; "
+                "add the key that sealed them, or those people sign in with a recovery code and begin anew"
+            )
+        if problems:
+            fail("\n".join(problems))
 
 
 @keys.command("adopt")

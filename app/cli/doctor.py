@@ -321,17 +321,31 @@ async def _sealed_tokens(connection: asyncpg.Connection, keyring: Keyring) -> Fi
         async with connection.transaction(readonly=True):
             await connection.execute("SELECT set_config('app.workspace_id', $1, true)", str(row["workspace_id"]))
             for sealed_row in await connection.fetch(
-                "SELECT community_id, sealed FROM community_token UNION ALL SELECT community_id, sealed FROM hook"
+                "SELECT community_id::text AS owner, sealed FROM community_token "
+                "UNION ALL SELECT community_id::text, sealed FROM hook "
+                "UNION ALL SELECT 'the bot of ' || platform, sealed FROM alert_bot"
             ):
                 try:
                     keyring.open(sealed_row["sealed"])
                 except SealBroken:
-                    lost.add(str(sealed_row["community_id"]))
+                    lost.add(sealed_row["owner"])
+    factors = 0
+    for row in await connection.fetch("SELECT totp_secret FROM user_account WHERE totp_secret IS NOT NULL"):
+        try:
+            keyring.open(row["totp_secret"])
+        except SealBroken:
+            factors += 1
+    if factors:
+        return failing(
+            "sealed tokens",
+            f"no key opens the second factors of {factors} accounts",
+            "add the key that sealed them to INSTEP_SECRET_KEYS, or let these people sign in with a recovery code",
+        )
     if lost:
         some = ", ".join(sorted(lost)[:3]) + (", …" if len(lost) > 3 else "")
         return failing(
             "sealed tokens",
-            f"no key opens those of {len(lost)} communities: {some}",
+            f"no key opens those of {len(lost)} communities or bots: {some}",
             "add the key that sealed them to INSTEP_SECRET_KEYS, or reconnect the communities and give their "
             "hooks' secrets anew",
         )

@@ -1,15 +1,15 @@
 """`instep keys`: API keys for a workspace, and encryption of stored tokens with a new key."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
 
-from app.access import keys, service
+from app.access import keys, second_factor, service
 from app.access.audit import chain
 from app.access.audit import keys as audit_keys
 from app.access.models import Membership, Role, Workspace
 from app.alerts.service import reseal as reseal_bots
-from app.communities.service import ResealResult
 from app.communities.service import reseal as reseal_tokens
 from app.kit import sealing
 from app.kit.actors import Actor, ActorKind
@@ -40,8 +40,19 @@ async def create(settings: Settings, workspace: UUID, title: str) -> str | None:
         await database.close()
 
 
-async def reseal(settings: Settings) -> ResealResult:
-    """Encrypt the tokens of all workspaces with the current key, each workspace in its own transaction."""
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """What `reseal` has done in all workspaces."""
+
+    tokens: int
+    lost: frozenset[UUID]
+    """Communities with a token, or a hook's secrets, that no key opens any more; those stay as they were."""
+    lost_second_factors: int
+    """Accounts whose second factor's secret no key opens any more."""
+
+
+async def reseal(settings: Settings) -> Resealed:
+    """Encrypt all tokens and second factors with the current key, each workspace in its own transaction."""
     database, actor = Database(settings.database_url, pool=1, deadlines=JOBS), Actor(ActorKind.COMMAND, "keys-reseal")
     keyring = Keyring(settings.secret_keys)
     tokens, lost = 0, frozenset[UUID]()
@@ -55,13 +66,14 @@ async def reseal(settings: Settings) -> ResealResult:
                 bots = await reseal_bots(session, actor, keyring)
                 await chain.seal_again(session, keyring)
             tokens, lost = tokens + resealed.tokens + bots, lost | resealed.lost
-        async with database.transaction(None) as session:
+        async with database.transaction(None, actor) as session:
+            lost_factors = await second_factor.reseal(session, actor, keyring)
             await audit_keys.replace(session, keyring)
-            if not lost:
+            if not lost and not lost_factors:
                 await sealing.forget_others(session, keyring)
     finally:
         await database.close()
-    return ResealResult(tokens, lost)
+    return Resealed(tokens, lost, lost_factors)
 
 
 async def adopt(settings: Settings) -> list[str]:

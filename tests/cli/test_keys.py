@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typer.testing import CliRunner, Result
 
 from app.access import service
+from app.access.models import UserAccount
 from app.cli.database import asyncpg_url
 from app.cli.doctor import check_installation
 from app.cli.findings import Finding, Level
@@ -129,7 +130,21 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         async def sealed_tokens_finding() -> Finding:
             return next(finding for finding in await check_installation(tmp_path) if finding.subject == "sealed tokens")
 
+        async def second_factor() -> str:
+            """The secret of the second factor that the first of them has."""
+            settings.cache_clear()
+            database, keyring = Database(settings().database_url, pool=1), Keyring(settings().secret_keys)
+            try:
+                async with database.transaction(None) as session:
+                    account = (await session.scalars(select(UserAccount).order_by(UserAccount.id).limit(1))).one()
+                    account.totp_secret = account.totp_secret or keyring.seal("JBSWY3DPEHPK3PXP")
+                    return keyring.open(account.totp_secret)
+            finally:
+                await database.close()
+
+        run(second_factor())
         too_early = reseal_with(new)
+        assert "opens the second factors of 1 accounts" in too_early.output.replace("\n", " ")
         assert run(sealed_tokens_finding()).level is Level.FAILING
         assert too_early.exit_code == 1
         assert "0 tokens" in too_early.output
@@ -140,6 +155,7 @@ def test_keys_are_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             assert (answer.exit_code, answer.stdout) == (0, "✓ 3 tokens are sealed with the current key\n")
         monkeypatch.setenv("INSTEP_SECRET_KEYS", new)
         run(each(check))
+        assert run(second_factor()) == "JBSWY3DPEHPK3PXP"
         assert run(sealed_tokens_finding()).level is Level.OK
 
         async def hook(session: AsyncSession, _: str) -> None:

@@ -1,10 +1,12 @@
 """An agency with one object of each kind, created over the API and by polls; the barriers between agencies, removed."""
 
+import gc
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import asyncpg
@@ -25,6 +27,7 @@ from tests.conftest import Agency
 from tests.servers import Servers
 
 KPI = "community_size"
+_CACHED: Final = type(lru_cache(len))
 NAMES = frozenset({"key", "slug", "messenger", "promo_code"})
 """Path parameters that are names, the same for all agencies, and no ids."""
 PROMO_CODE = "STOCK10"
@@ -72,11 +75,20 @@ async def without_row_security(
 def without_filter(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Only row-level security is left."""
     real = kit_db.in_workspace
+    _forget_statements()
     for module in list(sys.modules.values()):
         if getattr(module, "in_workspace", None) is real:
             monkeypatch.setattr(module, "in_workspace", lambda *_: true())
     yield
     monkeypatch.undo()
+    _forget_statements()
+
+
+def _forget_statements() -> None:
+    """Empty the service's caches: they hold statements that were built with the filter, or without it."""
+    for cached in gc.get_objects():
+        if isinstance(cached, _CACHED) and str(getattr(cached, "__module__", "")).startswith("app."):
+            cached.cache_clear()
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ COMPUTED: Final[Mapping[tuple[str, str], Mapping[str, int]]] = {
 def error_classes() -> dict[str, type[AppError]]:
     """All classes of errors, by name."""
     for module in pkgutil.walk_packages([str(ROOT)], "app."):
-        if not module.name.startswith("app.cli"):
+        if module.name.split(".")[1] != "cli":
             importlib.import_module(module.name)
 
     def below(one: type[AppError]) -> Iterator[type[AppError]]:
