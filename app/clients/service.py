@@ -315,7 +315,6 @@ async def state(
         "client-links.state",
         project_id=link.project_id,
         client_link_id=link.id,
-        project_id=link.project_id,
         contact_id=link.contact_id,
         statement_id=statement.id,
         subject_id=link.subject_id,
