@@ -78,16 +78,16 @@ async def test_an_english_contact_is_asked_what_the_link_is_for(
     await setup.agency.work(MAIL)
     body = server.to(NINA)[-1].get_body(("plain",))
     assert body is not None
-    asked = {"read": "would like to show you something", "agree": "asks whether you agree"}[purpose]
-    assert f"Step & Co {asked}: Brief, Coffee at Nina's." in body.get_content()
+    expected = {"read": "would like to show you something", "agree": "asks whether you agree"}[purpose]
+    assert f"Step & Co {expected}: Brief, Coffee at Nina's." in body.get_content()
 
 
 async def test_without_mail_the_link_is_not_made(setup: Setup) -> None:
     refused = await setup.link(mail=True, status=409)
     assert refused["code"] == "no-mail"
     assert (await setup.agency.get("/v1/client-links"))["data"] == []
-    shown = await setup.link()
-    assert (shown["mail"], shown["link"] is None) == (None, False)
+    made = await setup.link()
+    assert (made["mail"], made["link"] is None) == (None, False)
 
 
 async def test_no_token_is_in_a_job_an_answer_or_a_log(setup: Setup, server: MailServer, mailing: Resources) -> None:
