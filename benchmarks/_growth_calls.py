@@ -18,13 +18,29 @@ from app.kpis import all_kpis
 from benchmarks._growth_data import COMMON, FREQUENT, SCARCE, World
 from benchmarks._servers import Urls
 
-UNMEASURED: Final = frozenset({"communities.hook-challenge", "operations.ready", "operations.live"})
-"""Operations that read no list; the first one answers a platform's question."""
+UNMEASURED: Final = frozenset(
+    {"communities.hook-challenge", "operations.ready", "operations.live", "client-links.open"}
+)
+"""Operations that read no list; the first one answers a platform's question, the last is a page for clients."""
 MODES: Final = frozenset({"sort", "basis", "include", "granularity", "compare", "keys", "goal_type"})
 """Parameters that choose a form of the answer: each value, alone and with each filter."""
 WITHOUT_VALUES: Final = frozenset({"cursor", "limit"})
 MOST_IN_PAIRS: Final = 3
 """Values of one filter that are combined with those of another."""
+
+_NONE: Final = (
+    *(
+        "invitation_id",
+        "seat_id",
+        "contact_id",
+        "client_link_id",
+        "subject_id",
+        "alert_id",
+        "campaign_id",
+        "promo_code",
+    ),
+)
+"""Ids of rows that the data have none of: people's, and those of rooms whose rows are few."""
 
 Values = tuple[tuple[str, str], ...]
 
@@ -74,9 +90,12 @@ async def samples(urls: Urls, world: World) -> Mapping[str, Sequence[str]]:
         "user_id": [
             await one("SELECT user_id FROM membership WHERE workspace_id = $1 AND $2::uuid IS NOT NULL LIMIT 1")
         ],
-        # There are none: a 404, found by the same index.
-        "invitation_id": [str(world.workspace_id)],
-        "seat_id": [str(world.workspace_id)],
+        "actor": [f"user:{world.workspace_id}"],
+        "action": ["posts.create", "inquiries.resolve", "none"],
+        "entity_id": [await one(f"SELECT id FROM post {of_project} AND origin = 'planned' LIMIT 1")],
+        "alerts.list kind": ["inquiry-waiting"],
+        # There are none: a 404 or an empty list, found by the same index.
+        **{name: [str(world.workspace_id)] for name in _NONE},
         "key": sorted(all_kpis()),
         "keys": ["engagement,inquiries_received,clicks"],
         "platform": ["vk", "mastodon"],
@@ -150,8 +169,9 @@ def _choices(
     values: Mapping[str, Sequence[str]],
 ) -> list[Values]:
     name, schema = parameter["name"], _plain(openapi, parameter["schema"])
-    if name in values:
-        options: Sequence[str] = values[name]
+    named = f"{operation['operationId']} {name}"
+    if named in values or name in values:
+        options: Sequence[str] = values.get(named) or values[name]
     elif "enum" in schema:
         options = [str(value) for value in schema["enum"]]
     elif schema.get("type") == "boolean":

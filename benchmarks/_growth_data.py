@@ -274,6 +274,17 @@ SELECT workspace_id, lexeme, project_id, id FROM (
     FROM link
 ) link, unnest({lexemes}) lexeme ORDER BY 1, 2, 3, 4;
 """,
+    "audit": """
+INSERT INTO audit_entry (workspace_id, id, at, actor, action, project_id, entity_id, subject)
+SELECT workspace_id, uuidv7(created_at - now()), created_at, 'user:' || workspace_id,
+       CASE WHEN status = 'draft' THEN 'posts.create' ELSE 'posts.update' END, project_id, id,
+       json_build_object('post_id', id)
+FROM post WHERE origin = 'planned';
+INSERT INTO audit_entry (workspace_id, id, at, actor, action, project_id, entity_id, subject)
+SELECT workspace_id, uuidv7(opened_at - now()), opened_at, 'user:' || workspace_id, 'inquiries.resolve', project_id, id,
+       json_build_object('inquiry_id', id)
+FROM inquiry WHERE status = 'resolved';
+""",
     "inbound": """
 INSERT INTO inbound_event (workspace_id, community_id, event_id, status, batch, payload, received_at, applied_at)
 SELECT workspace_id, community_id, n, CASE WHEN n % 1000 = 0 THEN 'unparsed' ELSE 'applied' END, NULL,

@@ -58,6 +58,27 @@ def end_isolation_of_projects(*tables: str) -> None:
         op.execute(f'DROP POLICY projects ON "{table}"')
 
 
+def deny_updates(*tables: str) -> None:
+    """Let no role but the owner change the rows of these tables; they can be added, read and deleted."""
+    names = ", ".join(f"'{table}'" for table in tables)
+    op.execute(
+        f"""
+DO $$
+DECLARE
+    granted record;
+BEGIN
+    FOR granted IN
+        SELECT DISTINCT table_name, grantee FROM information_schema.role_table_grants
+        WHERE table_schema = current_schema AND table_name IN ({names}) AND grantee <> current_user
+    LOOP
+        EXECUTE format('REVOKE UPDATE ON %I FROM %I', granted.table_name, granted.grantee);
+    END LOOP;
+END
+$$
+"""  # noqa: S608 - names of our own tables
+    )
+
+
 def require_finite(table: str, column: str) -> None:
     """Add the check constraint of a new timestamp column; existing rows are checked without blocking writes."""
     name = op.f(f"ck_{table}_{column}_is_finite")

@@ -121,7 +121,14 @@ class ListRequest:
         async with connection_of(self.request) as connection:
             if search is not None:
                 index, q = search
-                matching = await index.find(connection, self.actor.workspace_id, q, {**filters, "sort": sort})
+                workspace_id, listed = self.actor.workspace_id, filters
+                matching = await index.find(
+                    connection,
+                    workspace_id,
+                    q,
+                    {**filters, "sort": sort},
+                    lambda most: listing.is_short(connection, workspace_id, sort, listed, most),
+                )
                 filters = {**filters, **matching}
             return await listing.page(
                 connection,

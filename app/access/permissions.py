@@ -55,6 +55,11 @@ class Permission(StrEnum):
     CAMPAIGNS_WRITE = "campaigns:write"
     """Make and change campaigns, their spend, links and promo codes."""
     KPIS_READ = "kpis:read"
+    GOALS_READ = "goals:read"
+    GOALS_WRITE = "goals:write"
+    """Propose goals to the client, change and withdraw them."""
+    GOALS_AGREE = "goals:agree"
+    """Answer for the client; the service asks for the seat `client` besides."""
     AUDIT_READ = "audit:read"
     """See who changed what, and what it was before."""
     ALERTS_READ = "alerts:read"
@@ -99,6 +104,7 @@ _SEEN_BY_ALL: Final = frozenset(
         Permission.LINKS_READ,
         Permission.CAMPAIGNS_READ,
         Permission.KPIS_READ,
+        Permission.GOALS_READ,
     }
 )
 """What everybody in a project may see."""
@@ -112,7 +118,7 @@ _OF_THE_AGENCY: Final = _SEEN_BY_ALL | {
 
 SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
     {
-        Seat.MANAGER: OF_A_PROJECT,
+        Seat.MANAGER: OF_A_PROJECT - {Permission.GOALS_AGREE},
         Seat.DESIGNER: _OF_THE_AGENCY | {Permission.POSTS_WRITE},
         Seat.CONTENT_MANAGER: _OF_THE_AGENCY
         | {
@@ -132,7 +138,7 @@ SEATS: Final[Mapping[Seat, frozenset[Permission]]] = MappingProxyType(
             Permission.INQUIRIES_WRITE,
             Permission.INQUIRIES_REPLY,
         },
-        Seat.CLIENT: _SEEN_BY_ALL | {Permission.INQUIRIES_READ},
+        Seat.CLIENT: _SEEN_BY_ALL | {Permission.INQUIRIES_READ, Permission.GOALS_AGREE},
     }
 )
 """What each seat may do in its project."""

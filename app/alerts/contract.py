@@ -91,3 +91,5 @@ class AlertKind:
     """It is sent at once, also outside of working hours and to whoever wants a digest."""
     events: tuple[type[Event], ...] = ()
     """After these it is looked for at once, and not only every few minutes."""
+    translated: tuple[str, ...] = ()
+    """The facts whose values are Instep's own words, in English; translated as `text` is."""

@@ -75,6 +75,8 @@ def _paragraph(item: Item, title: str, language: str) -> str:
     template = TEST_TEXT if item.alert.kind == TEST else "" if kind is None else kind.text
     zone = ZoneInfo(item.zone)
     facts = {name: _fact(str(value), zone) for name, value in item.alert.facts.items()}
+    for name in () if kind is None else kind.translated:
+        facts[name] = translate(facts[name], language)
     facts["since"] = _clock(item.alert.since, zone)
     sentence = translate(template, language).format(**facts) if template else ""
     project = "" if item.project is None else translate(WHERE, language).format(project=_cut(item.project))

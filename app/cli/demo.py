@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from app.cli.console import console, done, step, warn
+from app.cli.console import console, done, step, table, warn
 from app.cli.environment import variable
 from app.cli.sample import Sample, seed
 from app.cli.supervisor import Program, Supervisor
@@ -105,6 +105,10 @@ def show(url: str, sample: Sample) -> None:
         console.print(f"[bold]{escape(answer.title)}[/]")
         console.print(f"[dim]$[/] {escape(answer.curl)}")
         console.print(escape(head(answer.body)))
+    if sample.month is not None:
+        console.print()
+        console.print(f"[bold]{escape(sample.month.title)}[/]")
+        table(("what", "stands", "figures"), sample.month.rows, shrinks=0)
     console.print()
     console.print(f"[bold]Documentation[/]  {url}/docs")
     console.print(f"[bold]All figures[/]    {url}/v1/portfolio/kpis")

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.cli.console import done, fail
 from app.cli.environment import SettingsRefused, first_line
-from app.cli.sample import SampleError
+from app.cli.sample_api import SampleError
 from app.cli.servers import EmbeddedError
 from app.cli.track import CannotTrack
 from app.kit.starting import StartRefused

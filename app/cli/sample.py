@@ -8,14 +8,17 @@ start finds it again by the stored API key.
 import asyncio
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from app.cli import sample_month
 from app.cli.console import done, step
+from app.cli.sample_api import SampleApi, SampleError
+from app.cli.sample_month import Month
 from app.kit.http import Client, client
 
 QUESTIONS: Final = (
@@ -23,6 +26,7 @@ QUESTIONS: Final = (
     ("How long do customers wait for an answer? (support)", "first_response_time"),
     ("How many people went to the site? (traffic)", "clicks"),
 )
+TIMEZONE: Final = "Europe/Minsk"
 READ_TIMEOUT: Final = 180.0
 """Seconds that the first poll of a month of a sandbox community may take."""
 
@@ -92,10 +96,8 @@ class Sample:
     api_key: str
     people: Sequence[SignIn]
     answers: Sequence[Answer]
-
-
-class SampleError(Exception):
-    """The sample agency could not be created; the message says which step failed."""
+    month: Month | None
+    """None where the agency was made by a version without one."""
 
 
 async def seed(api_url: str, sandbox_url: str, *, state_file: Path) -> Sample:
@@ -112,31 +114,23 @@ async def seed(api_url: str, sandbox_url: str, *, state_file: Path) -> Sample:
             state = await _make(http, api_url, sandbox_url)
             state_file.write_text(json.dumps(state))
             state_file.chmod(0o600)
-        api = _Api(http, api_url, state["api_key"])
+        api = SampleApi(http, api_url, state["api_key"])
         await _wait_until_read(api, state["communities"])
         if not state.get("answered"):
             await _categorise(api, state["communities"][0])
             await _answer_latest_customer(api)
-            state_file.write_text(json.dumps({**state, "answered": True}))
+            state = {**state, "answered": True}
+            state_file.write_text(json.dumps(state))
+        if "month" not in state and "link_id" in state:
+            today = datetime.now(ZoneInfo(TIMEZONE)).date()
+            state["month"] = await sample_month.begin(api, state["project_id"], state["link_id"], today)
+            state_file.write_text(json.dumps(state))
         return Sample(
             state["api_key"],
             [SignIn(**person) for person in state.get("people", ())],
             [await _kpi_answer(api, state["project_id"], *question) for question in QUESTIONS],
+            await sample_month.read(api, state["project_id"], state["month"]) if "month" in state else None,
         )
-
-
-@dataclass(frozen=True)
-class _Api:
-    http: Client
-    url: str
-    key: str
-
-    async def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        answer = await self.http.request(method, self.url + path, json=body, headers=headers)
-        if not answer.is_success:
-            raise SampleError(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        return answer.json()
 
 
 async def _key_works(http: Client, api_url: str, key: str) -> bool:
@@ -146,12 +140,12 @@ async def _key_works(http: Client, api_url: str, key: str) -> bool:
 
 async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
     owner = {"name": "Anna", "email": f"anna@{sandbox_url.rpartition(':')[2]}.example"}
-    made = await _Api(http, api_url, "").call("POST", "/v1/workspaces", {"title": "Step & Co", "owner": owner})
-    api = _Api(http, api_url, made["api_key"]["key"])
+    made = await SampleApi(http, api_url, "").call("POST", "/v1/workspaces", {"title": "Step & Co", "owner": owner})
+    api = SampleApi(http, api_url, made["api_key"]["key"])
     done("signed up the agency Step & Co")
     hours = {"week": {day: [{"opens": "08:00", "closes": "22:00"}] for day in WEEKDAYS}}
     project = await api.call(
-        "POST", "/v1/projects", {"title": "Coffee house", "timezone": "Europe/Minsk", "working_hours": hours}
+        "POST", "/v1/projects", {"title": "Coffee house", "timezone": TIMEZONE, "working_hours": hours}
     )
     await api.call(
         "PUT",
@@ -185,17 +179,18 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
         "project_id": project["id"],
         "communities": communities,
         "slug": link["slug"],
+        "link_id": link["id"],
     }
 
 
-async def _invite(http: Client, api: _Api, project_id: str, name: str, seat: str, about: str) -> dict[str, str]:
+async def _invite(http: Client, api: SampleApi, project_id: str, name: str, seat: str, about: str) -> dict[str, str]:
     """Invite somebody with a seat in the project, accept, and return with what they sign in."""
     email = f"{name.lower()}-{project_id[-6:]}@agency.example"
     seats = [{"project_id": project_id, "seat": seat, "about": about}]
     invitation = await api.call("POST", "/v1/invitations", {"email": email, "name": name, "seats": seats})
     password = secrets.token_urlsafe(12)
     token = invitation["link"].partition("?token=")[2]
-    await _Api(http, api.url, "").call("POST", "/v1/invitations/accept", {"token": token, "password": password})
+    await SampleApi(http, api.url, "").call("POST", "/v1/invitations/accept", {"token": token, "password": password})
     return {"seat": seat, "email": email, "password": password}
 
 
@@ -208,7 +203,7 @@ async def _busiest_communities(http: Client, sandbox_url: str) -> list[dict[str,
     return [busiest[platform] for platform in sorted(busiest)]
 
 
-async def _connect(api: _Api, project_id: str, community: Mapping[str, Any]) -> str:
+async def _connect(api: SampleApi, project_id: str, community: Mapping[str, Any]) -> str:
     body = {
         "project_id": project_id,
         "platform": community["platform"],
@@ -225,7 +220,7 @@ async def _follow(http: Client, api_url: str, slug: str) -> None:
         await http.get(f"{api_url}/r/{slug}", headers={"User-Agent": agent, "Accept": "text/html"})
 
 
-async def _wait_until_read(api: _Api, communities: Sequence[str]) -> None:
+async def _wait_until_read(api: SampleApi, communities: Sequence[str]) -> None:
     """Wait until the worker has read a month of all communities, printing the progress."""
     last_reported = -1
     deadline = asyncio.get_running_loop().time() + READ_TIMEOUT
@@ -244,7 +239,7 @@ async def _wait_until_read(api: _Api, communities: Sequence[str]) -> None:
         await asyncio.sleep(1)
 
 
-async def _categorise(api: _Api, community: str) -> None:
+async def _categorise(api: SampleApi, community: str) -> None:
     """Give the newest posts of a community the category that their text suggests."""
     page = await api.call("GET", f"/v1/posts?community_id={community}&origin=found&limit={CATEGORISED}")
     for post in page["data"]:
@@ -264,7 +259,7 @@ def category_of(text: str) -> str:
     return "promotional"
 
 
-async def _answer_latest_customer(api: _Api) -> None:
+async def _answer_latest_customer(api: SampleApi) -> None:
     """Answer the customer of the latest open inquiry, through the platform."""
     open_inquiries = (await api.call("GET", "/v1/inquiries?status=open&limit=1"))["data"]
     if not open_inquiries:
@@ -276,20 +271,11 @@ async def _answer_latest_customer(api: _Api) -> None:
     def sent(inquiry_read: Any) -> bool:
         return any(one["id"] == made["id"] and one["delivery"] == "sent" for one in inquiry_read["messages"])
 
-    await _get_until(api, inquiry, sent, "the answer to a customer is not sent yet")
+    await api.get_until(inquiry, sent, "the answer to a customer is not sent yet")
     done(f"answered {open_inquiries[0]['customer']['name']}, who wrote: {open_inquiries[0]['preview'][:60]}")
 
 
-async def _kpi_answer(api: _Api, project_id: str, title: str, key: str) -> Answer:
+async def _kpi_answer(api: SampleApi, project_id: str, title: str, key: str) -> Answer:
     path = f"/v1/projects/{project_id}/kpis/{key}?granularity=month"
-    body = await _get_until(api, path, lambda answer: answer["value"] is not None, f"{key} has no value yet")
+    body = await api.get_until(path, lambda answer: answer["value"] is not None, f"{key} has no value yet")
     return Answer(title, f'curl -s -H "Authorization: Bearer {api.key}" "{api.url}{path}"', body)
-
-
-async def _get_until(api: _Api, path: str, is_ready: Callable[[Any], bool], failure: str, tries: int = 150) -> Any:
-    for _ in range(tries):
-        answer = await api.call("GET", path)
-        if is_ready(answer):
-            return answer
-        await asyncio.sleep(0.2)
-    raise SampleError(failure)

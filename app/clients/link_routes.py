@@ -217,6 +217,7 @@ def _page(token: str, opened: Opened) -> Response:
         statement=opened.statement,
         answered=ANSWERED[opened.statement.answer] if opened.statement is not None else "",
         is_latest=view.is_latest,
+        closed=view.closed,
         sections=[_localised(section, language) for section in view.sections],
         question=opened.subject.question[purpose] if answers else None,
         answers=[(answer.value, BUTTONS[answer]) for answer in answers],

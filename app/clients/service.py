@@ -171,7 +171,7 @@ class Opened:
     @property
     def answers(self) -> frozenset[Answer]:
         """What can be stated now."""
-        if self.statement is not None or not self.view.is_latest:
+        if self.statement is not None or not self.view.is_latest or self.view.closed is not None:
             return frozenset()
         return ANSWERS[Purpose(self.link.purpose)]
 
@@ -253,7 +253,8 @@ async def state(
     """State something about what a link shows, once for each revision; the same again gives the statement there is.
 
     `seen`: the `content_hash` of what the contact saw. Raises what `read` raises; `Conflict`: `revision-outdated`
-    where that is not the latest revision, `already-stated` where the contact has stated something else about it;
+    where that is not the latest revision, `already-stated` where the contact has stated something else about it,
+    `answer-closed` where the subject takes no answer (any more);
     `Invalid` (`wrong-answer`) for an answer that the link is not for.
     """
     opened = await read(session, ref, for_update=True)
@@ -267,6 +268,8 @@ async def state(
         )
     if opened.statement is not None:
         return _same(opened.statement, answer, text)
+    if view.closed is not None:
+        raise Conflict(view.closed, code="answer-closed")
     statement_id: UUID | None = await session.scalar(
         insert(ClientStatement)
         .values(

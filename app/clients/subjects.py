@@ -59,6 +59,8 @@ class SubjectView:
     """The content, as the page writes it."""
     is_latest: bool = True
     """False where the subject is itself one revision, and there is a later one: nothing can be stated about it."""
+    closed: Phrase | None = None
+    """Why nothing can be stated about this revision (any more), although it is the latest; None: it can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Goals agreed with the client: how far they are, and where they are going."""
+"""Goals that the agency agrees on with the client: what is promised, what was agreed, and how far it is."""

@@ -184,6 +184,12 @@ class Message(Owned, Base):
             "delivery",
             postgresql_where=text("delivery IS NOT NULL AND delivery NOT IN ('sent', 'failed')"),
         ),
+        Index(
+            "ix_message_answers",
+            *("workspace_id", "community_id", "sent_at", "id"),
+            postgresql_include=["delivery"],
+            postgresql_where=text("direction = 'agency' AND automatic IS FALSE AND content_known IS TRUE"),
+        ),
         Index("ix_message_failed", "workspace_id", "sent_at", "id", postgresql_where=text("delivery = 'failed'")),
     )
 

@@ -76,25 +76,28 @@ class Listing:
         sorts: Mapping[Any, Sort],
         filters: Mapping[str, Filter] | None = None,
         ids_first: bool = False,
+        ids_always_first: bool = False,
         within: Mapping[str, tuple[str, ColumnElement[bool]]] | None = None,
     ) -> None:
         """`query` is restricted to `WORKSPACE`, and selects the columns of all sort keys; `identity`: the id column.
 
         `ids_first`: where there are filters, or not all rows have the order, a page's ids are found first, and what
         else the query reads is read of these rows alone: PostgreSQL may take the filtered rows for few, and join and
-        sort all of them. All filters and sorts must be of the identity's table.
+        sort all of them. All filters and sorts must be of the identity's table. `ids_always_first`: also where there
+        are none, for a query that PostgreSQL would join as a whole even then.
 
         `within`: a filter that another one implies or contradicts, as a community its project; with that other filter
         it is a condition of no row (the community is the project's), so that a contradiction reads none.
         """
         self._within = MappingProxyType(dict(within or {}))
-        self._ids_first = ids_first
+        self._ids_first, self._ids_always_first = ids_first, ids_always_first
         self._query = with_text_ids(query)
         self._identity = identity
         self._sorts = sorts
         self._filters = MappingProxyType(dict(filters or {}))
         self.page_statement = lru_cache(maxsize=256)(self._build)
         """The statement of a page: in this order, with these filters, and whether it follows another page."""
+        self._count_statement = lru_cache(maxsize=256)(self._count)
         of_ids = any_(bindparam("ids", type_=ARRAY(PG_UUID(as_uuid=True))))
         self._by_ids = Statement(self._query.where(identity == of_ids).order_by(identity))
 
@@ -116,7 +119,29 @@ class Listing:
         """
         order = self._sorts[sort]
         after = pager.read(cursor, order.types)
-        selected, parameters = [], {"workspace_id": workspace_id, "limit": limit + 1, **(values or {})}
+        selected, parameters = self._selected(filters)
+        parameters |= {"workspace_id": workspace_id, "limit": limit + 1, **(values or {})}
+        if after is not None:
+            parameters |= {f"after_{number}": value for number, value in enumerate(after)}
+        statement = self.page_statement(sort, selected, after is not None)
+        rows = await statement.rows(connection, parameters)
+        if len(rows) <= limit:
+            return rows, None
+        return rows[:limit], pager.write([rows[limit - 1][name] for name in order.names])
+
+    async def is_short(
+        self, connection: AsyncConnection, workspace_id: UUID, sort: Any, filters: Mapping[str, Any], most: int
+    ) -> bool:
+        """Whether the list has at most so many rows; for one with `ids_first`."""
+        selected, parameters = self._selected(filters)
+        parameters |= {"workspace_id": workspace_id, "limit": most + 1}
+        (row,) = await self._count_statement(sort, selected).rows(connection, parameters)
+        return bool(row["rows"] <= most)
+
+    def _selected(self, filters: Mapping[str, Any]) -> tuple[tuple[tuple[str, Any], ...], dict[str, Any]]:
+        """The filters that have a value, as `page_statement` takes them, and the parameters of their conditions."""
+        selected: list[tuple[str, Any]] = []
+        parameters: dict[str, Any] = {}
         for name, value in filters.items():
             if value is None:
                 continue
@@ -125,13 +150,7 @@ class Listing:
             selected.append((name, plain if by_value else None))
             if not by_value:
                 parameters[name] = plain
-        if after is not None:
-            parameters |= {f"after_{number}": value for number, value in enumerate(after)}
-        statement = self.page_statement(sort, tuple(selected), after is not None)
-        rows = await statement.rows(connection, parameters)
-        if len(rows) <= limit:
-            return rows, None
-        return rows[:limit], pager.write([rows[limit - 1][name] for name in order.names])
+        return tuple(selected), parameters
 
     async def by_ids(
         self,
@@ -155,11 +174,28 @@ class Listing:
         return rows[row_id]
 
     def _build(self, sort: Any, selected: tuple[tuple[str, Any], ...] = (), follows: bool = False) -> Statement:
-        order, query = self._sorts[sort], self._query
-        late = self._ids_first and (bool(selected) or order.only is not None)
+        order = self._sorts[sort]
+        late = self._ids_always_first or (self._ids_first and (bool(selected) or order.only is not None))
+        query = self._filtered(self._ids() if late else self._query, sort, selected, follows)
         if late:
-            table = self._identity.table
-            query = select(table.c[self._identity.key]).where(table.c.workspace_id == WORKSPACE)
+            ids = func.array(query.correlate(None).scalar_subquery())
+            query = self._query.where(self._identity == any_(ids)).order_by(*_direction(order))
+        return Statement(query)
+
+    def _count(self, sort: Any, selected: tuple[tuple[str, Any], ...]) -> Statement:
+        # In the list's order, as a page is found: by another plan it might read more than a page does.
+        ids = self._filtered(self._ids(), sort, selected, follows=False)
+        return Statement(select(func.count().label("rows")).select_from(ids.subquery()))
+
+    def _ids(self) -> Select[Any]:
+        table = self._identity.table
+        return select(table.c[self._identity.key]).where(table.c.workspace_id == WORKSPACE)
+
+    def _filtered(
+        self, query: Select[Any], sort: Any, selected: tuple[tuple[str, Any], ...], follows: bool
+    ) -> Select[Any]:
+        """The rows that the filters select, in order; `follows`: after a sort key."""
+        order = self._sorts[sort]
         names = {name for name, _ in selected}
         for name, value in selected:
             condition = self._filters[name]
@@ -173,12 +209,11 @@ class Listing:
             last = tuple_(*(bindparam(f"after_{number}", type_=column.type) for number, column in enumerate(columns)))
             sort_key = tuple_(*columns)
             query = query.where(sort_key < last if order.keyset.descending else sort_key > last)
-        direction = [column.desc() if order.keyset.descending else column.asc() for column in columns]
-        query = query.order_by(*direction).limit(bindparam("limit", type_=BigInteger()))
-        if late:
-            ids = func.array(query.correlate(None).scalar_subquery())
-            query = self._query.where(self._identity == any_(ids)).order_by(*direction)
-        return Statement(query)
+        return query.order_by(*_direction(order)).limit(bindparam("limit", type_=BigInteger()))
+
+
+def _direction(order: Sort) -> list[ColumnElement[Any]]:
+    return [column.desc() if order.keyset.descending else column.asc() for column in order.keyset.columns]
 
 
 def with_text_ids(query: Select[Any]) -> Select[Any]:

@@ -263,11 +263,17 @@ class WordIndex:
         return has_all.scalar_subquery()
 
     async def find(
-        self, connection: AsyncConnection, workspace_id: UUID, q: str | None, filters: Mapping[str, Any]
+        self,
+        connection: AsyncConnection,
+        workspace_id: UUID,
+        q: str | None,
+        filters: Mapping[str, Any],
+        is_short: Callable[[int], Awaitable[bool]],
     ) -> dict[str, Any]:
         """The values of the filters that find the rows with all words of `q`; none where it is None.
 
-        `filters`: the list's other filters, and its `sort`. How rows are found depends on how many have the words,
+        `filters`: the list's other filters, and its `sort`; `is_short`: whether it has at most so many rows, with any
+        words. How rows are found depends on how many have the words,
         and are selected by those filters that are facets. Raises `Invalid` (`no-word`) where `q` has no word.
         """
         if q is None:
@@ -288,6 +294,8 @@ class WordIndex:
         if rows <= FEW:
             few = {"bits": bits, **projects}
             return {"few_with_all": rarest, "others": others, **few} if others else {"few": rarest, **few}
+        if rows > SOME and bits and await is_short(FEW):
+            return {"each_with_all": [rarest, *others]}
         if (bits or others) and (rows <= SOME or await self._seldom(connection, {**parameters, "others": others})):
             matching = await self._matching[min(len(others), 2)].rows(
                 connection, {**parameters, "second": (others or [""])[0], "others": others[1:]}

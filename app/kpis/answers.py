@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from app.kpis.annotations import within
 from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
 from app.kpis.contract import DAY, Kpi, LoadRequest, Project
 from app.kpis.values import Community, Missing, Reason, Unit, Value, ValueStatus
@@ -89,6 +90,7 @@ def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
         **stated(kpi, value),
         "previous": previous(kpi, query, value, others[0]) if query.compare else None,
         "series": [_point(kpi, days, one) for days, one in zip(parts, series, strict=True)],
+        "annotations": within(query.project.annotations, kpi.key, query.days),
         "breakdown": [_share(kpi, one, share) for one, share in by_community.items()],
         "freshness": freshness(kpi, query.datasets),
         "coverage": coverage(kpi, query, value),

@@ -21,6 +21,19 @@ DAY: Final = timedelta(days=1)
 EvidenceQuery: TypeAlias = Select[*tuple[Any, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What a room above has to say about days of a KPI; it changes no figure. See `annotations`."""
+
+    kind: str
+    id: UUID
+    kpi: str
+    """The KPI's key."""
+    first: date
+    last: date
+    text: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Project:
     """A project, as input of KPIs. Compared by identity, like `Community`."""
@@ -35,6 +48,8 @@ class Project:
     communities: tuple[Community, ...]
     timezone: str
     """As stored; where Python does not know it, `zone` is UTC."""
+    annotations: tuple[Annotation, ...] = ()
+    """Of all KPIs."""
 
     @property
     def unusable_reason(self) -> str | None:

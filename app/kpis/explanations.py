@@ -6,6 +6,7 @@ from string import Formatter
 from typing import Any
 
 from app.kpis import answers
+from app.kpis.annotations import within
 from app.kpis.answers import KpiQuery
 from app.kpis.contract import CommunityData, Kpi, Source
 from app.kpis.values import AddsUp, Community, Excluded, Term, Value
@@ -30,6 +31,7 @@ def explain(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
             *(term for one, share in shares.items() for term in _inputs(share.evidence, one)),
         ],
         "adjustments": [*_adjustments(value.excluded, "left-out"), *_adjustments(value.included, "included")],
+        "annotations": within(query.project.annotations, kpi.key, query.days),
         "sources": [{"key": source.key, "title": source.title, **_freshness(query, source)} for source in kpi.needs],
         "source": kpi.doc.source,
         "caveats": list(kpi.doc.caveats),

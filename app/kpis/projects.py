@@ -21,6 +21,7 @@ from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, is_outage
 from app.kit.statement import Statement
+from app.kpis import annotations
 from app.kpis.arithmetic import Datasets
 from app.kpis.contract import DAY, CommunityData, Dataset, Kpi, LoadRequest, Project, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
@@ -73,6 +74,7 @@ def _statement(sources: tuple[Source[Any], ...]) -> Statement:
             ProjectRow.timezone,
             ProjectRow.created_at,
             cast(_COMMUNITIES, Text),
+            cast(annotations.rows(), Text),
             *(cast(source.rows, Text) for source in sources),
         )
         .where(
@@ -198,11 +200,11 @@ def _concerns_zone(error: Exception, timezone: str) -> bool:
     return getattr(cause, "sqlstate", None) == INVALID_PARAMETER and f'"{timezone}"' in str(cause)
 
 
-_PROJECT_COLUMNS: Final = 5
+_PROJECT_COLUMNS: Final = 6
 
 
 def _project(row: Sequence[Any], now: datetime) -> Project:
-    project_id, title, timezone, created_at, communities = row[:_PROJECT_COLUMNS]
+    project_id, title, timezone, created_at, communities, remarks = row[:_PROJECT_COLUMNS]
     zone = _zone(timezone)
     return Project(
         id=project_id,
@@ -213,6 +215,7 @@ def _project(row: Sequence[Any], now: datetime) -> Project:
         created_at=created_at,
         communities=_communities(orjson.loads(communities or "[]"), zone, now),
         timezone=timezone,
+        annotations=annotations.parsed(remarks),
     )
 
 

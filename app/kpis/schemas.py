@@ -118,6 +118,17 @@ class SeriesPoint(StatedAmount):
     variants: Variants = Field(description=_VARIANTS)
 
 
+class KpiAnnotation(Output):
+    """Something noted of days of a KPI: a correction, say."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    kind: str = Field(description="What it is: `correction`, of `GET /v1/corrections`.", examples=["correction"])
+    id: Id = Field(description="Its id.")
+    from_: Day = Field(description="The first day.", alias="from")
+    to: Day = Field(description="The last day, included.")
+    text: str = Field(description="What is noted, in somebody's words: of a correction what is done otherwise.")
+
+
 class CommunityValue(StatedAmount):
     """One community's value."""
 
@@ -214,6 +225,7 @@ _WITH_EXAMPLE: Final = ConfigDict(
                     "variants": {"wall_clock": 7260.0},
                 }
             ],
+            "annotations": [],
             "breakdown": [
                 {
                     "community_id": _EXAMPLE_ID,
@@ -254,6 +266,7 @@ class KpiAnswer(KpiRead, StatedAmount):
     variants: Variants = Field(description=_VARIANTS)
     previous: PreviousValue | None = Field(description="The window before; null where none was asked for.")
     series: list[SeriesPoint] = Field(description="The parts of the window, in order.")
+    annotations: list[KpiAnnotation] = Field(description="What is noted of these days; it changes no figure.")
     breakdown: list[CommunityValue] = Field(description="The communities' own values.")
     freshness: Freshness = Field(description="How recent the inputs are.")
     coverage: Coverage = Field(description="How much of the inputs is known.")
@@ -332,6 +345,7 @@ class KpiExplanation(KpiRead, StatedAmount):
     formula: WorkedFormula = Field(description="How it was computed.")
     inputs: list[InputRead] = Field(description="The amounts that went into it.")
     adjustments: list[Adjustment] = Field(description="What was left out of it, or included by convention.")
+    annotations: list[KpiAnnotation] = Field(description="What is noted of these days; it changes no figure.")
     sources: list[SourceRead] = Field(description="Where the inputs come from, and how far they are known.")
     source: str = Field(description="Where the inputs come from, in words.")
     caveats: list[str] = Field(description="What to keep in mind when reading it.")

@@ -141,9 +141,22 @@ async def stock(agency: Agency) -> Stock:
             "subject_id": project["id"],
         },
     )
+    goal = await goal_on_clicks(agency, project["id"])
+    correction = await agency.post(
+        "/v1/corrections",
+        {
+            "project_id": project["id"],
+            "kpi": "clicks",
+            "hypothesis": "Links are not seen.",
+            "change": "Every post leads with its link.",
+            "review_on": "2026-10-30",
+        },
+    )
     campaign, spend_id, invite_link_id = await campaign_ids(agency, project["id"], link["id"])
     return Stock(
         {
+            "correction_id": correction["id"],
+            "goal_id": goal["id"],
             "campaign_id": campaign,
             "spend_id": spend_id,
             "invite_link_id": invite_link_id,
@@ -168,6 +181,20 @@ async def stock(agency: Agency) -> Stock:
             "slug": link["slug"],
         }
     )
+
+
+async def goal_on_clicks(agency: Agency, project_id: str, **more: Any) -> Any:
+    """A goal that is proposed to a project's client."""
+    body = {
+        "project_id": project_id,
+        "title": "More visitors",
+        "type": "traffic",
+        "kpi": "clicks",
+        "target": 400,
+        "period": {"from": "2026-11-01", "to": "2026-11-30"},
+        "stated_baseline": {"value": 120, "reason": "Counted by the shop."},
+    }
+    return await agency.post("/v1/goals", body | more)
 
 
 async def alert_id(agency: Agency, project_id: str) -> str:

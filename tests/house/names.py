@@ -140,7 +140,7 @@ RULES: Mapping[str, Word] = {
     "Draft": _whole("OutgoingPost"),
     "abilities": _part("capabilities"),
     "understand": _part("parse_event"),
-    "pace": _part("poll_schedule"),
+    "pace": _part("poll_schedule", "communities", "links", "cli", "platforms"),
     "Round": _whole("PollSchedule"),
     "PATIENCE": _part("WAIT_TIMEOUT"),
     "lifeline": _part("parent_watch"),

@@ -87,7 +87,7 @@ BY_THE_SERVICE = {
     *("users.create", "users.join"),
     *("metrics.recount", "metrics.set-category", "posts.match"),
     *("tokens.reseal", "tokens.destroy", "tokens.renew"),
-    "client-links.open",
+    *("client-links.open", "goals.measure", "corrections.measure"),
     *("campaigns.advance", "campaigns.redate"),
 }
 """Actions that no operation is named like."""

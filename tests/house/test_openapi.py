@@ -11,12 +11,13 @@ from fastapi import FastAPI
 from app.kit.openapi_schemas import REF
 from tests.access.people import another_member
 from tests.conftest import Agency
-from tests.house.conftest import alert_id, customer_writes
+from tests.house.conftest import alert_id, customer_writes, goal_on_clicks
 
 ID: Final = "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a"
 PEOPLE: Final = frozenset(
     {
         *("Owner", "UserRead", "CustomerRead", "MeUpdate", "MemberRead", "SeatRead", "AlertDeliveryRead"),
+        "GoalAgreementRead",
         *("ContactCreate", "ContactUpdate", "ContactRead", "ClientPageContact"),
         *("InvitationCreate", "InvitationRead", "InvitationMade", "InvitationAccept"),
     }
@@ -270,7 +271,12 @@ async def test_every_body_has_an_example_that_works(agency: Agency, document: di
     nina = {"name": "Nina", "email": "nina@example.org"}
     contact_id = (await agency.post(f"/v1/projects/{project_id}/contacts", nina))["id"]
     about = {"contact_id": contact_id, "purpose": "read", "subject_kind": "project", "subject_id": project_id}
+    me = (await agency.get("/v1/me"))["user"]["id"]
+    await agency.post(f"/v1/projects/{project_id}/seats", {"user_id": me, "seat": "client"})
+    # As the example of a change leaves it, so that there is no second revision.
+    goal = await goal_on_clicks(agency, project_id, target=450)
     ids = {
+        "goal_id": goal["id"],
         "contact_id": contact_id,
         "client_link_id": (await agency.post("/v1/client-links", about))["id"],
         "subject_id": project_id,

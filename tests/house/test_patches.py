@@ -12,7 +12,7 @@ from app.kit.schemas import Patch
 from app.main import operations
 from tests.access.people import another_member
 from tests.conftest import Agency
-from tests.house.conftest import Stock, stock
+from tests.house.conftest import Stock, goal_on_clicks, stock
 
 BOOKKEEPING = {"version", "updated_at"}
 
@@ -102,6 +102,19 @@ async def _contact(agency: Agency, resources: Stock) -> str:
     return f"{contacts}/{(await agency.post(contacts, body))['id']}"
 
 
+async def _goal(agency: Agency, resources: Stock) -> str:
+    project = await agency.post("/v1/projects", {"title": "Bicycles", "timezone": "Asia/Tokyo"})
+    address = f"https://m{uuid.uuid4().hex}.example/@bicycles"
+    community = {"project_id": project["id"], "platform": "mastodon", "address": address}
+    community_id = (await agency.post("/v1/communities", community))["id"]
+    goal = await goal_on_clicks(agency, project["id"], community_ids=[community_id], is_main=True)
+    return f"/v1/goals/{goal['id']}"
+
+
+REVISED = {"revision", "content_hash"}
+"""What every change of a goal changes besides."""
+
+
 async def _campaign(agency: Agency, resources: Stock) -> str:
     body = {
         "project_id": resources.ids["project_id"],
@@ -171,6 +184,22 @@ PATCHED: dict[str, Patched] = {
         _link,
         {"target": "https://coffee.example/all", "title": "All beans", "archived": False},
         {"archived": {"archived_at"}, "target": {"target", "target_version"}},
+    ),
+    "/v1/goals/{goal_id}": Patched(
+        _goal,
+        {
+            "title": "Many more visitors",
+            "target": 500,
+            "period": {"from": "2026-11-02", "to": "2026-11-29"},
+            "community_ids": [],
+            "stated_baseline": {"value": 130, "reason": "Counted again."},
+            "is_main": False,
+        },
+        {
+            **{name: {name, *REVISED} for name in ("title", "target", "period", "is_main")},
+            "community_ids": {"communities", *REVISED},
+            "stated_baseline": {"baseline", *REVISED},
+        },
     ),
 }
 

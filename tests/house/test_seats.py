@@ -28,6 +28,7 @@ PROJECT_IDS = frozenset(
         *("project_id", "community_id", "post_id", "link_id", "inquiry_id", "seat_id"),
         *("contact_id", "client_link_id", "subject_id", "entity_id", "alert_id"),
         *("campaign_id", "spend_id", "invite_link_id"),
+        *("goal_id", "correction_id"),
     }
 )
 """Path parameters that name something of a project."""

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from typing import Final, Protocol
@@ -33,6 +34,26 @@ CHANNEL: Final = 2
 ENGAGED: Final = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES)
 KINDS: Final = ("question", "problem", "thanks", "other")
 MIX: Final = {"engaging": 40, "user_generated": 30, "educational": 25, "promotional": 5}
+DEEDS: Final = {
+    "posts.create": "content",
+    "posts.update": "content",
+    "posts.mark-published": "content",
+    "campaigns.create": "promotion",
+    "campaigns.update": "promotion",
+    "spend.record": "promotion",
+    "links.create": "promotion",
+    "invite-links.create": "promotion",
+    "promo-codes.create": "promotion",
+    "inquiries.resolve": "community",
+    "briefs.replace": "management",
+    "goals.create": "management",
+    "goals.update": "management",
+    "corrections.create": "management",
+    "client-links.create": "management",
+}
+NO_DEEDS: Final = ("inquiries.reply", "tokens.renew", "posts.delete", "answers.send")
+ACTORS: Final = ("user:1", "user:2", "key:1", "job:communities.poll", "client:1", "command:doctor", "system:instep")
+DELIVERIES: Final = ("queued", "sent", "failed", "outcome_unknown")
 TOLERANCE: Final = 15 * 60
 """Seconds, as the words of `published_on_time` say."""
 
@@ -104,6 +125,26 @@ class Join:
 
 
 @dataclass(frozen=True)
+class Change:
+    """An entry of the record of changes."""
+
+    at: datetime
+    actor: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """A message of a thread."""
+
+    community: int
+    at: datetime
+    direction: str
+    automatic: bool
+    delivery: str | None
+
+
+@dataclass(frozen=True)
 class Campaign:
     """A campaign with its spend, in kopecks by day; the link of community 0 belongs to the first one."""
 
@@ -135,6 +176,8 @@ class History:
     clicks: list[Click] = field(default_factory=list)
     campaigns: list[Campaign] = field(default_factory=list)
     joins: list[Join] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    messages: list[Written] = field(default_factory=list)
 
     def day(self, at: datetime) -> date:
         """The local day of an instant."""
@@ -190,6 +233,7 @@ def history(chance: random.Random) -> History:
             _add_post(made, community, chance, instant)
     _add_clicks(made, chance, instant)
     _add_campaigns(made, chance, instant)
+    _add_deeds(made, chance, instant)
     return made
 
 
@@ -300,6 +344,16 @@ def _add_campaigns(made: History, chance: random.Random, instant: Instant) -> No
         made.joins.append(Join(instant(), member % 12, chance.choice((None, 0, 0, 1))))
     # Since long ago it is known who joins.
     made.joins.append(Join(NOW - 3 * LENGTH, 99, None))
+
+
+def _add_deeds(made: History, chance: random.Random, instant: Instant) -> None:
+    """Changes and messages, of whoever; and what it takes to store the campaigns."""
+    for _ in range(chance.randrange(40)):
+        made.changes.append(Change(instant(), chance.choice(ACTORS), chance.choice((*DEEDS, *NO_DEEDS))))
+    for _ in range(chance.randrange(25)):
+        direction, delivery = chance.choice(("agency", "agency", "customer")), chance.choice((None, None, *DELIVERIES))
+        at = instant(NOW - LENGTH - timedelta(days=3))
+        made.messages.append(Written(chance.choice(made.communities), at, direction, chance.random() < 0.2, delivery))
 
 
 def _gains(window: Window, *metrics: Metric) -> dict[int, int]:
@@ -558,6 +612,25 @@ def _click_through_rate(window: Window) -> float | None:
     return clicks / total if total > 0 else None
 
 
+def _deeds(window: Window, direction: str | None = None) -> float | None:
+    """Of the project alone: no community has a part of it."""
+    if None not in window.of:
+        return None
+    history = window.history
+    found = [
+        DEEDS[change.action]
+        for change in history.changes
+        if change.actor.startswith(("user:", "key:")) and change.action in DEEDS and window.has(change.at)
+    ]
+    for message in history.messages:
+        is_sent = message.delivery in {None, "sent"}
+        if message.direction == "agency" and not message.automatic and is_sent and window.has(message.at):
+            found.append("community")
+    if window.has(NOW):  # the campaigns of the history are made over HTTP, with their invite links and their spend
+        found += ["promotion"] * sum(2 + len(campaign.spend) for campaign in history.campaigns)
+    return len(found) if direction is None else found.count(direction)
+
+
 RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {
     "community_size": _community_size,
     "net_growth": _net_growth,
@@ -592,16 +665,21 @@ RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {
         window, window.history.campaigns, len(_first_joins(window, with_spend=True))
     ),
     "cost_per_click": _cost_per_click,
+    "direction_activity": _deeds,
 }
 VARIANTS: Final[dict[tuple[str, str], Callable[[Window], float | None]]] = {
     ("first_response_time", "p90"): lambda window: _p90(_answered(window)),
     ("first_response_time", "wall_clock"): lambda window: _median(_answered(window), 1),
     ("resolution_time", "p90"): lambda window: _p90(_resolved(window)),
     ("resolution_time", "wall_clock"): lambda window: _median(_resolved(window), 1),
+    **{
+        ("direction_activity", one): partial(_deeds, direction=one)
+        for one in ("content", "promotion", "community", "management")
+    },
 }
 OF_LINKS: Final = frozenset({"clicks", "bot_clicks", "unique_visitors"})
 """They have a line for links that belong to no community."""
-OF_PROJECT: Final = frozenset({"cost_per_attracted_user", "cost_per_click"})
+OF_PROJECT: Final = frozenset({"cost_per_attracted_user", "cost_per_click", "direction_activity"})
 """They have that line alone."""
 
 

@@ -87,7 +87,7 @@ async def test_the_shape_and_the_links(busy: Client) -> None:
     answer = await busy.kpi("engagement_rate", **ALL)
     assert list(answer) == [
         *("key", "title", "unit", "goal_type", "version", "direction", "window", "value", "status", "reason"),
-        *("variants", "previous", "series", "breakdown", "freshness", "coverage", "excluded", "links"),
+        *("variants", "previous", "series", "annotations", "breakdown", "freshness", "coverage", "excluded", "links"),
     ]
     assert answer["window"] == {**ALL, "timezone": "Europe/Minsk", "granularity": "day"}
     # As it stands: `get` would put its own (no) parameters in place of the link's.

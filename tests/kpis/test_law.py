@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from app import kpis
+from app.access.audit.models import AuditEntry
 from app.communities.events import CommunityRef, SeenMember
 from app.communities.models import Publication
-from app.inquiries.models import Inquiry, ResolvedEpisode, ResponseWait
+from app.inquiries.models import Inquiry, Message, ResolvedEpisode, ResponseWait
 from app.kit.clock import SetClock
-from app.kit.ids import uuid7
+from app.kit.db import in_workspace
+from app.kit.ids import uuid7, uuid7_at
 from app.kpis.contract import Kpi, LoadRequest, Window
 from app.kpis.values import AddsUp, Value
 from app.links import recording
@@ -28,7 +31,7 @@ from app.links.recording import Visit
 from app.metrics import service as metrics
 from app.platforms.contract import Metric, MetricStatus, PostMetrics
 from app.posts.models import MixPolicyVersion, Post
-from app.projects.models import ResponseTarget
+from app.projects.models import Project, ResponseTarget
 from tests.conftest import Agency
 from tests.kpis.conftest import Client, empty_project
 from tests.kpis.histories import (
@@ -120,6 +123,9 @@ async def _stored(agency: Agency, made: History) -> tuple[Client, Communities]:
             await metrics.record_posts(
                 session, refs[community], at, [(post, _metrics(of)) for post, of in seen.items()]
             )
+        _add_deeds(session, common, made, ids)
+        created = update(Project).where(in_workspace(Project, workspace_id), Project.id == project_id)
+        await session.execute(created.values(created_at=LONG_AGO))
     await _store_clicks(agency, made, links)
     await _store_campaigns(client, made, refs[CHANNEL], links)
     return client, {None: None, **{str(one): number for number, one in enumerate(ids)}}
@@ -173,6 +179,27 @@ def _add_inquiries(session: Any, common: dict[str, Any], made: History, ids: lis
                 resolved_at=episode.resolved_at,
                 automatic=episode.automatic,
                 working_seconds=episode.seconds,
+            )
+        )
+
+
+def _add_deeds(session: Any, common: dict[str, Any], made: History, ids: list[uuid.UUID | None]) -> None:
+    for change in made.changes:
+        values = {"at": change.at, "actor": change.actor, "action": change.action, "subject": {}}
+        session.add(AuditEntry(**common, id=uuid7_at(change.at), **values))
+    for one in made.messages:
+        session.add(
+            Message(
+                workspace_id=common["workspace_id"],
+                id=uuid7(),
+                community_id=ids[one.community],
+                thread_id="1",
+                direction=one.direction,
+                automatic=one.automatic,
+                author_name="Vera",
+                text="…",
+                sent_at=one.at,
+                delivery=one.delivery,
             )
         )
 

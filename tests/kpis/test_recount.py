@@ -74,6 +74,7 @@ RECOUNTS: dict[str, Callable[[Rows], float]] = {
     "cost_per_attracted_user": lambda rows: _cost(rows, "campaign_join"),
     "cost_per_click": lambda rows: _cost(rows, "campaign_click"),
     "click_through_rate": lambda rows: len(_of(rows, "click")) / _differences(rows),
+    "direction_activity": len,
     "clicks_per_post": lambda rows: len(_of(rows, "click")) / len(_of(rows, "publication")),
 }
 
@@ -117,7 +118,7 @@ async def test_additive_kpis_add_up(busy: Client) -> None:
                 values = [one["value"] for one in part if one["value"] is not None]
                 assert sum(values) == answer["value"], f"{answer['key']} by {granularity}"
         additive = [answer for answer in answers if all_kpis()[answer["key"]].adds_up is AddsUp.FLOW]
-        assert len(additive) == 8
+        assert len(additive) == 9
         assert all(answer["value"] for answer in additive)
 
 

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 import httpx
 import psutil
 
-from app.cli.sample import BROWSERS, PREVIEW_BOTS
+from app.cli.sample import BROWSERS, CATEGORISED, PLAN, PREVIEW_BOTS
+from app.cli.sample_month import SPEND
 from sandbox import ledger
 from tests.cli.processes import ROOT, about, clean_environment, eventually, family, gone
 from tests.system import oracle
@@ -186,6 +187,7 @@ def test_the_demo_agrees_with_the_ledger_and_leaves_no_process(tmp_path: Path) -
             _check_size(printed["community_size"], communities, running.records(), printed_at)
             _check_response_time(printed["first_response_time"], communities, running.records())
             _check_clicks(api, printed["clicks"])
+            _check_month(api, running)
             eventually(lambda: _all_measured(api, communities), "the counters of all posts are read")
             _check_posts(api, communities, running.records())
             _check_inquiries(api, communities, running)
@@ -200,6 +202,7 @@ def test_the_demo_agrees_with_the_ledger_and_leaves_no_process(tmp_path: Path) -
         second_answers = running.answers
         assert second_answers["clicks"]["value"] == printed["clicks"]["value"]
         assert second_answers["first_response_time"]["value"] is not None
+        assert "People talk with the house" in running.output_text()
         processes = family(running.process.pid)
         assert len(processes) > 5, "the servers, their keepers, API, worker and sandbox"
         running.process.kill()
@@ -268,6 +271,37 @@ def _check_clicks(api: Api, answer: Any) -> None:
     assert [(one["reason"], one["amount"]) for one in answer["excluded"]] == [("bot", len(PREVIEW_BOTS))]
     evidence = api.get(answer["links"]["evidence"])["data"]
     assert len(evidence) == len(BROWSERS)
+
+
+def _check_month(api: Api, running: Demo) -> None:
+    """A goal on its way, one at risk with a correction, a campaign with its cost, the directions: printed, and true."""
+    lines = running.output_text().partition("The month from ")[2].partition("Documentation")[0].splitlines()
+    assert max(map(len, lines)) <= 80
+    printed = [re.split(r"  +", line.strip()) for line in lines[2:] if line.strip()]
+    easy, hard, correction, campaign, *directions = printed
+    goals = {one["title"]: one for one in api.all("/v1/portfolio/goals")}
+    for title, stands, figures in (easy, hard):
+        goal = goals[title]
+        assert stands == f"agreed, {goal['pace'].replace('_', ' ')}"
+        assert figures.startswith(f"{goal['value']:,.0f} of {goal['target']:,.0f}, forecast ")
+    assert [stands for _, stands, _ in (easy, hard)] == ["agreed, on track", "agreed, at risk"]
+    hard_goal = goals[hard[0]]["goal_id"]
+    said = [(one["revision"], one["answer"]) for one in api.all(f"/v1/goals/{hard_goal}/agreements")]
+    assert {(1, "decline"), (2, "agree")} <= set(said)
+    (opened,) = api.all("/v1/corrections", goal_id=hard_goal)
+    assert correction == [f"↳ {opened['change']}", "correction open", f"review on {opened['review_on']}"]
+    cost = sum(float(amount) for _, amount in SPEND) / len(BROWSERS)
+    assert campaign[-1] == f"{len(BROWSERS)} clicks at {cost:.2f} RUB"
+    assert [line[:2] for line in directions] == [
+        ["Content", "held by nobody"],
+        ["Promotion", "held by nobody"],
+        ["Community", "held by Vera"],
+        ["Management", "held by Boris"],
+    ]
+    # The plan and categories; the link, the campaign, its spend; the brief, proposals, links to agree, the correction.
+    deeds = [int(line[2].removesuffix(" deeds")) for line in directions]
+    assert (deeds[0], deeds[1], deeds[3]) == (len(PLAN) + CATEGORISED, 2 + len(SPEND), 1 + 3 + 3 + 1)
+    assert deeds[2] > 0
 
 
 def _all_measured(api: Api, communities: list[SampleCommunity]) -> bool:

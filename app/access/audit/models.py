@@ -6,7 +6,7 @@ None has a foreign key: an entry outlives what it is about. A workspace's entrie
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import JSON, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base, Owned
@@ -24,6 +24,13 @@ class AuditEntry(Owned, Base):
         Index(None, "workspace_id", "actor", "id"),
         Index(None, "workspace_id", "action", "id"),
         Index(None, "workspace_id", "entity_id", "id"),
+        # Of a project's days who did what, counted from the index alone.
+        Index(
+            "ix_audit_entry_deeds",
+            *("workspace_id", "project_id", "at", "id"),
+            postgresql_include=["action", "actor"],
+            postgresql_where=text("project_id IS NOT NULL"),
+        ),
     )
 
     at: Mapped[datetime]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "1061"
-down_revision: str | None = "1075"
+revision: str = "1085"
+down_revision: str | None = "1082"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

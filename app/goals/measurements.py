@@ -1,0 +1,269 @@
+"""Measures the goals of a project and keeps what was measured, so that requests only read it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from app.access import audit
+from app.goals import baselines, progress
+from app.goals.events import GoalPaceChanged
+from app.goals.models import OPEN, Goal, GoalForecast, GoalProgress, GoalRevision, GoalStatus
+from app.goals.progress import Outlook, Progress, Promise
+from app.kit.actors import Actor
+from app.kit.db import fetch, in_workspace, now, workspace_of
+from app.kit.events import publish
+from app.kit.ids import uuid7
+from app.kpis import all_kpis
+from app.kpis.contract import DAY
+from app.kpis.measuring import measure
+from app.kpis.windows import Days
+from app.projects.models import Project
+
+SETTLING: Final = timedelta(days=7)
+"""For so long after its end a goal is measured again: some inputs come late."""
+INTERVAL: Final = timedelta(hours=1)
+"""How often the goals of a project are measured, besides soon after midnight."""
+AFTER_MIDNIGHT: Final = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class GoalToMeasure:
+    """A goal with the terms that hold, or with its latest ones where none is agreed."""
+
+    goal_id: UUID
+    kpi: str
+    revision: int
+    promise: Promise
+    community_ids: Sequence[UUID]
+    unjudged: Sequence[date]
+    """The days of kept forecasts whose truth is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoalMeasured:
+    """What was measured of a goal."""
+
+    subject: GoalToMeasure
+    progress: Progress
+    truths: dict[date, float]
+
+
+async def to_measure(session: AsyncSession, project_id: UUID) -> list[GoalToMeasure]:
+    """The project's goals that are open, or have ended a few days ago."""
+    since = now(session) - SETTLING
+    rows = await session.execute(
+        select(Goal, GoalRevision)
+        .join(
+            GoalRevision,
+            and_(
+                GoalRevision.workspace_id == Goal.workspace_id,
+                GoalRevision.goal_id == Goal.id,
+                GoalRevision.number == func.coalesce(Goal.agreed_revision, Goal.revision),
+            ),
+        )
+        .where(
+            in_workspace(Goal, workspace_of(session)),
+            Goal.project_id == project_id,
+            or_(Goal.status.in_(OPEN), and_(Goal.status == GoalStatus.ENDED, Goal.closed_at > since)),
+        )
+        .order_by(Goal.id)
+    )
+    subjects = []
+    for goal, revision in rows.all():
+        days = await session.scalars(
+            select(GoalForecast.for_day)
+            .where(
+                in_workspace(GoalForecast, workspace_of(session)),
+                GoalForecast.goal_id == goal.id,
+                GoalForecast.revision == revision.number,
+                GoalForecast.judged_at.is_(None),
+            )
+            .distinct()
+        )
+        level = baselines.stored(revision.baseline).level
+        subjects.append(
+            GoalToMeasure(
+                goal.id,
+                goal.kpi,
+                revision.number,
+                Promise(revision.target, level, Days(revision.first_day, revision.last_day)),
+                [UUID(one["id"]) for one in revision.communities],
+                sorted(days.all()),
+            )
+        )
+    return subjects
+
+
+async def measured(
+    connection: AsyncConnection,
+    *,
+    workspace_id: UUID,
+    project_id: UUID,
+    subject: GoalToMeasure,
+    today: date,
+    at: datetime,
+) -> GoalMeasured:
+    """Measure one goal: one statement reads the KPI's inputs, whatever the number of days."""
+    kpi, period = all_kpis()[subject.kpi], subject.promise.period
+    history = progress.history_window(period, today)
+    days = [Days(day, day) for day in _each(history)]
+    ends = (
+        [] if history.last < period.first else [history.last, *(day for day in subject.unjudged if day <= history.last)]
+    )
+    result = await measure(
+        connection,
+        workspace_id=workspace_id,
+        project_id=project_id,
+        kpi=kpi,
+        windows=[*(Days(period.first, end) for end in ends), *days],
+        now=at,
+        community_ids=subject.community_ids,
+    )
+    so_far, daily = result.values[: len(ends)], result.values[len(ends) :]
+    made = progress.progress(kpi, subject.promise, so_far=so_far[0] if so_far else None, history=history, daily=daily)
+    truths = {
+        day: float(value.amount) for day, value in zip(ends[1:], so_far[1:], strict=True) if value.amount is not None
+    }
+    return GoalMeasured(subject, made, truths)
+
+
+def _each(days: Days) -> list[date]:
+    return [days.first + number * DAY for number in range((days.last - days.first).days + 1)]
+
+
+async def keep(session: AsyncSession, actor: Actor, *, project_id: UUID, results: Sequence[GoalMeasured]) -> None:
+    """Keep what was measured. What was measured by terms that do not hold any more is dropped.
+
+    Publishes `GoalPaceChanged` for agreed goals, once for each change; ends the goals whose period is over.
+    """
+    goals: list[tuple[Goal, GoalMeasured]] = []
+    for result in results:
+        goal = await fetch(session, Goal, result.subject.goal_id, for_update=True)
+        if (goal.agreed_revision or goal.revision) == result.subject.revision and goal.status != GoalStatus.WITHDRAWN:
+            goals.append((goal, result))
+            await _judge(session, result)
+    scorecard = await _scorecard(session, project_id)
+    project = await fetch(session, Project, project_id)
+    today = now(session).astimezone(ZoneInfo(project.timezone)).date()
+    for goal, result in goals:
+        await _keep(session, goal, result, scorecard)
+        await _change(session, actor, goal, result, today)
+
+
+async def _judge(session: AsyncSession, result: GoalMeasured) -> None:
+    """Compare the forecasts whose day is over with what became of them."""
+    for day, truth in result.truths.items():
+        await session.execute(
+            update(GoalForecast)
+            .where(
+                in_workspace(GoalForecast, workspace_of(session)),
+                GoalForecast.goal_id == result.subject.goal_id,
+                GoalForecast.revision == result.subject.revision,
+                GoalForecast.for_day == day,
+                GoalForecast.judged_at.is_(None),
+            )
+            .values(
+                truth=truth,
+                is_within=and_(GoalForecast.low <= truth, GoalForecast.high >= truth),
+                judged_at=now(session),
+            )
+        )
+
+
+async def _scorecard(session: AsyncSession, project_id: UUID) -> dict[str, Any]:
+    """How often the intervals of this project's forecasts held the truth."""
+    row = (
+        await session.execute(
+            select(func.count(), func.count().filter(GoalForecast.is_within.is_(True))).where(
+                in_workspace(GoalForecast, workspace_of(session)),
+                GoalForecast.project_id == project_id,
+                GoalForecast.judged_at.is_not(None),
+            )
+        )
+    ).one()
+    judged, within = row
+    return {"judged": judged, "within": within, "share": within / judged if judged else None}
+
+
+async def _keep(session: AsyncSession, goal: Goal, result: GoalMeasured, scorecard: dict[str, Any]) -> None:
+    made = result.progress
+    values = {
+        "revision": result.subject.revision,
+        "as_of": now(session),
+        "value": made.value,
+        "status": made.status,
+        "reason": made.reason,
+        "expected": made.expected,
+        "path": made.path.value,
+        "pace": made.pace.value,
+        "forecast": made.outlook.as_json,
+        "scorecard": scorecard,
+    }
+    key = {"workspace_id": goal.workspace_id, "project_id": goal.project_id, "goal_id": goal.id}
+    await session.execute(
+        insert(GoalProgress)
+        .values(**key, id=uuid7(), day=made.day, **values)
+        .on_conflict_do_update(index_elements=["workspace_id", "goal_id", "day"], set_=values)
+    )
+    for outlook in (made.outlook, made.ahead):
+        if outlook is not None and outlook.value is not None:
+            await session.execute(_forecast(key, result, outlook))
+
+
+def _forecast(key: dict[str, Any], result: GoalMeasured, outlook: Outlook) -> Any:
+    """The first forecast of a day stays: it is judged as it was made."""
+    return (
+        insert(GoalForecast)
+        .values(
+            **key,
+            id=uuid7(),
+            revision=result.subject.revision,
+            made_on=result.progress.day,
+            for_day=outlook.for_day,
+            value=outlook.value,
+            low=outlook.low,
+            high=outlook.high,
+            method=outlook.method,
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+async def _change(session: AsyncSession, actor: Actor, goal: Goal, result: GoalMeasured, today: date) -> None:
+    before, after = goal.pace, result.progress.pace.value
+    is_over = result.subject.promise.period.last < today and goal.status in OPEN
+    if before == after and not is_over:
+        return
+    earlier = audit.snapshot(goal)
+    goal.pace = after
+    goal.version += 1
+    goal.updated_at = now(session)
+    if is_over:
+        goal.status = GoalStatus.ENDED.value
+        goal.closed_at = now(session)
+    await session.flush()
+    audit.record(
+        session,
+        actor,
+        "goals.measure",
+        goal_id=goal.id,
+        project_id=goal.project_id,
+        before=earlier,
+        after=audit.snapshot(goal),
+    )
+    if before != after and goal.agreed_revision is not None:
+        await publish(session, GoalPaceChanged(goal.project_id, goal.id, result.subject.revision, before, after))
+
+
+def next_time(at: datetime, zone: ZoneInfo) -> datetime:
+    """When the goals of a project in this zone are measured again: soon after midnight, or in an hour."""
+    tomorrow = at.astimezone(zone).date() + DAY
+    midnight = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=zone)
+    return min(at + INTERVAL, midnight + AFTER_MIDNIGHT)

@@ -1,0 +1,222 @@
+"""How far a goal is, and where it will end. Pure: from the KPI's values by day, and what was promised.
+
+Only whole days count. What is summed, read at the end or computed anew follows from how the KPI adds up, and from
+nothing else: a flow's value so far is the KPI over the days of the period that are over, a stock's is its level at the
+end of the last of them, a ratio's is computed from the inputs of all of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from statistics import fmean
+from typing import Any, Final
+
+from app.goals.forecast import (
+    LEAST_HISTORY,
+    SEASON_HISTORY,
+    Forecast,
+    NoForecast,
+    expected_path,
+    forecast,
+    weekly_season,
+)
+from app.goals.models import Pace
+from app.kpis.contract import DAY, Kpi
+from app.kpis.values import AddsUp, Direction, Value
+from app.kpis.windows import Days
+
+HISTORY_DAYS: Final = 120
+"""Days up to now from which is forecast."""
+SEASON_DAYS: Final = 56
+"""Days before the period from which its weekly season is read."""
+TOLERANCE: Final = 0.1
+"""Without a forecast a goal that is behind its path by this share of the way at most is at risk, not off it."""
+AHEAD: Final = 7
+"""Days ahead for which a forecast is kept besides the one for the end, so that some are judged soon."""
+
+
+class PathForm(StrEnum):
+    """The form of the expected path."""
+
+    LINEAR = "linear"
+    WEEKLY_SEASON = "weekly_season"
+
+
+class ProgressReason(StrEnum):
+    """Why a value or a forecast is missing, besides the reasons of KPIs and of forecasts."""
+
+    NOT_BEGUN = "not-begun"
+    PERIOD_OVER = "period-over"
+    VALUE_UNKNOWN = "value-unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A forecast of the value at the end of a day, with an 80 % interval; without one, why there is none."""
+
+    for_day: date
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    method: str | None = None
+    history_days: int | None = None
+    reason: str | None = None
+
+    @property
+    def as_json(self) -> dict[str, Any]:
+        """The outlook, as the database and the API have it."""
+        return {
+            "for": self.for_day.isoformat(),
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "method": self.method,
+            "history_days": self.history_days,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """The terms that are measured."""
+
+    target: float
+    level: float
+    """The baseline's."""
+    period: Days
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a goal is at the end of a day."""
+
+    day: date
+    value: float | None
+    status: str
+    reason: str | None
+    expected: float | None
+    path: PathForm
+    pace: Pace
+    outlook: Outlook
+    """For the end of the period."""
+    ahead: Outlook | None
+    """For `AHEAD` days later, where the period lasts longer."""
+
+
+def history_window(period: Days, today: date) -> Days:
+    """The days whose values `progress` needs, each by itself."""
+    last = min(period.last, today - DAY)
+    return Days(min(period.first - SEASON_DAYS * DAY, last - (HISTORY_DAYS - 1) * DAY), last)
+
+
+def progress(kpi: Kpi, promise: Promise, *, so_far: Value | None, history: Days, daily: Sequence[Value]) -> Progress:
+    """How far a goal is at the end of the last day of `history`.
+
+    `so_far`: the KPI's value over the days of the period up to then; None: it has not begun. `daily`: its value on
+    each day of `history`.
+    """
+    amounts = [None if one.amount is None else float(one.amount) for one in daily]
+    season = _season(kpi, promise.period, history, amounts)
+    path = PathForm.LINEAR if season is None else PathForm.WEEKLY_SEASON
+    if so_far is None:
+        outlook = Outlook(promise.period.last, reason=ProgressReason.NOT_BEGUN)
+        return Progress(
+            history.last, None, "unknown", ProgressReason.NOT_BEGUN, None, path, Pace.UNKNOWN, outlook, None
+        )
+    length = (promise.period.last - promise.period.first).days + 1
+    elapsed = (history.last - promise.period.first).days + 1
+    line = expected_path(kpi.adds_up, promise.target, length, baseline=promise.level, season=season)
+    expected = line[elapsed - 1]
+    value = None if so_far.amount is None else float(so_far.amount)
+    recent = amounts[-HISTORY_DAYS:]
+    outlook = _outlook(kpi, value, recent, elapsed, promise.period.last, length - elapsed)
+    ahead = (
+        _outlook(kpi, value, recent, elapsed, history.last + AHEAD * DAY, AHEAD) if length - elapsed > AHEAD else None
+    )
+    pace = _pace(kpi, promise, value, expected, outlook, is_over=elapsed == length)
+    return Progress(
+        history.last, value, so_far.status.value, so_far.status_reason, expected, path, pace, outlook, ahead
+    )
+
+
+def _season(kpi: Kpi, period: Days, history: Days, amounts: Sequence[float | None]) -> list[float] | None:
+    """The shares of a week's days, that of the period's first day first; None where there is no season to go by."""
+    if kpi.adds_up is not AddsUp.FLOW:
+        return None
+    before = _unbroken(amounts[: max((period.first - history.first).days, 0)][-SEASON_DAYS:])
+    if len(before) < SEASON_HISTORY:
+        return None
+    season = weekly_season(before)
+    return None if len(set(season)) == 1 else season
+
+
+def _unbroken(amounts: Sequence[float | None]) -> list[float]:
+    """What follows the last unknown amount."""
+    first = next((number for number in range(len(amounts), 0, -1) if amounts[number - 1] is None), 0)
+    return [amount for amount in amounts[first:] if amount is not None]
+
+
+def _outlook(
+    kpi: Kpi, value: float | None, amounts: Sequence[float | None], elapsed: int, for_day: date, horizon: int
+) -> Outlook:
+    if horizon == 0:
+        return Outlook(for_day, reason=ProgressReason.PERIOD_OVER)
+    if value is None:
+        return Outlook(for_day, reason=ProgressReason.VALUE_UNKNOWN)
+    made = (
+        _ratio_to_come(value, amounts, elapsed, horizon)
+        if kpi.adds_up is AddsUp.RATIO
+        else forecast(kpi.adds_up, amounts, 0, horizon)
+    )
+    if isinstance(made, NoForecast):
+        return Outlook(for_day, reason=made)
+    done = value if kpi.adds_up is AddsUp.FLOW else 0.0
+    return Outlook(for_day, done + made.amount, done + made.low, done + made.high, made.method.value, made.history)
+
+
+def _ratio_to_come(value: float, amounts: Sequence[float | None], elapsed: int, horizon: int) -> Forecast | NoForecast:
+    """A ratio's value so far with its days to come, each day that has a value counted alike.
+
+    A day without a value had no case, and counts for nothing.
+    """
+    first = next((number for number, amount in enumerate(amounts) if amount is not None), len(amounts))
+    filled: list[float] = []
+    for amount in amounts[first:]:
+        filled.append(amount if amount is not None else filled[-1])
+    weights = [float(amount is not None) for amount in amounts[first:]]
+    if sum(weights) < LEAST_HISTORY:
+        return NoForecast.TOO_LITTLE_HISTORY
+    made = forecast(AddsUp.RATIO, filled, 0, horizon, weights=weights)
+    if isinstance(made, NoForecast):
+        return made
+    done, to_come = sum(weights[-elapsed:]), fmean(weights[-28:]) * horizon
+    if not done + to_come:
+        return made
+    share = to_come / (done + to_come)
+    amount, low, high = (value + share * (one - value) for one in (made.amount, made.low, made.high))
+    return Forecast(amount, low, high, made.method, made.history, made.origins)
+
+
+def _pace(kpi: Kpi, promise: Promise, value: float | None, expected: float, outlook: Outlook, *, is_over: bool) -> Pace:
+    """By the forecast, where there is one; or else by the path."""
+    if value is None:
+        return Pace.UNKNOWN
+    sign = -1 if kpi.direction is Direction.LOWER else 1
+
+    def reaches(amount: float, goal: float) -> bool:
+        return sign * amount >= sign * goal
+
+    if is_over:
+        return Pace.MET if reaches(value, promise.target) else Pace.MISSED
+    if kpi.adds_up is AddsUp.FLOW and kpi.direction is Direction.HIGHER and reaches(value, promise.target):
+        return Pace.MET
+    if outlook.value is not None and outlook.low is not None and outlook.high is not None:
+        if reaches(outlook.value, promise.target):
+            return Pace.ON_TRACK
+        best = outlook.high if sign > 0 else outlook.low
+        return Pace.AT_RISK if reaches(best, promise.target) else Pace.OFF_TRACK
+    if reaches(value, expected):
+        return Pace.ON_TRACK
+    start = 0.0 if kpi.adds_up is AddsUp.FLOW else promise.level
+    return Pace.AT_RISK if abs(expected - value) <= TOLERANCE * abs(expected - start) else Pace.OFF_TRACK

@@ -1,0 +1,138 @@
+"""What cannot be promised is refused with an answer that says what to do, and nothing is half-written."""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from app.goals.models import Goal, GoalAgreement, GoalRevision
+from app.kit.clock import SetClock
+from app.kit.events import EventRecord
+from tests.conftest import Agency
+from tests.goals.conftest import PERIOD, Setup
+
+BAD: dict[str, tuple[dict[str, Any], int, str | None]] = {
+    "target-against-direction": ({"target": 1379}, 422, "target"),
+    "period-ends-before-it-begins": ({"period": {"from": "2026-11-02", "to": "2026-11-01"}}, 422, "period.to"),
+    "period-in-the-past": ({"period": {"from": "2026-10-01", "to": "2026-10-14"}}, 422, "period.to"),
+    "period-too-long": ({"period": {"from": "2026-10-01", "to": "2028-10-14"}}, 422, "period.to"),
+    "unknown-kpi": ({"kpi": "fame"}, 422, "kpi"),
+    "kpi-of-another-goal-type": ({"type": "traffic"}, 422, "kpi"),
+    "kpi-without-direction": ({"type": "support", "kpi": "inquiries_received"}, 422, "kpi"),
+    "metric-not-given": ({"kpi": "reach"}, 409, None),
+    "kpi-without-data": ({"type": "traffic", "kpi": "clicks"}, 409, None),
+}
+
+
+async def rows(agency: Agency) -> dict[str, int]:
+    """How many rows of goals, and events of them, the agency has."""
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        counts = {
+            model.__tablename__: (await session.scalar(select(func.count()).select_from(model))) or 0
+            for model in (Goal, GoalRevision, GoalAgreement)
+        }
+        events = select(func.count()).select_from(EventRecord).where(EventRecord.topic.like("goal.%"))
+        return counts | {"events": (await session.scalar(events)) or 0}
+
+
+@pytest.mark.parametrize("code", BAD)
+async def test_each_has_its_own_answer(agency: Agency, setup: Setup, code: str) -> None:
+    more, status, field = BAD[code]
+    problem = await setup.goal(status, **more)
+    assert problem["code"] == code
+    assert [error["field"] for error in problem["errors"]] == ([] if field is None else [field])
+    assert len(problem["detail"]) > 40
+    assert set((await rows(agency)).values()) == {0}
+
+
+async def test_a_patch_is_refused_for_the_same_reasons(agency: Agency, setup: Setup) -> None:
+    goal = await setup.goal()
+    before = await rows(agency)
+    for code in ("target-against-direction", "period-ends-before-it-begins", "period-in-the-past", "period-too-long"):
+        more, status, _ = BAD[code]
+        assert (await agency.patch(f"/v1/goals/{goal['id']}", more, status))["code"] == code
+    assert await rows(agency) == before
+    assert await agency.get(f"/v1/goals/{goal['id']}") == goal
+
+
+async def test_what_is_without_data_is_promised_from_a_stated_baseline(setup: Setup) -> None:
+    stated = {"value": 50, "reason": "Counted by the shop."}
+    goal = await setup.goal(type="traffic", kpi="clicks", target=120, stated_baseline=stated)
+    assert (goal["baseline"]["source"], goal["baseline"]["level"]) == ("stated", 50)
+    assert goal["baseline"]["reason"] == "Counted by the shop."
+    against = await setup.goal(422, type="traffic", kpi="clicks", target=40, stated_baseline=stated)
+    assert against["code"] == "target-against-direction"
+    refused = await setup.goal(409, kpi="reach", target=9000, stated_baseline=stated)
+    assert refused["code"] == "metric-not-given", "nobody could ever measure it"
+
+
+async def test_where_less_is_better_the_target_is_below(setup: Setup) -> None:
+    stated = {"value": 3600, "reason": "Counted by hand."}
+    of: dict[str, Any] = {"type": "support", "kpi": "first_response_time", "stated_baseline": stated}
+    assert (await setup.goal(422, target=3601, **of))["code"] == "target-against-direction"
+    assert (await setup.goal(target=1800, **of))["target"] == 1800
+
+
+async def test_a_flow_is_compared_over_as_many_days_as_the_period_has(agency: Agency, setup: Setup) -> None:
+    goal = await setup.goal(kpi="net_growth", target=400)
+    assert (goal["baseline"]["value"], goal["baseline"]["known_days"]) == (280, 28)
+    assert goal["baseline"]["level"] == 300, "10 a day, in 30 days"
+    longer = await agency.patch(f"/v1/goals/{goal['id']}", {"period": {"from": "2026-10-10", "to": "2026-11-17"}})
+    assert (longer["baseline"]["value"], longer["baseline"]["level"]) == (280, 390)
+
+
+async def test_one_main_goal_at_a_time(agency: Agency, setup: Setup) -> None:
+    first = await setup.goal(is_main=True)
+    before = await rows(agency)
+    assert (await setup.goal(409, is_main=True))["code"] == "second-main-goal"
+    assert await rows(agency) == before
+    beside = await setup.goal()
+    assert (await agency.patch(f"/v1/goals/{beside['id']}", {"is_main": True}, 409))["code"] == "second-main-goal"
+    assert await agency.get(f"/v1/goals/{beside['id']}") == beside
+    await agency.post(f"/v1/goals/{first['id']}/withdraw", status=200)
+    assert (await agency.patch(f"/v1/goals/{beside['id']}", {"is_main": True}))["is_main"] is True
+    assert [one["id"] for one in (await agency.get("/v1/goals?main=true"))["data"]] == [beside["id"], first["id"]]
+
+
+async def test_communities_are_of_the_project(agency: Agency, setup: Setup, rival: Agency) -> None:
+    own = str(setup.place.community_id)
+    goal = await setup.goal(community_ids=[own])
+    assert [one["id"] for one in goal["communities"]] == [own]
+    other = await agency.post("/v1/projects", {"title": "Tea", "timezone": "Europe/Minsk"})
+    body = {"project_id": other["id"], "platform": "mastodon", "address": "https://tea.example/@tea"}
+    foreign = (await agency.post("/v1/communities", body))["id"]
+    refused = await setup.goal(422, community_ids=[own, foreign])
+    assert (refused["code"], refused["errors"][0]["field"]) == ("community-of-another-project", "community_ids")
+    assert (await setup.goal(404, community_ids=[own, str(uuid.uuid4())]))["code"] == "not-found"
+    assert (await agency.patch(f"/v1/goals/{goal['id']}", {"community_ids": [foreign]}, 422))["code"] == (
+        "community-of-another-project"
+    )
+    assert (await agency.get(f"/v1/goals/{goal['id']}")) == goal
+
+
+async def test_a_closed_goal_is_not_changed(agency: Agency, setup: Setup) -> None:
+    goal = await setup.goal()
+    withdrawn = await agency.post(f"/v1/goals/{goal['id']}/withdraw", status=200)
+    assert (withdrawn["status"], withdrawn["closed_at"]) == ("withdrawn", "2026-10-15T12:00:00Z")
+    assert await agency.post(f"/v1/goals/{goal['id']}/withdraw", status=200) == withdrawn
+    assert (await agency.patch(f"/v1/goals/{goal['id']}", {"target": 2500}, 409))["code"] == "goal-closed"
+
+
+async def test_a_lost_race_is_refused(agency: Agency, setup: Setup) -> None:
+    goal = await setup.goal()
+    path = f"/v1/goals/{goal['id']}"
+    tag: dict[str, Any] = {"If-Match": f'"v{goal["version"]}"'}
+    changed = await agency.patch(path, {"target": 2100}, **tag)
+    assert (changed["version"], changed["revision"]) == (goal["version"] + 1, 2)
+    await agency.patch(path, {"target": 2200}, 412, **tag)
+    await agency.post(f"{path}/withdraw", None, 412, **tag)
+    assert (await agency.http.get(path)).headers["etag"] == f'"v{changed["version"]}"'
+
+
+async def test_a_project_day_decides_what_is_past(setup: Setup, clock: SetClock) -> None:
+    """At 21:30 UTC it is the next day in Minsk."""
+    clock.advance(timedelta(hours=9, minutes=30))
+    period = {"from": PERIOD["from"], "to": "2026-10-15"}
+    assert (await setup.goal(422, period=period))["code"] == "period-in-the-past"
