@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.mailing import Letter
 from app.access.models import LinkMail, Workspace
-from app.clients import service
+from app.clients import link_tokens, service
 from app.clients.models import ClientLink, Contact, Purpose
 from app.clients.subjects import Phrase, subjects
 from app.kit.db import fetch, now
@@ -55,7 +55,7 @@ async def letter(session: AsyncSession, settings: Settings, client_link_id: UUID
         text=translate(TEXT, language).format(
             name=contact.name,
             asks=asks,
-            link=service.address(settings, await service.new_token(session, link)),
+            link=service.address(settings, await link_tokens.make(session, link)),
             until=localised_instant(link.expires_at, zone, language),
         ),
     )

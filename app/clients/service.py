@@ -6,13 +6,14 @@ from typing import ClassVar, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access import audit
 from app.access.models import LinkMail, Workspace
-from app.access.tokens import hashed, new_link_token
+from app.access.tokens import hashed
+from app.clients import link_tokens
 from app.clients.events import ClientLinkOpened, ClientStated
 from app.clients.models import Answer, ClientLink, ClientLinkToken, ClientStatement, Contact, Purpose
 from app.clients.subjects import ANSWERS, StatementMade, Subject, SubjectView, content_hash, subject, subjects
@@ -90,7 +91,7 @@ async def create(
     if by_mail:
         await enqueue(session, MAIL, workspace_id=link.workspace_id, key=str(link.id), client_link_id=link.id)
     else:
-        token = await new_token(session, link)
+        token = await link_tokens.make(session, link)
     audit.record(
         session,
         actor,
@@ -102,16 +103,6 @@ async def create(
         after=audit.snapshot(link),
     )
     return link, token
-
-
-async def new_token(session: AsyncSession, link: ClientLink) -> str:
-    """The token of a link from now on; one that it had before is void."""
-    own = ClientLinkToken.workspace_id == link.workspace_id, ClientLinkToken.client_link_id == link.id
-    await session.execute(delete(ClientLinkToken).where(*own))
-    token = new_link_token()
-    session.add(ClientLinkToken(token_hash=hashed(token), workspace_id=link.workspace_id, client_link_id=link.id))
-    await session.flush()
-    return token
 
 
 async def revoke(session: AsyncSession, actor: Actor, *, client_link_id: UUID) -> ClientLink:

@@ -78,8 +78,8 @@ async def test_an_english_contact_is_asked_what_the_link_is_for(
     await setup.agency.work(MAIL)
     body = server.to(NINA)[-1].get_body(("plain",))
     assert body is not None
-    sentence = {"read": "would like to show you something", "agree": "asks whether you agree"}[purpose]
-    assert f"Step & Co {sentence}: Brief, Coffee at Nina's." in body.get_content()
+    expected = {"read": "would like to show you something", "agree": "asks whether you agree"}[purpose]
+    assert f"Step & Co {expected}: Brief, Coffee at Nina's." in body.get_content()
 
 
 async def test_without_mail_the_link_is_not_made(setup: Setup) -> None:

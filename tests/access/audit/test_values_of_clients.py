@@ -62,13 +62,13 @@ async def test_of_contacts_nothing_personal(agency: Agency, project: str) -> Non
 
 
 async def test_of_statements_all_but_the_words(app: FastAPI, agency: Agency, project: str) -> None:
-    contact, text = await a_contact(agency, project), "Yes, Nina agrees."
+    contact, opinion = await a_contact(agency, project), "Yes, Nina agrees."
     body = {"contact_id": contact, "purpose": "agree", "subject_kind": "brief", "subject_id": project}
     made = await agency.post("/v1/client-links", body)
     path = "/s/" + made["link"].rpartition("/")[2]
     person: httpx.AsyncClient = client(app)
     page = (await person.get(path, headers={"Accept": "application/json"})).json()
-    stated = {"answer": "agree", "content_hash": page["content_hash"], "text": text}
+    stated = {"answer": "agree", "content_hash": page["content_hash"], "text": opinion}
     assert (await person.post(f"{path}/statements", json=stated)).status_code == 201
     (entry,) = await entries(agency, action="client-links.state")
     assert (entry["project_id"], entry["entity_id"]) == (project, made["id"])
@@ -83,7 +83,7 @@ async def test_of_statements_all_but_the_words(app: FastAPI, agency: Agency, pro
         "revision": "1",
         "answer": "agree",
         "content_hash": page["content_hash"],
-        "text": {"sha256": hashlib.sha256(text.encode()).hexdigest(), "length": len(text)},
+        "text": {"sha256": hashlib.sha256(opinion.encode()).hexdigest(), "length": len(opinion)},
     }
     await agency.post(f"/v1/client-links/{made['id']}/revoke", status=200)
     before, revoked = await latest(agency, "client-links.revoke")
