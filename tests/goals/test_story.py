@@ -93,12 +93,12 @@ class Life:
         self.deeds[direction] += 1
         return await getattr(self.agency, method)(path, body, status)
 
-    async def day(self, *, asked: int, answered: int, followed: int, clicked: int, slug: str) -> None:
+    async def day(self, *, questions: int, answered: int, followed: int, clicked: int, slug: str) -> None:
         """A day, and the night after it, in which the service measures."""
         for _ in range(followed):
             self.person += 1
             await self.act("follow", person=self.person)
-        for number in range(asked):
+        for number in range(questions):
             self.person += 1
             mention = await self.act("mention", text=f"Open today, {self.person}?", person=self.person)
             if number < answered:
@@ -182,7 +182,7 @@ async def test_a_month_with_a_goal_a_campaign_and_a_correction(
     link, campaign = await _advertise(life)
     goal_path = f"/v1/goals/{goal['id']}"
     while life.today < PERIOD[0]:
-        await life.day(asked=1, answered=1, followed=2, clicked=0, slug=link["slug"])
+        await life.day(questions=1, answered=1, followed=2, clicked=0, slug=link["slug"])
     correction: Any = None
     while life.today <= PERIOD[1]:
         if life.today == CHANGED_ON:
@@ -202,7 +202,7 @@ async def test_a_month_with_a_goal_a_campaign_and_a_correction(
             await life.do("promotion", "post", f"/v1/campaigns/{campaign['id']}/spend", spend)
         is_advertised = CAMPAIGN[0] <= life.today <= CAMPAIGN[1]
         await life.day(
-            asked=3 + life.today.day % 2,
+            questions=3 + life.today.day % 2,
             answered=1 if life.today < CHANGED_ON else 3,
             followed=3 if is_advertised else 1,
             clicked=1 + life.today.day % 3 if is_advertised else 0,
