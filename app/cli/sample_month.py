@@ -173,9 +173,9 @@ async def read(api: SampleApi, project_id: str, made: dict[str, Any]) -> Month:
     rows: list[tuple[str, str, str]] = []
     for goal_id in made["goals"]:
         one = await _measured(api, goal_id, (await api.call("GET", f"/v1/goals/{goal_id}"))["revision"])
-        on_its_way = str(one["pace"]).replace("_", " ")
+        stands = f"{one['status']}, {str(one['pace']).replace('_', ' ')}"
         figures = f"{_amount(one['value'])} of {_amount(one['target'])}, forecast {_amount(one['forecast']['value'])}"
-        rows.append((one["title"], f"{one['status']}, {on_its_way}", figures))
+        rows.append((one["title"], stands, figures))
     correction = await api.call("GET", f"/v1/corrections/{made['correction']}")
     rows.append(
         (f"↳ {correction['change']}", f"correction {correction['status']}", f"review on {correction['review_on']}")

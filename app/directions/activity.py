@@ -138,8 +138,8 @@ async def read(
         .where(in_workspace(Project, workspace_id))
         .order_by(Project.created_at, Project.id)
     )
-    visible = Project.archived_at.is_(None) if project_ids is None else Project.id.in_(project_ids)
-    projects = (await connection.execute(query.where(visible))).all()
+    is_requested = Project.archived_at.is_(None) if project_ids is None else Project.id.in_(project_ids)
+    projects = (await connection.execute(query.where(is_requested))).all()
     holders = await _holders(connection, workspace_id, [row.id for row in projects])
     by_zone: defaultdict[str, list[UUID]] = defaultdict(list)
     for row in projects:

@@ -270,8 +270,8 @@ async def test_the_manager_is_told_once_a_week(team: Team) -> None:
 
     await team.seat("content_manager", "Kira")
     await team.record("posts.create", now)
-    open_alerts = [one for one in await team.watch() if one[2] == "open"]
-    assert open_alerts == [one for one in first if one[1] != "Content"], "it is held, and at work again"
+    standing = [one for one in await team.watch() if one[2] == "open"]
+    assert standing == [one for one in first if one[1] != "Content"], "it is held, and at work again"
 
     team.clock.advance(WEEK)
     await team.record("briefs.replace", team.clock.now())

@@ -17,7 +17,7 @@ ID: Final = "0190f5a2-7c1e-7d3a-9b44-1f2e3d4c5b6a"
 PEOPLE: Final = frozenset(
     {
         *("Owner", "UserRead", "CustomerRead", "MeUpdate", "MemberRead", "SeatRead", "AlertDeliveryRead"),
-        "GoalAgreementRead",
+        *("GoalAgreementRead", "DirectionHolder"),
         *("ContactCreate", "ContactUpdate", "ContactRead", "ClientPageContact"),
         *("InvitationCreate", "InvitationRead", "InvitationMade", "InvitationAccept"),
     }

@@ -617,7 +617,7 @@ def _deeds(window: Window, direction: str | None = None) -> float | None:
     if None not in window.of:
         return None
     history = window.history
-    deeds = [
+    done = [
         DEEDS[change.action]
         for change in history.changes
         if change.actor.startswith(("user:", "key:")) and change.action in DEEDS and window.has(change.at)
@@ -625,10 +625,10 @@ def _deeds(window: Window, direction: str | None = None) -> float | None:
     for message in history.messages:
         is_sent = message.delivery in {None, "sent"}
         if message.direction == "agency" and not message.automatic and is_sent and window.has(message.at):
-            deeds.append("community")
+            done.append("community")
     if window.has(NOW):  # the campaigns of the history are made over HTTP, with their invite links and their spend
-        deeds += ["promotion"] * sum(2 + len(campaign.spend) for campaign in history.campaigns)
-    return len(deeds) if direction is None else deeds.count(direction)
+        done += ["promotion"] * sum(2 + len(campaign.spend) for campaign in history.campaigns)
+    return len(done) if direction is None else done.count(direction)
 
 
 RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {
