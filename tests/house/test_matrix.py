@@ -47,7 +47,7 @@ async def state(document: dict[str, Any], agency: Agency, ids: dict[str, str]) -
             answer = await replace(template, query=of_the_project).send(agency.http)
             said = answer.text.replace(answer.headers["x-request-id"], "…")
             if template.operation_id == "kpis.portfolio":  # it has a row of each project, ours too
-                said = str([row for row in answer.json()["data"] if row["project_id"] == ids["project_id"]])
+                said = str([row for row in answer.json().get("data", ()) if row["project_id"] == ids["project_id"]])
             answers[template.operation_id] = f"{answer.status_code} {said}"
     return answers
 
