@@ -46,7 +46,9 @@ async def state(document: dict[str, Any], agency: Agency, ids: dict[str, str]) -
             of_the_project = {name: value for name, value in template.query.items() if name == "project_id"}
             answer = await replace(template, query=of_the_project).send(agency.http)
             said = answer.text.replace(answer.headers["x-request-id"], "…")
-            if template.operation_id == "kpis.portfolio":  # it has a row of each project, ours too
+            if (
+                template.operation_id == "kpis.portfolio" and answer.is_success
+            ):  # it has a row of each project, ours too
                 said = str([row for row in answer.json()["data"] if row["project_id"] == ids["project_id"]])
             answers[template.operation_id] = f"{answer.status_code} {said}"
     return answers
