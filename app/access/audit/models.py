@@ -21,6 +21,7 @@ class AuditEntry(Owned, Base):
     __tablename__ = "audit_entry"
     __table_args__ = (
         Index(None, "workspace_id", "project_id", "id"),
+        Index(None, "workspace_id", "project_id", "action", "id"),
         Index(None, "workspace_id", "actor", "id"),
         Index(None, "workspace_id", "action", "id"),
         Index(None, "workspace_id", "entity_id", "id"),
