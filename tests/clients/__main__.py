@@ -76,7 +76,7 @@ def openapi_python_client() -> None:
     target = PACKAGES / "instep_attrs"
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"  # it formats with ruff
     _run(BIN / "openapi-python-client", "generate", "--path", DOCUMENT, "--output-path", target, "--meta", "none",
-         "--overwrite", "--fail-on-warning", PATH=path)  # fmt: skip
+         "--overwrite", "--fail-on-warning", "--config", HERE / "openapi_python_client.yaml", PATH=path)  # fmt: skip
     _mypy("instep_attrs", "openapi_python_client")
 
 
