@@ -27,7 +27,7 @@ from app.kit.errors import AppError, BadRequest, NotFound, UnsupportedMedia, ren
 from app.kit.i18n import language_of, translate
 from app.kit.lists import json_response
 from app.kit.openapi_schemas import component
-from app.kit.pages import FORM, HEADERS, asks_json, form_of, is_form, page_response, require_own_form, validated
+from app.kit.pages import HEADERS, asks_json, form_of, is_form, page_response, require_own_form, validated
 from app.kit.resources import Resources
 from app.kit.routing import RawRoute, problems, public_router
 
