@@ -149,7 +149,7 @@ async def stock(agency: Agency) -> Stock:
             "kpi": "clicks",
             "hypothesis": "Links are not seen.",
             "change": "Every post leads with its link.",
-            "review_on": "2026-10-30",
+            "review_on": in_days(agency, 15),
         },
     )
     campaign, spend_id, invite_link_id = await campaign_ids(agency, project["id"], link["id"])
@@ -183,6 +183,11 @@ async def stock(agency: Agency) -> Stock:
     )
 
 
+def in_days(agency: Agency, days: int) -> str:
+    """A day, so many after today by the agency's clock, which is the real one in some tests."""
+    return (agency.resources.clock.now() + timedelta(days=days)).date().isoformat()
+
+
 async def goal_on_clicks(agency: Agency, project_id: str, **more: Any) -> Any:
     """A goal that is proposed to a project's client."""
     body = {
@@ -191,7 +196,7 @@ async def goal_on_clicks(agency: Agency, project_id: str, **more: Any) -> Any:
         "type": "traffic",
         "kpi": "clicks",
         "target": 400,
-        "period": {"from": "2026-11-01", "to": "2026-11-30"},
+        "period": {"from": in_days(agency, 17), "to": in_days(agency, 46)},
         "stated_baseline": {"value": 120, "reason": "Counted by the shop."},
     }
     return await agency.post("/v1/goals", body | more)
@@ -218,11 +223,11 @@ async def alert_id(agency: Agency, project_id: str) -> str:
 
 async def campaign_ids(agency: Agency, project_id: str, link_id: str) -> tuple[str, str, str]:
     """The ids of a campaign with spend, a link, an invite link and a promo code; of the spend; of the invite link."""
-    days = {"from": "2026-10-01", "to": "2026-10-31"}
+    days = {"from": in_days(agency, -14), "to": in_days(agency, 16)}
     body = {"project_id": project_id, "type": "ad", "title": "Autumn", **days}
     made = (await agency.post("/v1/campaigns", body))["id"]
     path = f"/v1/campaigns/{made}"
-    spend = await agency.post(f"{path}/spend", {"day": "2026-10-02", "amount": "12.50", "currency": "RUB"})
+    spend = await agency.post(f"{path}/spend", {"day": in_days(agency, -13), "amount": "12.50", "currency": "RUB"})
     await agency.post(f"{path}/links", {"link_id": link_id, "utm": False}, status=200)
     await agency.post(f"{path}/promo-codes", {"code": PROMO_CODE})
     async with agency.resources.transaction(agency.workspace_id) as session:

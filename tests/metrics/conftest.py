@@ -21,6 +21,7 @@ from app.kit.ids import uuid7
 from app.metrics import service
 from app.metrics.models import CommunityDay, PostLast, RollupDay
 from app.platforms.contract import Metric, MetricStatus, PostMetrics
+from app.projects.hours import DEFAULT
 from app.projects.models import Project
 from tests.metrics.recount import NAMES, Counters, Key, PublicationFacts
 
@@ -156,7 +157,7 @@ async def make_client(
                     "id": project_id,
                     "title": "Bakery",
                     "timezone": zone,
-                    "working_hours": {},
+                    "working_hours": DEFAULT.as_json,
                     "version": 1,
                     "created_at": NOON,
                 }

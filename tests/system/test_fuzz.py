@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app.kit import scheduler
 from app.kit.resources import Resources
 from tests.conftest import Agency, sign_up
-from tests.house.conftest import stock
+from tests.house.conftest import Stock, stock
 from tests.system.fuzz import Answer, Fuzzer, Request, call
 
 ALWAYS = {404, 405}
@@ -46,13 +46,20 @@ async def hook(agency: Agency, project_id: str) -> dict[str, str]:
     return {"platform": "vk", "hook_id": opened["url"].rpartition("/")[2]}
 
 
+async def client_link(agency: Agency, stocked: Stock) -> str:
+    """The token of a client link."""
+    body = {"contact_id": stocked.ids["contact_id"], "purpose": "read", "subject_kind": "project"}
+    made = await agency.post("/v1/client-links", body | {"subject_id": stocked.ids["project_id"]})
+    return str(made["link"].rpartition("/")[2])
+
+
 @pytest.mark.parametrize(
     ("count", "seed"), [pytest.param(600, 1, id="few"), pytest.param(24_000, 2, id="many", marks=pytest.mark.long)]
 )
 async def test_no_odd_value_is_an_internal_error(app: FastAPI, resources: Resources, count: int, seed: int) -> None:
     agency: Agency = await sign_up(app, resources)
     stocked = await stock(agency)
-    ids = {**stocked.ids, **await hook(agency, stocked.ids["project_id"])}
+    ids = {**stocked.ids, **await hook(agency, stocked.ids["project_id"]), "token": await client_link(agency, stocked)}
     await scheduler.heartbeat(resources, "a worker")  # or /ready is 503
     wrong: Counter[str] = Counter()
     examples: dict[str, str] = {}
