@@ -69,6 +69,7 @@ async def upload(
         str,
         Body(
             media_type=CSV,
+            min_length=1,
             max_length=MAX_CSV,
             pattern=r"^[^\x00]*$",
             description="UTF-8, with a line of column names: `day`, `amount`, `currency`, and where there are any "
