@@ -1,6 +1,7 @@
 """The isolation matrix: every operation, and every position of a request at which something of somebody else can stand.
 
-Path, query and body ids, cursors and idempotency keys of another workspace, and of another project for each seat.
+Path, query and body ids, cursors, idempotency keys and client links of another workspace, and of another project for
+each seat.
 What is somebody else's is answered as what does not exist, and nothing of theirs is changed. The operations come
 from the OpenAPI document. `tests/house/test_seats.py` judges whether a seat may do an operation at all.
 """
@@ -17,9 +18,9 @@ from app.access.models import Seat
 from app.kit import idempotency
 from app.kit.paging import Pager
 from app.kit.resources import Resources
-from tests.access.people import invited
+from tests.access.people import client, invited
 from tests.conftest import Agency, sign_up
-from tests.house.conftest import MATRIX_PROPERTY, session_id, stock
+from tests.house.conftest import MATRIX_PROPERTY, NAMES, session_id, stock
 from tests.house.matrix import Findings, Template, body_fields, replayed, takes_id
 from tests.house.test_seats import PROJECT_IDS
 from tests.house.test_tenancy import operations
@@ -143,6 +144,41 @@ async def idempotency_keys(app: FastAPI, resources: Resources) -> Findings:
     return findings
 
 
+async def client_links(app: FastAPI, resources: Resources) -> Findings:
+    """A client link as the credential of every operation; and every statement behind a link of somebody else's."""
+    document, findings = app.openapi(), Findings()
+    own, them = await sign_up(app, resources), await sign_up(app, resources)
+    ours, others, theirs = (await stock(own)).ids, (await stock(own)).ids, (await stock(them)).ids
+    paths = [await brief_link(agency, ids) for agency, ids in ((own, ours), (own, others), (them, theirs))]
+    anybody = client(app)
+    for template in requests(document, ours):
+        answer = await template.send(anybody, authorization=f"Bearer {paths[0].rpartition('/')[2]}")
+        findings.refuse(template, "client-link as a credential", answer, "unauthenticated")
+    pages = [(await anybody.get(path, headers={"Accept": "application/json"})).json() for path in paths]
+    for path, page, ids in zip(paths, pages, (ours, others, theirs), strict=True):
+        for other, foreign in zip(pages, (ours, others, theirs), strict=True):
+            if foreign is ids:
+                continue
+            findings.cells["client-link"] += 2
+            if any(value in str(page) for name, value in foreign.items() if name not in NAMES):
+                findings.exceptions.append(f"{path} shows something of another project")
+            body = {"answer": "agree", "content_hash": other["content_hash"]}
+            stated = await anybody.post(f"{path}/statements", json=body)
+            if stated.status_code != 409 or stated.json()["code"] != "revision-outdated":
+                findings.exceptions.append(f"agreed to what another link shows: {stated.text[:160]}")
+    for http in (own.http, them.http, anybody):
+        await http.aclose()
+    return findings
+
+
+async def brief_link(agency: Agency, ids: dict[str, str]) -> str:
+    """The path of a link by which a project's contact agrees to its brief."""
+    await agency.put(f"/v1/projects/{ids['project_id']}/brief", {"business": f"Coffee house {uuid.uuid4()}"})
+    body = {"contact_id": ids["contact_id"], "purpose": "agree", "subject_kind": "brief"}
+    made = await agency.post("/v1/client-links", body | {"subject_id": ids["project_id"]})
+    return "/s/" + str(made["link"]).rpartition("/")[2]
+
+
 @pytest.fixture
 def note(record_property: Any) -> Any:
     """Records the counts of a walk, which are printed after the run."""
@@ -197,6 +233,21 @@ async def test_idempotency_keys(app: FastAPI, resources: Resources, note: Any) -
     findings = note("idempotency keys", await idempotency_keys(app, resources))
     assert findings.exceptions == []
     assert findings.cells["idempotency-key"] > 30
+
+
+async def test_client_links(app: FastAPI, resources: Resources, note: Any) -> None:
+    findings = note("client links", await client_links(app, resources))
+    assert findings.exceptions == []
+    assert findings.cells["client-link"] > 100
+
+
+async def test_a_client_link_that_is_bound_to_no_content_is_found(
+    app: FastAPI, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: every page has the same hash."""
+    monkeypatch.setattr("app.clients.service.content_hash", lambda *_: "0" * 64)
+    findings = await client_links(app, resources)
+    assert any("agreed to what another link shows" in one for one in findings.exceptions)
 
 
 async def test_without_both_fences_ids_of_another_workspace_are_found(
