@@ -15,7 +15,7 @@ from tests.conftest import Agency
 from tests.links.conftest import add_community
 
 AT = {"at": "2026-10-12T09:30:00Z", "amount": {"amount": "990", "currency": "RUB"}}
-PERSONAL = ("Nina", "Olga", "coffee.example", "375", "the café")
+PERSONAL = ("Nina", "Olga", "coffee.example", "+375 29", "the café")
 
 
 @pytest.fixture
