@@ -33,6 +33,11 @@ _GRANTS = (
         f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {APP}; END IF; END $$"
         for table in APPEND_ONLY
     ),
+    # What was promised and agreed cannot be changed, only deleted with its project.
+    *(
+        f"DO $$ BEGIN IF to_regclass('{table}') IS NOT NULL THEN REVOKE UPDATE ON {table} FROM {APP}; END IF; END $$"
+        for table in ("goal_revision", "goal_agreement")
+    ),
 )
 
 
