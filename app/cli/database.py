@@ -17,6 +17,8 @@ APP = "instep_app"
 EXTENSIONS = ("pg_trgm", "btree_gin")
 APPEND_ONLY = ("audit_entry", "audit_link", "audit_head")
 """The tables whose rows the service never changes or deletes."""
+UNCHANGEABLE = ("goal_revision", "goal_agreement")
+"""Tables whose rows the runtime role cannot change: what was promised and agreed is only deleted with its project."""
 
 _ORDINARY = "LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION"
 _BY_DEFAULT = f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public"
@@ -33,10 +35,9 @@ _GRANTS = (
         f"REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM {APP}; END IF; END $$"
         for table in APPEND_ONLY
     ),
-    # What was promised and agreed cannot be changed, only deleted with its project.
     *(
         f"DO $$ BEGIN IF to_regclass('{table}') IS NOT NULL THEN REVOKE UPDATE ON {table} FROM {APP}; END IF; END $$"
-        for table in ("goal_revision", "goal_agreement")
+        for table in UNCHANGEABLE
     ),
 )
 

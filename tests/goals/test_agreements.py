@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import select, update
 from sqlalchemy.exc import ProgrammingError
 
+from app.cli.database import prepare_database
 from app.goals.models import GoalAgreement, GoalRevision
 from app.kit.events import EventRecord
 from tests.access.people import invited
@@ -16,6 +17,7 @@ from tests.conftest import Agency
 from tests.contacts.conftest import hash_of
 from tests.forms import forms
 from tests.goals.conftest import Setup, answer
+from tests.servers import Servers
 
 
 async def topics(agency: Agency) -> list[str]:
@@ -175,8 +177,11 @@ async def test_a_member_with_the_clients_seat_agrees(app: FastAPI, agency: Agenc
 
 
 @pytest.mark.parametrize("model", [GoalRevision, GoalAgreement])
-async def test_what_was_promised_and_agreed_cannot_be_changed(agency: Agency, setup: Setup, model: Any) -> None:
+async def test_what_was_promised_and_agreed_cannot_be_changed(
+    agency: Agency, setup: Setup, model: Any, servers: Servers, database: str
+) -> None:
     await setup.goal()
+    await prepare_database(servers.superuser_url(database), database)  # as at each start: it grants on all tables
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with agency.resources.transaction(agency.workspace_id) as session:
             await session.execute(update(model).values(content_hash="0"))
