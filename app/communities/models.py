@@ -93,6 +93,8 @@ class Community(Owned, Audited, Base):
     posts_cursor: Mapped[str | None]
     conversations_cursor: Mapped[str | None]
     """The cursor of the list of conversations, or of the event stream where the platform has one."""
+    unfinished_scans: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=text("'{}'::jsonb"))
+    """When each scan began that its cursor goes on with (`poll_state.Scan`), as ISO 8601, by the list's name."""
     # When the last completed read of each part began: everything until then is stored. Figures depend on it, so only
     # a read changes it, and only forward. `request` has a part read again.
     size_seen_at: Mapped[datetime | None]
@@ -249,6 +251,9 @@ class Publication(Owned, Base):
     comments_read: Mapped[int | None]
     """The comments counter when its comments were last read to the end; -1: they are to be read again."""
     comments_cursor: Mapped[str | None]
+    """Where an interrupted scan of its comments goes on; null: none was interrupted."""
+    comments_scan_counter: Mapped[int | None]
+    """The comments counter when that scan began: what came since may be above what is left to read."""
 
 
 class PublicationCount(Owned, Base):

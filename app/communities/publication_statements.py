@@ -195,7 +195,16 @@ _COMMENTS_MAY_BE_READ: Final = ~(
     .exists()
 )
 WITH_NEW_COMMENTS: Final = (
-    select(Publication.id, Publication.external_id, Publication.comments_cursor, Publication.comments)
+    select(
+        Publication.id,
+        Publication.external_id,
+        Publication.comments_cursor,
+        case(
+            (Publication.comments_cursor.is_(None), Publication.comments),
+            # Not known of a scan: less than any counter, so that another one follows.
+            else_=func.coalesce(Publication.comments_scan_counter, -1),
+        ).label("counter"),
+    )
     .where(_OURS, COMMENTS_CHANGED, Publication.published_at >= _SINCE, _COMMENTS_MAY_BE_READ)
     .order_by(Publication.published_at.desc())
     .limit(bindparam("most"))

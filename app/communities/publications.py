@@ -324,29 +324,32 @@ async def with_new_comments(
 ) -> list[tuple[UUID, str, str | None, int | None]]:
     """Publications whose comments counter has changed since they were read: id, external id, cursor, counter.
 
-    Without those that could not be read, and are tried again after `at`.
+    The counter is that of the scan's beginning: what was written after an interrupted scan began may be above where
+    it goes on. Without those that could not be read, and are tried again after `at`.
     """
     rows = await session.execute(statements.WITH_NEW_COMMENTS, _params(ref, since=since, at=at, most=limit))
-    return [(row.id, row.external_id, row.comments_cursor, row.comments) for row in rows]
+    return [(row.id, row.external_id, row.comments_cursor, row.counter) for row in rows]
 
 
 async def mark_comments_begun(
-    session: AsyncSession, ref: CommunityRef, publication_id: UUID, cursor: str | None
+    session: AsyncSession, ref: CommunityRef, publication_id: UUID, cursor: str | None, counter: int | None
 ) -> None:
-    """Store how far a publication's comments are read."""
+    """Store how far a publication's comments are read, and what their counter was when the scan began."""
     await session.execute(
-        update(Publication).where(_in_community(ref), Publication.id == publication_id).values(comments_cursor=cursor)
+        update(Publication)
+        .where(_in_community(ref), Publication.id == publication_id)
+        .values(comments_cursor=cursor, comments_scan_counter=counter)
     )
 
 
 async def mark_comments_read(
     session: AsyncSession, ref: CommunityRef, publication_id: UUID, counter: int | None
 ) -> None:
-    """Store that a publication's comments are read to the end, and what their counter was before."""
+    """Store that a publication's comments are read to the end, and what their counter was when the scan began."""
     await session.execute(
         update(Publication)
         .where(_in_community(ref), Publication.id == publication_id)
-        .values(comments_cursor=None, comments_read=counter)
+        .values(comments_cursor=None, comments_scan_counter=None, comments_read=counter)
     )
 
 

@@ -2,8 +2,7 @@
 
 import random
 import time
-from collections.abc import Collection, Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -107,15 +106,14 @@ def _has_messages(db: InstalledDatabase) -> bool:
 
 
 def _read_to_the_end(
-    db: InstalledDatabase, network: Sandbox, agency: Agency, communities: Collection[str], seed: int
+    db: InstalledDatabase, network: Sandbox, agency: Agency, communities: Iterable[str], seed: int
 ) -> None:
-    """Stop the sandbox's clock, and wait until the worker has read everything.
-
-    Twice: a first read that a killed worker left half-way is gone on with where it stood, and counts as done when
-    that ends; what came meanwhile is above its beginning, and is read by the next one.
-    """
+    """Stop the sandbox's clock, and wait until the worker has read everything."""
     network.stop_the_world()
     db.make_all_due()
+    synced_at = db.one("SELECT clock_timestamp()")
+    for community in communities:
+        agency.call("POST", f"/v1/communities/{community}/sync")
     unread = (
         "SELECT count(*) FROM community c WHERE polled_at IS NULL OR coalesce(least(polled_at, size_seen_at, "
         "posts_seen_at, conversations_seen_at), '2000-01-01') < $1 OR EXISTS (SELECT FROM publication p WHERE "
@@ -123,16 +121,12 @@ def _read_to_the_end(
         "p.community_id = c.id AND (p.measure_at <= greatest($1, clock_timestamp()) "
         "OR p.comments <> coalesce(p.comments_read, 0)))"
     )
-    for _ in range(2):
-        synced_at = db.one("SELECT clock_timestamp()")
-        for community in communities:
-            agency.call("POST", f"/v1/communities/{community}/sync")
 
-        def read(synced_at: datetime = synced_at) -> bool:
-            db.clear_rate_limits()
-            return bool(db.one(unread, synced_at) == 0)
+    def read() -> bool:
+        db.clear_rate_limits()
+        return bool(db.one(unread, synced_at) == 0)
 
-        eventually(read, f"seed {seed}: all is read", 120)
+    eventually(read, f"seed {seed}: all is read", 120)
 
 
 def _check_the_comparison(db: InstalledDatabase, records: list[Record], community: str) -> None:

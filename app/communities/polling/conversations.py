@@ -48,25 +48,26 @@ class ConversationReads(PollState):
         cursors = load_cursors(self.community.conversations_cursor, names)
         put_off = {name for name, at in parts.list_retry_times(self.community).items() if at > self.started_at}
         errors: dict[str, PlatformError] = {}
-        read, new = set[str](), False
+        read, new = dict[str, datetime](), False
         # Its posts first, so that they are known before what is written below them.
         for name in sorted(names, key=lambda one: one != adapter.spec.posts_list):
             if name in put_off:
                 continue
             try:
-                new = await self._read_list(name, cursors) or new
+                covered_until, has_new = await self._read_list(name, cursors)
             except PlatformError as error:
                 if len(names) == 1 or isinstance(error, Throttled | AuthExpired):
                     raise
                 errors[name] = error
             else:
-                read.add(name)
+                read[name], new = covered_until, new or has_new
         await self._retry_items()
         idle_polls = 0 if new else self.community.conversations_idle_polls + 1
         self.column_updates["conversations_cursor"] = dump_cursors(cursors)
+        self.column_updates["unfinished_scans"] = self.unfinished_scans
         self.column_updates["conversations_idle_polls"] = idle_polls
-        if read == set(names):
-            self.column_updates["conversations_seen_at"] = began
+        if read.keys() == set(names):
+            self.column_updates["conversations_seen_at"] = min(read.values(), default=began)
             self.check_time()
             return
         interval = poll_intervals.CONVERSATIONS.interval(
@@ -74,15 +75,16 @@ class ConversationReads(PollState):
             idle=idle_polls,
             push_is_active=self.community.push_is_active,
         )
-        self.list_results = ListResults(read, errors, next_read_at=self.run.now + interval)
+        self.list_results = ListResults(read.keys(), errors, next_read_at=self.run.now + interval)
         if errors and not read:
             raise next(iter(errors.values()))
         raise PartlyRead
 
-    async def _read_list(self, name: str, cursors: dict[str, str | None]) -> bool:
-        """Read one list to its end; whether it had something new."""
+    async def _read_list(self, name: str, cursors: dict[str, str | None]) -> tuple[datetime, bool]:
+        """Read one list to its end; up to when it is covered, and whether it had something new."""
         last, new, new_posts, more = self.community.conversations_seen_at, False, 0, True
-        posts_began = self.begin(Part.POSTS)
+        scan = self.begin_scan(Part.CONVERSATIONS, name)
+        posts_began = min(self.begin(Part.POSTS), scan.began)
         while more:
             page, left_out = await unread_items.next_page(lambda cursor: self._page(name, cursor), cursors[name])
             at = self.run.now
@@ -92,18 +94,19 @@ class ConversationReads(PollState):
             ]
             new = new or any(last is None or message.sent_at > last for message in page.items)
             cursors[name], more = page.cursor, page.more
+            unfinished = self.turned(scan, more=more)
             if page.items or posts or more or self.newly_unread:
                 async with self.run.step() as session:
                     community = await self.lock_community(session)  # before its publications, as everywhere
                     new_posts += await self.store_posts(session, posts, at) if posts else 0
                     await self.publish_messages(session, page)
-                    community.conversations_cursor = dump_cursors(cursors)
+                    community.conversations_cursor, community.unfinished_scans = dump_cursors(cursors), unfinished
                     await self.store_newly_unread(session)
             if more:
                 self.check_time()
         if name == self.client.adapter.spec.posts_list:
             self._mark_posts(posts_began, new_posts)
-        return new or new_posts > 0
+        return scan.began, new or new_posts > 0
 
     async def _changed_posts(self, posts: Sequence[RemotePost], at: datetime) -> Sequence[RemotePost]:
         """The posts of a page, if any of them is to be written."""

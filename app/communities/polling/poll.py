@@ -204,22 +204,24 @@ class Poll(PublicationReads, ConversationReads):
 
     async def posts(self) -> None:
         """Read the community's own posts: first the backfill, later what is new."""
-        began, cursor, more, new = self.begin("posts"), self.community.posts_cursor, True, 0
+        scan, cursor, more, new = self.begin_scan(Part.POSTS), self.community.posts_cursor, True, 0
         while more:
             page = await self.client.adapter.posts(self.client.credentials, cursor, self.community.backfill_since)
             at = self.run.now
             if await self._shows_nothing_new(page, at):
-                self.column_updates |= {"posts_cursor": page.cursor, "posts_seen_at": began}
+                self.column_updates |= {"posts_cursor": page.cursor, "posts_seen_at": scan.began}
+                self.column_updates["unfinished_scans"] = self.turned(scan, more=False)
                 self.column_updates["posts_idle_polls"] = 0 if new else self.community.posts_idle_polls + 1
                 return
             async with self.run.step() as session:
                 community = await self.lock_community(session)  # before its publications, as everywhere
                 new += await self.store_posts(session, page.items, at)
                 community.posts_cursor = page.cursor
+                community.unfinished_scans = self.turned(scan, more=page.more)
                 if community.backfilled_at is None:
                     community.backfilled_to = _furthest(community.backfilled_to, page.items)
                 if not page.more:
-                    community.posts_seen_at = began
+                    community.posts_seen_at = scan.began
                     community.posts_idle_polls = 0 if new else community.posts_idle_polls + 1
                     community.backfilled_at = community.backfilled_at or at
             cursor, more = page.cursor, page.more

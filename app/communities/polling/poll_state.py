@@ -33,6 +33,16 @@ class OutOfTime(Exception):
 
 
 @dataclass(slots=True)
+class Scan:
+    """A list that is read page by page, by this poll or by several."""
+
+    key: str
+    """Of `Community.unfinished_scans`."""
+    began: datetime
+    """The instant up to which the scan covers the list: where it goes on further down, newer items are above it."""
+
+
+@dataclass(slots=True)
 class PollState:
     """One poll of one community. `community` is its row as of the start of the poll."""
 
@@ -67,12 +77,17 @@ class PollState:
     """Columns of the community's row to write at the end, for reads that brought nothing else to store: most of them.
     That saves a transaction for each.
     """
+    unfinished_scans: dict[str, str] = field(init=False)
+    """As `Community.unfinished_scans`, with what this poll has read."""
     reread_at: dict[str, str] = field(default_factory=dict)
     """Additions to `Community.reread_at`, to write at the end."""
     deferred_events: list[SizeMeasured] = field(default_factory=list)
     """Events to publish at the end, for the same reason."""
     comment_units: Counter[RateLimitKey] = field(default_factory=Counter)
     """Units taken by reading comments: those have no interval, so their cost is counted by the day."""
+
+    def __post_init__(self) -> None:
+        self.unfinished_scans = dict(self.community.unfinished_scans)
 
     @property
     def factor(self) -> float:
@@ -119,6 +134,18 @@ class PollState:
         At least the part's last request, which another machine's clock may have dated later.
         """
         return max(self.run.now, self.community.requested(part) or self.run.now)
+
+    def begin_scan(self, part: Part, name: str = "") -> Scan:
+        """Begin to read a list of a part, or go on with the scan that an earlier poll has left unfinished."""
+        key, began = f"{part.value}:{name}", self.begin(part)
+        unfinished = self.unfinished_scans.get(key)
+        return Scan(key, began if unfinished is None else min(began, datetime.fromisoformat(unfinished)))
+
+    def turned(self, scan: Scan, *, more: bool) -> dict[str, str]:
+        """`Community.unfinished_scans` after a page of a scan; `more`: it goes on."""
+        began = {scan.key: scan.began.isoformat()} if more else {}
+        self.unfinished_scans = {key: at for key, at in self.unfinished_scans.items() if key != scan.key} | began
+        return self.unfinished_scans
 
     def check_time(self) -> None:
         """Raise `OutOfTime` where the poll's slice is used up."""

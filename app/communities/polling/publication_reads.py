@@ -139,7 +139,7 @@ class PublicationReads(PollState):
             async with self.run.step() as session:
                 await self.publish_messages(session, page)
                 if more:
-                    await publications.mark_comments_begun(session, self.ref, publication_id, cursor)
+                    await publications.mark_comments_begun(session, self.ref, publication_id, cursor, counter)
                 else:
                     await publications.mark_comments_read(session, self.ref, publication_id, counter)
                 # Nothing at all below a post that has comments is a fault of the platform.
