@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from math import isclose
 from statistics import fmean
 from typing import Any, Final
 
@@ -250,7 +251,8 @@ def _pace(
     sign = -1 if kpi.direction is Direction.LOWER else 1
 
     def reaches(amount: float, goal: float) -> bool:
-        return sign * amount >= sign * goal
+        # A path's sums of parts are a rounding error off what is exactly on it.
+        return sign * amount >= sign * goal or isclose(amount, goal, rel_tol=1e-9)
 
     # What is missing would make a count larger, and a quotient anything.
     is_certain = kpi.adds_up is not AddsUp.RATIO and value >= promise.target
