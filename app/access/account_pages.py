@@ -32,7 +32,7 @@ from app.kit.crypto import SealBroken
 from app.kit.db import in_workspace
 from app.kit.errors import AppError, Unauthenticated
 from app.kit.i18n import language_of, translate
-from app.kit.pages import HEADERS, form_of, own_path, page_response, validated
+from app.kit.pages import HEADERS, form_errors, form_of, own_path, page_response, validated
 from app.kit.resources import Resources
 from app.kit.web import verified
 
@@ -59,9 +59,14 @@ TEXTS: Final = {
     "sign-in-again": "That took too long. Sign in again.",
     "no-mail": "No mail is sent from here. Ask an owner or an admin of your agency for a link.",
     "too-many-password-resets": "Too many new passwords were asked for. Look into your mailbox, or come back later.",
-    "invalid-input": "Something in this form is not as it should be. Look at each field again.",
+    "invalid-input": "Something in this form is not as it should be.",
 }
 """What a page says of an error, by its code."""
+FORMATS: Final = {
+    "email": "Write it like name@example.com.",
+    "code": "Write the code as your app shows it, or a recovery code.",
+}
+"""How fields of forms are written."""
 ROLES: Final = {Role.OWNER.value: "Owner", Role.ADMIN.value: "Admin", Role.MEMBER.value: "Member"}
 
 
@@ -105,6 +110,7 @@ def page(request: Request, template: str, error: AppError | None = None, **value
         language,
         status=200 if error is None else error.status,
         error=None if error is None else _text(error, language),
+        errors=form_errors(error, language, FORMATS),
         min_length=str(MIN_LENGTH),
         **values,
     )

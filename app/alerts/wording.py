@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from app.alerts.kinds import TEST, kinds
 from app.alerts.models import Alert
 from app.kit.i18n import translate, translate_count
+from app.kit.localised import Instant
 
 MOST_NAMED: Final = 20
 """The most alerts that a message names; of others it has the number."""
@@ -74,26 +75,22 @@ def _paragraph(item: Item, title: str, language: str) -> str:
     kind = kinds().get(item.alert.kind)
     template = TEST_TEXT if item.alert.kind == TEST else "" if kind is None else kind.text
     zone = ZoneInfo(item.zone)
-    facts = {name: _fact(str(value), zone) for name, value in item.alert.facts.items()}
+    facts = {name: _fact(str(value), zone, language) for name, value in item.alert.facts.items()}
     for name in () if kind is None else kind.translated:
         facts[name] = translate(facts[name], language)
-    facts["since"] = _clock(item.alert.since, zone)
+    facts["since"] = Instant(item.alert.since, zone).text(language)
     sentence = translate(template, language).format(**facts) if template else ""
     project = "" if item.project is None else translate(WHERE, language).format(project=_cut(item.project))
     return "\n".join(line for line in (title, sentence, project) if line)
 
 
-def _fact(value: str, zone: ZoneInfo) -> str:
+def _fact(value: str, zone: ZoneInfo, language: str) -> str:
     """A fact: instants by the project's clock."""
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
         return _cut(value)
-    return _cut(value) if at.tzinfo is None else _clock(at, zone)
-
-
-def _clock(at: datetime, zone: ZoneInfo) -> str:
-    return f"{at.astimezone(UTC).astimezone(zone):%Y-%m-%d %H:%M} ({zone.key})"
+    return _cut(value) if at.tzinfo is None else Instant(at, zone).text(language)
 
 
 def _cut(value: str) -> str:

@@ -112,7 +112,12 @@ def show(url: str, sample: Sample) -> None:
     console.print()
     console.print(f"[bold]Documentation[/]  {url}/docs")
     console.print(f"[bold]All figures[/]    {url}/v1/portfolio/kpis")
+    console.print(f"[bold]All goals[/]      {url}/v1/portfolio/goals")
     console.print(f"[bold]API key[/]        {escape(sample.api_key)}")
+    if sample.month is not None and sample.month.client_page is not None:
+        console.print(f"[bold]Client's page[/]  {url}{sample.month.client_page}", soft_wrap=True)
+        console.print("               (open it in a browser: agree to a goal, or decline it, without an account)")
+    console.print(f"[bold]Sign in[/]        {url}/account/sign-in")
     for person in sample.people:
         seat = f"{person.seat.replace('_', ' ').capitalize():<18}"
         console.print(f"[bold]{seat}[/] {escape(person.email)}  {escape(person.password)}")

@@ -56,8 +56,8 @@ def up(data: Data = environment.DATA, host: Host = "127.0.0.1", port: Port = 800
 def demo(data: Data = environment.DATA / environment.DEMO, host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Like `up`, with a small sandbox social network and a sample agency.
 
-    Ends by printing an API key and three questions with their answers, and keeps running until Ctrl-C. A second
-    start finds its data.
+    Ends by printing three questions with their answers, a month with goals and a campaign, an API key and the address
+    of the client's page, and keeps running until Ctrl-C. A second start finds its data.
     """
     from app.cli import demo as demo_command
     from app.cli import up as up_command

@@ -1,12 +1,13 @@
 """The sample agency's month: goals that its client agrees to, a correction, a campaign, and who did what.
 
 The month began before the agency's first day here, as the platforms' histories do. One goal is on its way. For the
-other one the client asks for more than what is to be expected, so it is at risk, and a correction is opened.
+other one the client asks for more than what is to be expected, so it is at risk, and a correction is opened. A third
+one waits for the client, whose page can be opened in a browser.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import ceil, floor
 from typing import Any, Final
 
@@ -24,6 +25,9 @@ BEHIND: Final = 1.05
 SPEND: Final = ((6, "40.00"), (4, "60.00"), (2, "50.00"))
 """How many days ago, and how much."""
 CURRENCY: Final = "RUB"
+CLICKS: Final = (5, 20)
+"""What the goal starts from that waits for the client, and what it promises."""
+LINK_LASTS: Final = timedelta(days=90)
 REVIEW_AFTER: Final = timedelta(days=7)
 
 
@@ -33,6 +37,8 @@ class Month:
 
     title: str
     rows: Sequence[tuple[str, str, str]]
+    client_page: str | None
+    """The path of the page on which the client answers a goal."""
 
 
 async def begin(api: SampleApi, project_id: str, link_id: str, today: date) -> dict[str, Any]:
@@ -59,7 +65,17 @@ async def begin(api: SampleApi, project_id: str, link_id: str, today: date) -> d
     )
     done("the goal at risk has a correction, to be reviewed in a week")
     campaign = await _campaign(api, project_id, link_id, today)
-    return {"goals": [easy, hard], "correction": correction["id"], "campaign": campaign, "period": period}
+    waiting = await _waiting_goal(api, project_id, today)
+    page = await _client_page(api, contact["id"], waiting)
+    done("a third goal waits for the client, whose page you can open")
+    return {
+        "goals": [easy, hard],
+        "waiting": waiting,
+        "client_page": page,
+        "correction": correction["id"],
+        "campaign": campaign,
+        "period": period,
+    }
 
 
 async def _propose(
@@ -115,6 +131,37 @@ async def _hard_goal(api: SampleApi, project_id: str, contact_id: str, period: d
     return goal_id
 
 
+async def _waiting_goal(api: SampleApi, project_id: str, today: date) -> str:
+    """A goal of the next month that the client has not answered."""
+    level, target = CLICKS
+    body = {
+        "project_id": project_id,
+        "title": "Guests see the menu",
+        "type": "traffic",
+        "kpi": "clicks",
+        "period": {"from": str(today + timedelta(days=1)), "to": str(today + timedelta(days=LENGTH))},
+        "stated_baseline": {"value": level, "reason": "So many followed the link to the menu so far."},
+        "target": target,
+    }
+    return str((await api.call("POST", "/v1/goals", body))["id"])
+
+
+async def _client_page(api: SampleApi, contact_id: str, goal_id: str) -> str:
+    """The path of the page on which the client's contact answers a goal."""
+    made = await api.call(
+        "POST",
+        "/v1/client-links",
+        {
+            "contact_id": contact_id,
+            "purpose": "agree",
+            "subject_kind": "goal",
+            "subject_id": goal_id,
+            "expires_at": (datetime.now(UTC) + LINK_LASTS - timedelta(hours=1)).isoformat(),
+        },
+    )
+    return "/s/" + str(made["link"]).rpartition("/")[2]
+
+
 async def _expected(api: SampleApi, project_id: str, key: str, period: dict[str, str], today: date) -> float:
     """A KPI's value over the whole period, if its days to come are like those that are over."""
     window = f"from={period['from']}&to={today - timedelta(days=1)}"
@@ -124,13 +171,8 @@ async def _expected(api: SampleApi, project_id: str, key: str, period: dict[str,
 
 async def _answer(api: SampleApi, contact_id: str, goal_id: str, answer: str, text: str) -> None:
     """The client's contact reads the latest revision behind a link, and answers."""
-    made = await api.call(
-        "POST",
-        "/v1/client-links",
-        {"contact_id": contact_id, "purpose": "agree", "subject_kind": "goal", "subject_id": goal_id},
-    )
     client = SampleApi(api.http, api.url, "")
-    path = "/s/" + made["link"].rpartition("/")[2]
+    path = await _client_page(api, contact_id, goal_id)
     page = await client.call("GET", path)
     statement = {"answer": answer, "content_hash": page["content_hash"], "text": text}
     await client.call("POST", f"{path}/statements", statement)
@@ -192,11 +234,15 @@ async def read(api: SampleApi, project_id: str, made: dict[str, Any]) -> Month:
             f"{clicks} clicks at {per_click:.2f} {spent['currency']}",
         )
     )
+    if "waiting" in made:  # not in what an earlier version has made
+        goal = await api.call("GET", f"/v1/goals/{made['waiting']}")
+        figures = f"from {_amount(goal['baseline']['level'])} to {_amount(goal['target'])}"
+        rows.append((goal["title"], goal["status"], figures))
     directions = await api.call("GET", f"/v1/projects/{project_id}/directions?weeks=5")
     for one in directions["data"]:
         holders = ", ".join(each["name"] for each in one["holders"]) or "nobody"
         rows.append((one["title"], f"held by {holders}", f"{one['deeds']} deeds"))
-    return Month(f"The month from {made['period']['from']} to {made['period']['to']}", rows)
+    return Month(f"The month from {made['period']['from']} to {made['period']['to']}", rows, made.get("client_page"))
 
 
 def _amount(amount: float | None) -> str:

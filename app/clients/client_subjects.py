@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.access.models import ProjectSeat, Seat, UserAccount, Workspace
 from app.clients.models import Purpose
-from app.clients.subjects import Phrase, Section, Subject, SubjectView
+from app.clients.subjects import Section, Subject, SubjectView
 from app.kit.db import fetch, in_workspace, workspace_of
 from app.kit.errors import Conflict
+from app.kit.localised import Phrase
 from app.projects.models import Brief, Project
 
 SEAT_TITLES: Final = {

@@ -21,13 +21,22 @@ from app.clients.schemas import (
     ClientStatementCreate,
 )
 from app.clients.service import LinkRef, Opened
-from app.clients.subjects import Phrase, Section
 from app.kit import audience
-from app.kit.errors import AppError, BadRequest, NotFound, UnsupportedMedia, render
-from app.kit.i18n import language_of, translate
+from app.kit.errors import AppError, BadRequest, Conflict, Invalid, NotFound, UnsupportedMedia, render
+from app.kit.i18n import language_of
 from app.kit.lists import json_response
+from app.kit.localised import Displayed, Phrase, Sentence
 from app.kit.openapi_schemas import component
-from app.kit.pages import HEADERS, asks_json, form_of, is_form, page_response, require_own_form, validated
+from app.kit.pages import (
+    HEADERS,
+    asks_json,
+    form_errors,
+    form_of,
+    is_form,
+    page_response,
+    require_own_form,
+    validated,
+)
 from app.kit.resources import Resources
 from app.kit.routing import RawRoute, problems, public_router
 
@@ -54,6 +63,13 @@ TITLES: Final = {
     "contact-removed": "This link is closed",
 }
 """What the page of an error is called, by the error's code."""
+PROBLEMS: Final = {
+    "revision-outdated": "Your answer was not taken: there is a newer version of this, which you see here. Read it, "
+    "then answer again; what you wrote is in the field below.",
+    "invalid-input": "Your answer was not taken: something in the form is not as it should be.",
+    "wrong-answer": "Your answer was not taken: this link is for something else. Use the buttons of this page.",
+}
+"""What the page says of a statement that was refused, by the error's code; else what the error says."""
 
 
 def _both(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -139,15 +155,17 @@ async def state(token: TokenParam, request: Request, resources: ResourcesDep) ->
     a newer revision than the one of `content_hash`; `already-stated`: something else was stated about this one. The
     page sends it as a form.
     """
-    ref, public_url = None, resources.settings.public_url
+    ref, form, public_url = None, None, resources.settings.public_url
     try:
-        body = await _body(request, public_url)
+        if is_form(request):
+            form = await form_of(request, public_url)
+        body = validated(ClientStatementCreate, await _json(request, public_url) if form is None else form)
         ref = await _find(resources, token)
         async with resources.transaction(ref.workspace_id, ref.actor) as session:
             statement = await service.state(
                 session, ref.actor, ref=ref, answer=body.answer, seen=body.content_hash, text=body.text
             )
-            if is_form(request):
+            if form is not None:
                 response: Response = RedirectResponse(f"/s/{token}", status_code=303, headers=HEADERS)
             else:
                 answer = ClientPageStatement.model_validate(statement).model_dump(mode="json")
@@ -155,25 +173,40 @@ async def state(token: TokenParam, request: Request, resources: ResourcesDep) ->
                 response.status_code = status.HTTP_201_CREATED
                 response.headers.update(HEADERS)
             return response
+    except (Conflict, Invalid) as error:
+        if form is None:
+            return await _refusal(request, resources, ref, error)
+        return await _page_again(request, resources, token, form, error)
     except AppError as error:
         return await _refusal(request, resources, ref, error, token=token if is_form(request) else None)
+
+
+async def _page_again(
+    request: Request, resources: Resources, token: str, form: dict[str, str], error: AppError
+) -> Response:
+    """The page as it is now, with the error on it, and with what the contact wrote."""
+    ref = None
+    try:
+        ref = await _find(resources, token)
+        async with resources.db.read_session(ref.workspace_id) as session:
+            opened = await service.read(session, ref)
+    except AppError as refused:
+        return await _refusal(request, resources, ref, refused)
+    return _page(token, opened, error=error, text=form.get("text", ""))
 
 
 async def _find(resources: Resources, token: str) -> LinkRef:
     return await service.find(resources.db, token)
 
 
-async def _body(request: Request, public_url: str) -> ClientStatementCreate:
-    if is_form(request):
-        return validated(ClientStatementCreate, await form_of(request, public_url))
+async def _json(request: Request, public_url: str) -> Any:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _JSON:
         raise UnsupportedMedia("Send the body as application/json, or as the page's form does.")
     require_own_form(request, public_url)
     try:
-        values = orjson.loads(await request.body())
+        return orjson.loads(await request.body())
     except ValueError:
         raise BadRequest("The body cannot be read.") from None
-    return validated(ClientStatementCreate, values)
 
 
 async def _refusal(
@@ -199,24 +232,29 @@ async def _refusal(
     )
 
 
-def _page(token: str, opened: Opened) -> Response:
+def _page(token: str, opened: Opened, *, error: AppError | None = None, text: str = "") -> Response:
     link, view, language = opened.link, opened.view, opened.contact.language
     purpose = Purpose(link.purpose)
     answers = [answer for answer in BUTTONS if answer in opened.answers]
     return page_response(
         "clients/link.html",
         language,
+        status=200 if error is None else error.status,
         zone=opened.zone,
         token=token,
         title=view.title,
-        subject_title=_subject_title(opened, language),
+        subject_title=_subject_title(opened),
+        problem=_problem(error),
+        errors=form_errors(error, language),
+        text=text,
         agency=opened.agency,
         contact=opened.contact,
         statement=opened.statement,
         answered=ANSWERED[opened.statement.answer] if opened.statement is not None else "",
         is_latest=view.is_latest,
-        closed=view.closed,
-        sections=[_localised(section, language) for section in view.sections],
+        # What a contact stated themselves stands on the page already.
+        refusal=view.closed if opened.statement is not None else view.refusal,
+        sections=[*view.sections, *([view.answered] if view.answered and opened.statement is None else [])],
         question=opened.subject.question[purpose] if answers else None,
         answers=[(answer.value, BUTTONS[answer]) for answer in answers],
         content_hash=opened.content_hash,
@@ -224,23 +262,19 @@ def _page(token: str, opened: Opened) -> Response:
     )
 
 
-def _subject_title(opened: Opened, language: str) -> str:
+def _subject_title(opened: Opened) -> Displayed:
     """What the page is about, with its version where something is stated about that."""
-    title = translate(opened.subject.title, language)
     if opened.link.purpose == Purpose.READ:
-        return title
-    return translate("{title}, version {revision}", language).format(title=title, revision=opened.view.revision)
+        return opened.subject.title
+    parts = {"title": opened.subject.title, "revision": opened.view.revision}
+    return Sentence(Phrase("{title}, version {revision}"), parts)
 
 
-def _localised(section: Section, language: str) -> Section:
-    def text(value: str) -> str:
-        return translate(value, language) if isinstance(value, Phrase) else value
-
-    return Section(
-        heading=Phrase(text(section.heading)),
-        paragraphs=[text(paragraph) for paragraph in section.paragraphs],
-        rows=[(text(term), text(value)) for term, value in section.rows],
-    )
+def _problem(error: AppError | None) -> Phrase | None:
+    """What the page says of a statement that was refused."""
+    if error is None:
+        return None
+    return Phrase(PROBLEMS.get(error.code, error.detail))
 
 
 def _page_of(opened: Opened) -> ClientPage:

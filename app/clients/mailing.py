@@ -9,9 +9,10 @@ from app.access.mailing import Letter
 from app.access.models import LinkMail, Workspace
 from app.clients import link_tokens, service
 from app.clients.models import ClientLink, Contact, Purpose
-from app.clients.subjects import Phrase, subjects
+from app.clients.subjects import subjects
 from app.kit.db import fetch, now
-from app.kit.i18n import localised_instant, translate
+from app.kit.i18n import translate
+from app.kit.localised import Instant, Phrase
 from app.projects.models import Project
 from app.projects.service import calendar
 from app.settings import Settings
@@ -56,7 +57,7 @@ async def letter(session: AsyncSession, settings: Settings, client_link_id: UUID
             name=contact.name,
             asks=asks,
             link=service.address(settings, await link_tokens.make(session, link)),
-            until=localised_instant(link.expires_at, zone, language),
+            until=Instant(link.expires_at, zone).text(language),
         ),
     )
 

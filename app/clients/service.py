@@ -148,7 +148,11 @@ async def find(database: Database, token: str) -> LinkRef:
     async with database.read_connection(None) as connection:
         row = (await connection.execute(query)).one_or_none()
     if row is None:
-        raise NotFound("There is no such link. Perhaps a letter is missing at its end.", code="link-unknown")
+        raise NotFound(
+            "There is no such link. Open it from the message again, with the whole of its address; if that does not "
+            "help, ask the agency for another one.",
+            code="link-unknown",
+        )
     return LinkRef(*row)
 
 
@@ -171,7 +175,7 @@ class Opened:
     @property
     def answers(self) -> frozenset[Answer]:
         """What can be stated now."""
-        if self.statement is not None or not self.view.is_latest or self.view.closed is not None:
+        if self.statement is not None or not self.view.is_latest or self.view.refusal is not None:
             return frozenset()
         return ANSWERS[Purpose(self.link.purpose)]
 
@@ -191,7 +195,10 @@ async def read(session: AsyncSession, ref: LinkRef, *, for_update: bool = False)
     link = await fetch(session, ClientLink, ref.client_link_id, for_update=for_update)
     contact = await fetch(session, Contact, link.contact_id)
     if contact.removed_at is not None:
-        raise LinkEnded("You are no contact of this project any more; ask the agency.", code="contact-removed")
+        raise LinkEnded(
+            "You are no contact of this project any more. If that is not as it should be, ask the agency.",
+            code="contact-removed",
+        )
     if link.revoked_at is not None:
         raise LinkEnded("The agency has taken this link back; ask them for another one.", code="link-revoked")
     if link.expires_at <= now(session):
@@ -268,8 +275,8 @@ async def state(
         )
     if opened.statement is not None:
         return _same(opened.statement, answer, text)
-    if view.closed is not None:
-        raise Conflict(view.closed, code="answer-closed")
+    if view.refusal is not None:
+        raise Conflict(view.refusal, code="answer-closed")
     statement_id: UUID | None = await session.scalar(
         insert(ClientStatement)
         .values(

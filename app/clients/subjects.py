@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.clients.models import Answer, Purpose
 from app.kit.actors import Actor
 from app.kit.errors import Invalid
+from app.kit.localised import Displayed, Phrase
 from app.kit.registry import RegistryError, rooms
 
 ANSWERS: Final[Mapping[Purpose, frozenset[Answer]]] = MappingProxyType(
@@ -30,19 +31,18 @@ ANSWERS: Final[Mapping[Purpose, frozenset[Answer]]] = MappingProxyType(
 """What can be stated with a link for each purpose."""
 
 
-class Phrase(str):
-    """A text of ours, in English, that the page translates; any other text is somebody's, and stays as it is."""
-
-    __slots__ = ()
+_ANSWERED: Final = Phrase(
+    "Your side has answered this already. Write to the agency if the answer should be another one."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of the page: a heading, paragraphs, and rows of a term with its value. None of it is HTML."""
 
-    heading: Phrase
-    paragraphs: Sequence[str] = ()
-    rows: Sequence[tuple[str, str]] = ()
+    heading: Displayed
+    paragraphs: Sequence[Displayed] = ()
+    rows: Sequence[tuple[Displayed, Displayed]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,14 @@ class SubjectView:
     is_latest: bool = True
     """False where the subject is itself one revision, and there is a later one: nothing can be stated about it."""
     closed: Phrase | None = None
-    """Why nothing can be stated about this revision (any more), although it is the latest; None: it can."""
+    """Why nothing can be stated about this subject any more, although this is its latest revision."""
+    answered: Section | None = None
+    """What was stated about this revision for the client, where that counts for all contacts: no other one can be."""
+
+    @property
+    def refusal(self) -> Phrase | None:
+        """Why nothing can be stated about this revision (any more); None: it can."""
+        return self.closed or (None if self.answered is None else _ANSWERED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,17 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.clients.models import Answer, Contact, Purpose
-from app.clients.subjects import Phrase, StatementMade, Subject, SubjectView
+from app.clients.subjects import StatementMade, Subject, SubjectView
 from app.goals import views
 from app.goals.agreements import Signatory, client_answer, state
 from app.goals.models import OPEN, Goal, GoalAnswer
 from app.goals.service import revision_of
 from app.kit.actors import Actor
 from app.kit.db import fetch
+from app.kit.localised import Phrase
 
 _ANSWERS: Final = {Answer.AGREE: GoalAnswer.AGREE, Answer.DECLINE: GoalAnswer.DECLINE}
 _CLOSED: Final = Phrase("This goal is closed: there is nothing to answer any more.")
-_ANSWERED: Final = Phrase("Your side has answered this already.")
 
 
 async def _goal(session: AsyncSession, goal_id: UUID) -> SubjectView:
@@ -24,7 +24,7 @@ async def _goal(session: AsyncSession, goal_id: UUID) -> SubjectView:
     revision = await revision_of(session, goal, goal.revision)
     agreed = None if revision.compared_with is None else await revision_of(session, goal, revision.compared_with)
     answer = await client_answer(session, goal.id, revision.number)
-    closed = _CLOSED if goal.status not in OPEN else _ANSWERED if answer is not None else None
+    closed = None if goal.status in OPEN else _CLOSED
     return views.view(goal, revision, agreed, answer=answer, closed=closed)
 
 

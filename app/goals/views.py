@@ -4,12 +4,26 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from app.clients.subjects import Phrase, Section, SubjectView, content_hash
+from app.clients.subjects import Section, SubjectView, content_hash
 from app.goals.baselines import BaselineSource
-from app.goals.models import Goal, GoalAgreement, GoalAnswer, GoalRevision
+from app.goals.models import Goal, GoalAgreement, GoalAnswer, GoalKind, GoalRevision
+from app.kit.localised import (
+    Amount,
+    Change,
+    Clock,
+    DayRange,
+    Displayed,
+    Listed,
+    Measure,
+    Phrase,
+    Sentence,
+)
 from app.kpis import all_kpis
-from app.kpis.values import Unit
+from app.kpis.contract import Kpi
+from app.kpis.values import AddsUp, Unit
+from app.platforms import adapters
 
 SUBJECT: Final = "goal"
 """The kind of subject of client links."""
@@ -22,12 +36,32 @@ _TITLES: Final[Mapping[str, Phrase]] = {
     "period": Phrase("Period"),
     "is_main": Phrase("Main goal"),
 }
+_ROWS: Final = frozenset({"communities", "baseline", "target", "period"})
+"""The fields that are rows of the page in any case; the title stands above them."""
+_KINDS: Final[Mapping[str, Phrase]] = {
+    GoalKind.SUPPORT.value: Phrase("Your customers are answered"),
+    GoalKind.AWARENESS.value: Phrase("More people know you"),
+    GoalKind.TRAFFIC.value: Phrase("People come to your site"),
+}
+"""The client's task, as the client reads it."""
 _YES, _NO = Phrase("yes"), Phrase("no")
 _ALL: Final = Phrase("All your communities")
 _ANSWERS: Final = {
     GoalAnswer.AGREE.value: Phrase("agreed"),
     GoalAnswer.DECLINE.value: Phrase("declined"),
 }
+_STATED: Final = Phrase("{amount}, as we were told: {reason}")
+_MEASURED: Final = Phrase("{amount}, measured {days}")
+_MEASURED_FLOW: Final = Phrase("{amount} in as many days; measured: {value}, {days}")
+_MEASURED_IN_PART: Final = Phrase("{measured} ({known} of {number} days are known)")
+_BY_CLOCK: Final = Phrase("{days} ({clock})")
+MEASURES: Final[Mapping[Unit, Measure]] = {
+    Unit.COUNT: Measure.NUMBER,
+    Unit.RATIO: Measure.SHARE,
+    Unit.SECONDS: Measure.DURATION,
+    Unit.MONEY: Measure.MONEY,
+}
+"""How an amount of a unit is written."""
 
 
 def terms(revision: GoalRevision | Any) -> dict[str, Any]:
@@ -78,16 +112,25 @@ def view(
         **_without_fractions({name: value for name, value in terms(revision).items() if name != "title"}),
         "changes": _without_fractions(changes(agreed, revision)),
     }
-    money = revision.currency
-    rows = [(_TITLES[name], _text(name, value, kpi.unit, money)) for name, value in terms(revision).items()]
-    sections = [Section(Phrase("What we propose"), rows=[(Phrase("What is counted"), Phrase(kpi.title)), *rows])]
-    different = changes(agreed, revision)
+    rows: list[tuple[Displayed, Displayed]] = [
+        (_TITLES[name], _text(name, value, kpi, revision.currency))
+        for name, value in terms(revision).items()
+        if name in _ROWS or value is True
+    ]
+    head: list[tuple[Displayed, Displayed]] = [
+        (Phrase("Task"), _KINDS[goal.type]),
+        (Phrase("What is counted"), Phrase(kpi.title)),
+    ]
+    different: list[tuple[Displayed, Displayed]] = [
+        (_TITLES[one["field"]], _change(one, kpi, revision.currency)) for one in changes(agreed, revision)
+    ]
+    sections = [Section(Phrase("What we propose"), rows=[*head, *rows])]
     if different:
-        rows = [(_TITLES[one["field"]], _text(one["field"], one["before"], kpi.unit, money)) for one in different]
-        sections.append(Section(Phrase("What is different from what you agreed to"), [Phrase("Before it was:")], rows))
+        sections.insert(0, Section(Phrase("What is different from what you agreed to"), rows=different))
+    answered = None
     if answer is not None:
         said = [] if answer.text is None else [answer.text]
-        sections.append(Section(Phrase("Your side's answer"), said, [(answer.name, _ANSWERS[answer.answer])]))
+        answered = Section(Phrase("Your side's answer"), said, [(answer.name, _ANSWERS[answer.answer])])
     return SubjectView(
         project_id=goal.project_id,
         revision=str(revision.number),
@@ -96,6 +139,7 @@ def view(
         sections=sections,
         is_latest=is_latest,
         closed=closed,
+        answered=answered,
     )
 
 
@@ -122,29 +166,63 @@ def number(amount: float) -> str:
     return str(int(amount)) if amount == int(amount) else repr(amount)
 
 
-def _text(name: str, value: Any, unit: Unit, currency: str | None) -> str:
-    """A field's value, as the page writes it: in every language the same, but for a `Phrase`."""
-    if name == "communities":
-        return ", ".join(f"{one['title']} ({one['platform']})" for one in value) or _ALL
-    if name == "baseline":
-        level = amount_text(value["level"], unit, currency)
-        return f"{level}: {value['reason']}" if value["source"] == BaselineSource.STATED else level
-    if name == "target":
-        return amount_text(value, unit, currency)
-    if name == "period":
-        return f"{value['from']} – {value['to']}"
-    if name == "is_main":
-        return _YES if value else _NO
-    return str(value)
+def _change(one: Mapping[str, Any], kpi: Kpi, currency: str | None) -> Displayed:
+    """A field's value as it was and as it is."""
+    name, before, after = one["field"], one["before"], one["after"]
+    if name == "period" and before["timezone"] != after["timezone"]:
+        return Change(*(Sentence(_BY_CLOCK, {"days": _days(each), "clock": _zone(each)}) for each in (before, after)))
+    return Change(_text(name, before, kpi, currency), _text(name, after, kpi, currency))
 
 
-def amount_text(amount: float, unit: Unit, currency: str | None = None) -> str:
-    """An amount for people, in figures: `1200`, `4.5 %`, `1:30:00`, `12.5 RUB`."""
-    if currency is not None:
-        return f"{amount_text(amount, Unit.COUNT)} {currency}"
-    if unit is Unit.RATIO:
-        return f"{round(amount * 100, 2):g} %"
-    if unit is Unit.SECONDS:
-        minutes, seconds = divmod(round(amount), 60)
-        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-    return f"{round(amount, 2):g}" if amount != int(amount) else str(int(amount))
+def _text(name: str, value: Any, kpi: Kpi, currency: str | None) -> Displayed:
+    """A field's value, for the page."""
+    match name:
+        case "communities":
+            return Listed([_community(one) for one in value]) if value else _ALL
+        case "baseline":
+            return _baseline(value, kpi, currency)
+        case "target":
+            return _amount(value, kpi, currency)
+        case "period":
+            return _days(value)
+        case "is_main":
+            return _YES if value else _NO
+        case _:
+            return str(value)
+
+
+def _community(one: Mapping[str, Any]) -> Displayed:
+    adapter = adapters().get(one["platform"])
+    platform = one["platform"] if adapter is None else Phrase(adapter.spec.title)
+    return Sentence(Phrase("{title} ({platform})"), {"title": one["title"], "platform": platform})
+
+
+def _baseline(value: Mapping[str, Any], kpi: Kpi, currency: str | None) -> Displayed:
+    """Where it starts from, and how that is known: measured over which days, or stated with a reason."""
+    amount = _amount(value["level"], kpi, currency)
+    if value["source"] == BaselineSource.STATED:
+        return Sentence(_STATED, {"amount": amount, "reason": value["reason"]})
+    first, last = date.fromisoformat(value["from"]), date.fromisoformat(value["to"])
+    days = DayRange(first, last)
+    measured = Sentence(_MEASURED, {"amount": amount, "days": days})
+    if kpi.adds_up is AddsUp.FLOW:
+        measured = Sentence(
+            _MEASURED_FLOW, {"amount": amount, "value": _amount(value["value"], kpi, currency), "days": days}
+        )
+    number = (last - first).days + 1
+    if value["known_days"] == number:
+        return measured
+    parts = {"measured": measured, "known": Amount(value["known_days"]), "number": Amount(number)}
+    return Sentence(_MEASURED_IN_PART, parts)
+
+
+def _amount(amount: float, kpi: Kpi, currency: str | None) -> Amount:
+    return Amount(amount, MEASURES[kpi.unit], currency)
+
+
+def _days(period: Mapping[str, Any]) -> DayRange:
+    return DayRange(period["from"], period["to"])
+
+
+def _zone(period: Mapping[str, Any]) -> Clock:
+    return Clock(ZoneInfo(period["timezone"]))

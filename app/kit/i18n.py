@@ -1,4 +1,4 @@
-"""Translations of texts that people outside the agency read.
+"""Translations of texts that people outside the agency read; `localised` writes days and amounts.
 
 The English text is in the code and is the key of its translations in `locales/*.po`. API responses stay
 English: programs compare their `code`. Only what they show of people's messages is in the reader's language.
@@ -6,15 +6,12 @@ English: programs compare their `code`. Only what they show of people's messages
 
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, lru_cache
 from importlib import resources
 from io import BytesIO
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from babel import Locale, negotiate_locale
-from babel.dates import format_datetime
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
@@ -105,8 +102,3 @@ def language_of(accept_language: str) -> str:
             weighted.append((-weight, tag))
     preferred = [tag for _, tag in sorted(weighted, key=lambda pair: pair[0])]
     return negotiate_locale(preferred, LANGUAGES, sep="-") or ENGLISH
-
-
-def localised_instant(at: datetime, zone: ZoneInfo, language: str) -> str:
-    """An instant as people of a language write it: in the wall time of a zone, which is named."""
-    return format_datetime(at.astimezone(zone), "d MMMM y, HH:mm", locale=language) + f" ({zone.key})"

@@ -7,9 +7,11 @@ English and translated where it is rendered; what comes from people is escaped.
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -19,9 +21,11 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from app.kit.errors import BadRequest, Forbidden, Invalid, UnsupportedMedia
-from app.kit.i18n import localised_instant, translate
-from app.kit.validation import field_errors
+from app.kit.errors import AppError, BadRequest, Forbidden, Invalid, UnsupportedMedia
+from app.kit.i18n import translate
+from app.kit.localised import Displayed, Instant, localised
+from app.kit.validation import TEXTS, field_errors, field_name
+from app.kit.validation import text as error_text
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -39,6 +43,8 @@ FORM: Final = "application/x-www-form-urlencoded"
 MAX_FIELDS: Final = 20
 _OWN_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 """No second slash or backslash, which browsers take for a host; nothing but visible ASCII."""
+_FORMAT_ERRORS: Final = frozenset({"string_pattern_mismatch", "string_too_short"})
+_NO_FORMATS: Final[Mapping[str, str]] = MappingProxyType({})
 _UTC: Final = ZoneInfo("UTC")
 _SAME_SITE: Final = frozenset({"same-origin", "none"})
 """`Sec-Fetch-Site` of a form of ours, and of what a person does in the browser's own bars."""
@@ -87,17 +93,23 @@ def page_response(
 ) -> HTMLResponse:
     """The response with a page in this language, for one reader: it is stored nowhere, and framed by nobody.
 
-    In the template `_` translates a text, and `instant` writes an instant in the wall time of `zone`.
+    In the template `_` translates a text, `instant` writes an instant in the wall time of `zone`, and `localised`
+    whatever else is written in another way in each language.
     """
 
-    def localised(text: str, **parts: str) -> str:
+    def translated(text: str, **parts: str) -> str:
         translation = translate(text, language)
         return translation.format(**parts) if parts else translation
 
     def instant(at: datetime) -> str:
-        return localised_instant(at, zone, language)
+        return Instant(at, zone).text(language)
 
-    page = _ENVIRONMENT.get_template(template).render(_=localised, instant=instant, language=language, **values)
+    def written(value: Displayed) -> str:
+        return localised(value, language)
+
+    page = _ENVIRONMENT.get_template(template).render(
+        _=translated, instant=instant, localised=written, language=language, **values
+    )
     headers = {
         **HEADERS,
         "Content-Language": language,
@@ -128,14 +140,41 @@ def is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 
 
+class InvalidBody(Invalid):
+    """A body that its model refuses."""
+
+    causes: Sequence[Mapping[str, Any]] = ()
+    """What is wrong, as pydantic describes it."""
+
+
 def validated(model: type[M], values: Any) -> M:
-    """The body that these values are; `Invalid` where they are not as its model says."""
+    """The body that these values are; `InvalidBody` where they are not as its model says."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
         every = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
         errors = field_errors(every)
-        raise Invalid(f"{errors[0]['field'] or 'body'}: {errors[0]['detail']}", errors=errors) from None
+        invalid = InvalidBody(f"{errors[0]['field'] or 'body'}: {errors[0]['detail']}", errors=errors)
+        invalid.causes = every
+        raise invalid from None
+
+
+def form_errors(error: AppError | None, language: str, formats: Mapping[str, str] = _NO_FORMATS) -> Mapping[str, str]:
+    """What is wrong with each field of a form, in the reader's language; of every other field an empty text.
+
+    `formats`: for some fields how they are written, in English and translated; it is said of one written otherwise.
+    """
+    texts: defaultdict[str, str] = defaultdict(str)
+    for cause in error.causes if isinstance(error, InvalidBody) else ():
+        name = field_name(cause["loc"][1:]) or ""
+        if cause["input"] is None or not str(cause["input"]).strip():
+            text = translate(TEXTS["missing"], language)
+        elif name in formats and cause["type"] in _FORMAT_ERRORS:
+            text = translate(formats[name], language)
+        else:
+            text = error_text(cause, language)
+        texts.setdefault(name, text)
+    return texts
 
 
 def own_path(path: str | None) -> str | None:

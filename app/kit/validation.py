@@ -8,11 +8,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from app.kit.i18n import ENGLISH, translate
+
 MOST_ERRORS: Final = 100
 """Of one answer: a body of 1 MB can hold a hundred thousand mistakes."""
 _MOST_CHARACTERS: Final = 200
 """Of a field's name: an unknown one is the caller's text."""
-_OTHER: Final = "This value is not as the documentation describes it."
+OTHER: Final = "This value is not as the documentation describes it."
 _OBJECT: Final = "Give a JSON object."
 _ARRAY: Final = "Give a JSON array."
 _DAY: Final = "Give a day as YYYY-MM-DD."
@@ -97,21 +99,19 @@ _MEMBER: Final = re.compile(r"<[^<>]*?: ('(?:[^'\\]|\\.)*'|-?\d+)>")
 """A member of an enum as Python prints it, `<Status.DRAFT: 'draft'>`; its value is what a request writes."""
 
 
-def text(error: Mapping[str, Any]) -> str:
+def text(error: Mapping[str, Any], language: str = ENGLISH) -> str:
     """What is wrong, for people, of an error as pydantic describes it."""
     kind, context = error["type"], error.get("ctx", {})
     if kind in {"value_error", "assertion_error"}:
-        return _sentence(str(context.get("error", "")))
-    template = TEXTS.get(kind)
-    if template is None:
-        return _OTHER
+        return translate(_sentence(str(context.get("error", ""))), language)
+    template = translate(TEXTS.get(kind, OTHER), language)
     return template.format_map({name: _MEMBER.sub(r"\1", str(value)) for name, value in context.items()})
 
 
 def _sentence(message: str) -> str:
     """A validator's own message (`must be …`), as a sentence."""
     if not message:
-        return _OTHER
+        return OTHER
     return message[0].upper() + message[1:] + ("" if message.endswith((".", "!", "?", "…")) else ".")
 
 
@@ -120,7 +120,7 @@ def field_errors(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "in": str(error["loc"][0]) if error["loc"] else "body",
-            "field": _field(error["loc"][1:]),
+            "field": field_name(error["loc"][1:]),
             "code": error["type"].replace("_", "-").replace(".", "-"),
             "detail": text(error),
         }
@@ -128,7 +128,7 @@ def field_errors(errors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _field(location: Sequence[str | int]) -> str | None:
+def field_name(location: Sequence[str | int]) -> str | None:
     """Where, dotted; None for the whole. Unknown names are the caller's text: cut, and made valid Unicode."""
     dotted = ".".join(str(part) for part in location if part != "")
     return dotted[:_MOST_CHARACTERS].encode(errors="replace").decode() or None

@@ -3,39 +3,15 @@
 from typing import Any, Final
 
 from fastapi import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from app.kit.errors import PROBLEM, problem
-from app.kit.i18n import language_of, translate
-from app.kit.pages import asks_json, content_security_policy
+from app.kit.i18n import language_of
+from app.kit.pages import asks_json, page_response
 from app.kit.routing import PROBLEM_REF
 
 HEADERS: Final = {"Cache-Control": "no-store, private", "X-Robots-Tag": "noindex"}
-
-_PAGE: Final = """\
-<!doctype html>
-<html lang="{language}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; }}
-body {{ margin: 0; min-height: 100vh; display: grid; place-content: center; padding: 1.5rem;
-       font: 1.125rem/1.5 system-ui, sans-serif; text-align: center; }}
-h1 {{ margin: 0 0 .5rem; font-size: 1.5rem; font-weight: 600; }}
-p {{ margin: 0; opacity: .75; }}
-</style>
-</head>
-<body>
-<main>
-<h1>{title}</h1>
-<p>{text}</p>
-</main>
-</body>
-</html>
-"""
+"""Of redirects and problems. Redirects say nothing of the referrer: the page behind the link may count by it."""
 
 _TEXTS: Final = {
     404: ("This link leads nowhere", "There is no such link. Perhaps a letter is missing at its end.", "not-found"),
@@ -74,11 +50,4 @@ def dead_link_response(request: Request, status: int) -> Response:
             headers=HEADERS,
         )
     language = language_of(request.headers.get("accept-language", ""))
-    page = _PAGE.format(language=language, title=translate(title, language), text=translate(text, language))
-    headers = {
-        **HEADERS,
-        "Content-Language": language,
-        "Vary": "Accept, Accept-Language",
-        "Content-Security-Policy": content_security_policy(page),
-    }
-    return HTMLResponse(page, status_code=status, headers=headers)
+    return page_response("kit/error.html", language, status=status, title=title, detail=text)

@@ -152,10 +152,12 @@ async def test_the_first_answer_counts_until_there_is_a_new_version(
     outdated = await agree(program, path, text="Yes", seen=seen)
     assert (outdated.status_code, outdated.json()["code"]) == (409, "revision-outdated")
     (form,) = forms(await browser.get(path))
-    refused_form = await browser.post(form.action, data={**form.fields, "answer": "agree", "content_hash": seen})
+    stale = {**form.fields, "answer": "agree", "content_hash": seen, "text": "Так и надо"}
+    refused_form = await browser.post(form.action, data=stale)
     assert refused_form.status_code == 409
-    assert f'href="{path}"' in refused_form.text
-    assert "Есть версия новее" in refused_form.text
+    for text in ("Ответ не принят: есть версия новее", "Бриф, версия 2", "Так и надо"):
+        assert text in refused_form.text, "the newer version, and what was written"
+    assert forms(refused_form) == [form]
     second = await agree(program, path, "decline", "We are not cool.")
     assert (second.status_code, second.json()["revision"]) == (201, "2")
 

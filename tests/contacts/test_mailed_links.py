@@ -63,7 +63,7 @@ async def test_the_contact_gets_it_in_their_language(
     assert body is not None
     assert "Здравствуйте, Nina!" in body.get_content()
     assert "Step & Co спрашивает, согласны ли вы: Бриф, Coffee at Nina's." in body.get_content()
-    assert "действует до 29 октября 2026, 15:00 (Europe/Minsk)" in body.get_content()
+    assert "действует до 29 октября 2026, 15:00 (время: Минск)" in body.get_content()
     stored = await setup.agency.get(f"/v1/client-links/{made['id']}")
     assert (stored["mail"], stored["mail_detail"], stored["opens"]) == ("sent", None, 0)
     assert (await agree(program, path_in(server))).status_code == 201

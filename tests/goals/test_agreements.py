@@ -103,8 +103,10 @@ async def test_the_page_shows_what_is_proposed_and_what_has_changed(
         "More &lt;people&gt;",
         "Что мы предлагаем",
         "Размер сообщества",
-        "2000",
-        "1380",
+        "О вас знает больше людей",
+        "2\N{NO-BREAK SPACE}000",
+        "1\N{NO-BREAK SPACE}380, измерено: 12 сентября – 9 октября 2026",
+        "10 октября – 8 ноября 2026",
         "Все ваши сообщества",
     ):
         assert text in page.text, text
@@ -118,8 +120,8 @@ async def test_the_page_shows_what_is_proposed_and_what_has_changed(
     await agency.patch(f"/v1/goals/{goal['id']}", {"target": 2345})
     page = await program.get(link, headers=browser)
     assert "Что изменилось с тех пор, как вы согласились" in page.text
-    assert "2345" in page.text
-    assert "2000" in page.text
+    assert "2\N{NO-BREAK SPACE}000 → 2\N{NO-BREAK SPACE}345" in page.text
+    assert "Nina" in page.text
     assert len(forms(page)) == 1
     await agency.post(f"/v1/goals/{goal['id']}/withdraw", status=200)
     page = await program.get(link, headers=browser)
@@ -141,7 +143,7 @@ async def test_of_two_contacts_the_first_answers(agency: Agency, setup: Setup, p
     assert (await agency.get(f"/v1/goals/{goal['id']}"))["status"] == "declined"
     assert len((await agency.get("/v1/client-statements", subject_id=goal["id"]))["data"]) == 1
     page = await program.get(second, headers={"Accept": "text/html"})
-    assert "Your side has answered this already." in page.text
+    assert "Your side has answered this already. Write to the agency if the answer should be another one." in page.text
     assert "Nina" in page.text
 
 

@@ -24,7 +24,7 @@ from app.kpis.contract import Kpi
 from app.kpis.values import AddsUp
 from app.main import operations
 from app.settings import Settings
-from tests.shipping import error_codes, platforms
+from tests.shipping import error_codes, goals, platforms
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = """\
@@ -222,7 +222,11 @@ def files() -> dict[str, str]:
     example = (ROOT / ".env.example").read_text()
     example = within(example, "settings", f"\n{settings_example()}\n", "# --- {} ---", "# --- end of {} ---")
     operations_page = within((ROOT / "docs/operations.md").read_text(), "limits", f"\n{limits()}\n")
+    goals_page = (ROOT / "docs/goals.md").read_text()
+    goals_page = within(goals_page, "example of a goal", f"\n{goals.goal_example()}\n")
+    goals_page = within(goals_page, "example of a correction", f"\n{goals.correction_example()}\n")
     return {
+        "docs/goals.md": goals_page,
         "docs/operations.md": operations_page,
         "docs/settings.md": settings_page,
         ".env.example": example,

@@ -25,6 +25,7 @@ PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md")
         "docs/kpis.md",
         "docs/permissions.md",
         "docs/errors.md",
+        "docs/goals.md",
         "docs/operations.md",
     ],
 )

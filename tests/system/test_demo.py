@@ -278,7 +278,7 @@ def _check_month(api: Api, running: Demo) -> None:
     lines = running.output_text().partition("The month from ")[2].partition("Documentation")[0].splitlines()
     assert max(map(len, lines)) <= 80
     printed = [re.split(r"  +", line.strip()) for line in lines[2:] if line.strip()]
-    easy, hard, correction, campaign, *directions = printed
+    easy, hard, correction, campaign, waiting, *directions = printed
     goals = {one["title"]: one for one in api.all("/v1/portfolio/goals")}
     for title, stands, figures in (easy, hard):
         goal = goals[title]
@@ -292,6 +292,10 @@ def _check_month(api: Api, running: Demo) -> None:
     assert correction == [f"↳ {opened['change']}", "correction open", f"review on {opened['review_on']}"]
     cost = sum(float(amount) for _, amount in SPEND) / len(BROWSERS)
     assert campaign[-1] == f"{len(BROWSERS)} clicks at {cost:.2f} RUB"
+    assert waiting == ["Guests see the menu", "proposed", "from 5 to 20"]
+    (page,) = re.findall(r"Client's page +(\S+)", running.output_text())
+    visible = api.get(page)
+    assert (visible["subject"]["title"], visible["answers"]) == (waiting[0], ["agree", "decline"])
     assert [line[:2] for line in directions] == [
         ["Content", "held by nobody"],
         ["Promotion", "held by nobody"],
@@ -300,7 +304,7 @@ def _check_month(api: Api, running: Demo) -> None:
     ]
     # The plan and categories; the link, the campaign, its spend; the brief, proposals, links to agree, the correction.
     deeds = [int(line[2].removesuffix(" deeds")) for line in directions]
-    assert (deeds[0], deeds[1], deeds[3]) == (len(PLAN) + CATEGORISED, 2 + len(SPEND), 1 + 3 + 3 + 1)
+    assert (deeds[0], deeds[1], deeds[3]) == (len(PLAN) + CATEGORISED, 2 + len(SPEND), 1 + 4 + 4 + 1)
     assert deeds[2] > 0
 
 
