@@ -27,6 +27,7 @@ from app.metrics.differences import COMPARISONS
 from app.posts.lexemes import FACETS
 from app.projects.hours import WorkingHours
 from app.projects.schemas import BriefUpdate
+from benchmarks._growth_rooms import ROOMS
 from benchmarks._servers import Urls
 
 ZONE: Final = "Europe/Minsk"
@@ -99,13 +100,14 @@ ANALYZE place;
 """,
     "publications": """
 INSERT INTO publication (workspace_id, id, community_id, project_id, external_id, url, text, category, published_at,
-        measure_at, total, unchanged_polls, comments, comments_read)
+        measure_at, total, unchanged_polls, comments, comments_read, gone_at)
 SELECT place.workspace_id, uuidv7(at - now()),
        communities[CASE WHEN n / {places} % 401 = 0 THEN 5 ELSE 1 + n / {places} % 4 END],
        project_id, n, 'https://social.example/post' || n, pg_temp.words(n),
        CASE WHEN n % 100 < 17
             THEN (ARRAY['engaging', 'user_generated', 'educational', 'promotional'])[1 + n / {places} % 4] END,
-       at, '{now}'::timestamptz + make_interval(mins => (n % 40000)::int), 1000, 0, n % 30, n % 30 - (n % 211 = 0)::int
+       at, '{now}'::timestamptz + make_interval(mins => (n % 40000)::int), 1000, 0, n % 30, n % 30 - (n % 211 = 0)::int,
+       CASE WHEN n % 100 = 53 AND at < '{now}'::timestamptz - interval '3 days' THEN at + interval '3 days' END
 FROM generate_series(1, {publications}) n JOIN place ON place.place = n % {places},
      LATERAL (SELECT '{start}'::timestamptz + n::float8 / {publications} * '{age} days'::interval AS at);
 """,
@@ -219,9 +221,10 @@ FROM thread t JOIN publication p ON p.external_id::bigint = t.n * 2 - t.n * 2 % 
 WHERE inquiry.workspace_id = t.workspace_id AND inquiry.id = t.id AND t.n % 50 = 0 AND t.n % 3 > 0
   AND p.workspace_id = t.workspace_id AND p.community_id = t.community_id;
 INSERT INTO response_wait (workspace_id, id, inquiry_id, project_id, community_id, started_at, ended_at, ended_by,
-        opening, working_seconds)
+        opening, working_seconds, due_at)
 SELECT workspace_id, uuidv7(opened_at - now()), id, project_id, community_id, opened_at, first_answered_at,
-       CASE WHEN status <> 'open' THEN 'answer' END, true, CASE WHEN status <> 'open' THEN n_seconds END
+       CASE WHEN status <> 'open' THEN 'answer' END, true, CASE WHEN status <> 'open' THEN n_seconds END,
+       opened_at + make_interval(mins => 60 + n_seconds::int / 60)
 FROM inquiry, LATERAL (SELECT (extract(epoch FROM opened_at)::bigint % 5400) AS n_seconds);
 UPDATE inquiry SET waiting_since = opened_at WHERE status = 'open';
 INSERT INTO inquiry_count (workspace_id, id, community_id, project_id, status, kind, change)
@@ -303,6 +306,7 @@ SELECT uuidv7(), workspace_id, 'communities.poll', id, '{{}}', CASE WHEN name = 
        '{now}'::timestamptz + interval '1 hour', 0, 0, '{now}'
 FROM (SELECT workspace_id, id, title AS name FROM community) community;
 """,
+    **ROOMS,
 }
 
 

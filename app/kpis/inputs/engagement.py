@@ -39,7 +39,7 @@ from app.kpis.inputs.parameters import (
     position,
 )
 from app.kpis.values import Community, Excluded, Missing, Reason
-from app.metrics.contributions import COLUMNS, contributions
+from app.metrics.contributions import COLUMNS, changed_later, contributions
 from app.metrics.models import DifferenceSource, RollupDay
 from app.metrics.sql import statement
 from app.platforms.contract import Metric
@@ -246,7 +246,10 @@ CROSS JOIN LATERAL (
     WHERE p.workspace_id = :workspace_id AND p.community_id = community.id
     ORDER BY p.published_at DESC LIMIT :most
 ) AS latest
-JOIN post_last AS last ON last.workspace_id = :workspace_id AND last.publication_id = latest.id
+CROSS JOIN LATERAL (
+    -- By the key, each: of some ten thousand PostgreSQL would join the whole table.
+    SELECT l.missing FROM post_last AS l WHERE l.workspace_id = :workspace_id AND l.publication_id = latest.id OFFSET 0
+) AS last
 """).columns(column("community_id", PG_UUID(as_uuid=True)), column("missing", JSONB))
 
 
@@ -337,13 +340,11 @@ def _engagement(metrics: Metrics) -> Engagement:
 
 _OF_PROJECTS: Final = statement(
     contributions(
-        # As an array: PostgreSQL would join the projects first, and compare each of these with each project.
-        "p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids) AND p.id = ANY (ARRAY("
-        "SELECT DISTINCT later.publication_id FROM post_snapshot AS later "
-        "WHERE later.workspace_id = :workspace_id AND later.at > :as_of))"
+        "p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids) AND "
+        + changed_later(":workspace_id", "p.project_id = ANY (:project_ids)")
     )
 ).columns(*COLUMNS)
-"""The contributions of publications that have a snapshot after `as_of`."""
+"""The contributions of publications of which a snapshot after `as_of` may count for the requested days."""
 
 
 def gains(*metrics: Metric) -> Section:
