@@ -294,7 +294,7 @@ def _check_month(api: Api, running: Demo) -> None:
     assert campaign[-1] == f"{len(BROWSERS)} clicks at {cost:.2f} RUB"
     assert waiting == ["Guests see the menu", "proposed", "from 5 to 20"]
     (page,) = re.findall(r"Client's page +(\S+)", running.output_text())
-    visible = api.get(page)
+    visible = httpx.get(page, headers={"Accept": "application/json"}).json()
     assert (visible["subject"]["title"], visible["answers"]) == (waiting[0], ["agree", "decline"])
     assert [line[:2] for line in directions] == [
         ["Content", "held by nobody"],
