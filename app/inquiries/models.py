@@ -36,6 +36,14 @@ class MessageDirection(StrEnum):
     AGENCY = "agency"
 
 
+class DueTarget(StrEnum):
+    """The target of a project that a deadline follows from."""
+
+    FIRST_RESPONSE = "first_response"
+    """The customer's wait for an answer."""
+    RESOLUTION = "resolution"
+
+
 class ReplyDelivery(StrEnum):
     """The delivery state of a reply sent through Instep."""
 
@@ -104,6 +112,21 @@ class Inquiry(Owned, Audited, Base):
             )
             for suffix, columns in (("", ()), ("_in_project", ("project_id",)), ("_in_community", ("community_id",)))
         ),
+        # What is owed: overdue is what has a deadline that is over, and time alone makes it so.
+        *(
+            Index(
+                f"ix_inquiry_due{suffix}",
+                *("workspace_id", *columns, "due_at", "id"),
+                postgresql_include=[
+                    name for name in ("project_id", "community_id", "kind", "status") if name not in columns
+                ],
+                postgresql_where=text("due_at IS NOT NULL"),
+            )
+            for suffix, columns in (
+                *(("", ()), ("_in_project", ("project_id",)), ("_in_community", ("community_id",))),
+                ("_by_status", ("status",)),
+            )
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -132,6 +155,12 @@ class Inquiry(Owned, Audited, Base):
     last_message_at: Mapped[datetime]
     waiting_since: Mapped[datetime | None]
     """When the customer's first message without an answer was written, or the inquiry was reopened; null: no wait."""
+    due_at: Mapped[datetime | None]
+    """The earliest deadline that is not met yet: `due_at` of the wait that lasts, or `resolution_due_at` of the opening
+    wait of what is not resolved; null: nothing is owed, or no target holds.
+    """
+    due_target: Mapped[str | None]
+    """The target it follows from (`DueTarget`)."""
     first_answered_at: Mapped[datetime | None]
     handled_at: Mapped[datetime | None]
     """When a person of the agency first answered it, or resolved it with a reason."""
@@ -274,6 +303,12 @@ class ResponseWait(Owned, Base):
             *("workspace_id", "project_id", "due_at", "id"),
             postgresql_where=text("due_at IS NOT NULL"),
         ),
+        # Also those without a deadline, by when they began: other working hours may give them one.
+        Index(
+            "ix_response_wait_resolution_due",
+            *("workspace_id", "project_id", "resolution_due_at", "started_at"),
+            postgresql_where=text("opening IS TRUE"),
+        ),
     )
 
     inquiry_id: Mapped[UUID]
@@ -282,7 +317,9 @@ class ResponseWait(Owned, Base):
     started_at: Mapped[datetime]
     """The customer's first message that had no answer yet."""
     due_at: Mapped[datetime | None]
-    """Until when the project's target for the first response is met (`due_dates`); null: it had none."""
+    """Until when the project's target for the first response is met (`waits`); null: it had none."""
+    resolution_due_at: Mapped[datetime | None]
+    """Of an opening wait: until when the project's target for the resolution of what began with it is met."""
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str | None]
     """`answer`, or `resolution` where it was resolved without one."""
