@@ -12,14 +12,17 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, or_, select, text, true, update
+import structlog
+from prometheus_client import Counter
+from sqlalchemy import bindparam, or_, select, text, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as UUID_TYPE
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.inquiries.models import Inquiry, InquiryStatus, ResolvedEpisode, ResponseWait
 from app.inquiries.waits import due_at, resolution_due_at
-from app.kit.db import in_workspace, now, workspace_of
+from app.kit.db import fetch, in_workspace, now, workspace_of
+from app.projects.models import Project
 from app.projects.service import WorkCalendar, calendar
 
 _OWED: Final = """
@@ -49,19 +52,21 @@ WHERE inquiry.workspace_id = :workspace_id AND inquiry.id = owed.id
     bindparam("workspace_id", type_=UUID_TYPE(as_uuid=True)),
     bindparam("ids", type_=ARRAY(UUID_TYPE(as_uuid=True))),
 )
-_DIFFERENT: Final = text(
-    f"""
-SELECT inquiry.id FROM inquiry JOIN ({_OWED}) AS owed ON owed.id = inquiry.id
-WHERE inquiry.workspace_id = :workspace_id
-  AND (inquiry.due_at, inquiry.due_target) IS DISTINCT FROM (owed.due_at, owed.due_target)
-ORDER BY inquiry.id LIMIT :most
-"""  # noqa: S608 - a constant
-).bindparams(bindparam("workspace_id", type_=UUID_TYPE(as_uuid=True)), bindparam("most", type_=BigInteger()))
+_MAY_DIFFER: Final = text(
+    """
+SELECT id FROM inquiry WHERE workspace_id = :workspace_id AND project_id = :project_id
+  AND (status <> 'resolved' OR due_at IS NOT NULL)
+"""
+).bindparams(*(bindparam(name, type_=UUID_TYPE(as_uuid=True)) for name in ("workspace_id", "project_id")))
+
+log = structlog.get_logger()
+REPAIRED: Final = Counter("instep_due_dates_repaired", "Inquiries whose deadline was other than their waits say.")
 
 
 async def hours_changed(session: AsyncSession, *, project_id: UUID) -> None:
-    """Compute anew until when the customers who wait now may wait, and until when what is not resolved is to be. What is
-    due already stays so, and nothing becomes due in the past: figures of the past do not change.
+    """Compute anew until when the customers who wait now may wait, and until when what is not resolved is to be.
+
+    What is due already stays so, and nothing becomes due in the past: figures of the past do not change.
     """
     at = now(session)
     work = await calendar(session, project_id=project_id)
@@ -190,8 +195,26 @@ async def _store(session: AsyncSession, changed: Collection[tuple[Any, dict[str,
 async def refresh(session: AsyncSession, inquiry_ids: Collection[UUID]) -> int:
     """Store the earliest deadlines of inquiries, by their stored waits; how many were other."""
     ids = sorted(inquiry_ids)
-    # In key order, to avoid deadlocks; and what is stored is computed from waits that no one changes meanwhile.
+    # In key order, to avoid deadlocks.
     locked = select(Inquiry.id).where(in_workspace(Inquiry, workspace_of(session)), Inquiry.id.in_(ids))
     await session.execute(locked.order_by(Inquiry.id).with_for_update())
     result: Any = await session.execute(_STORE, {"workspace_id": workspace_of(session), "ids": ids})
     return int(result.rowcount)
+
+
+async def reconcile(session: AsyncSession, project_id: UUID) -> int:
+    """Compare the deadlines of a project's inquiries with their waits, and store those that differ; their number.
+
+    Waits without a deadline that have a target get one too: a release before this one may have stored them last.
+    """
+    await fetch(session, Project, project_id, for_update=True)  # so that no message changes a wait meanwhile
+    await hours_changed(session, project_id=project_id)
+    of_project = {"workspace_id": workspace_of(session), "project_id": project_id}
+    return await refresh(session, (await session.scalars(_MAY_DIFFER, of_project)).all())
+
+
+def report(repaired: int, workspace_id: UUID | None) -> None:
+    """Log that deadlines were other than the waits, and count them: after the commit."""
+    REPAIRED.inc(repaired)
+    if repaired:
+        log.error("due_dates.repaired", inquiries=repaired, workspace_id=str(workspace_id))

@@ -69,6 +69,10 @@ class WorkingHours:
         openings = self.special.get(day)
         return self.week[day.weekday()] if openings is None else openings
 
+    def written(self, day: date) -> list[dict[str, str]]:
+        """The openings of one day, as in `as_json`."""
+        return _written(self.on(day))
+
     def rule(self, day: date) -> DayRule:
         """What `on` goes by."""
         if day in self.holidays:

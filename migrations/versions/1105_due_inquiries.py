@@ -21,9 +21,9 @@ FROM (
         project.working_hours, target.seconds
     FROM inquiry
     CROSS JOIN LATERAL (
-        SELECT workspace_id, id, project_id, started_at FROM response_wait
-        WHERE response_wait.workspace_id = inquiry.workspace_id AND response_wait.inquiry_id = inquiry.id AND opening
-        ORDER BY started_at DESC LIMIT 1
+        SELECT began.workspace_id, began.id, began.project_id, began.started_at FROM response_wait AS began
+        WHERE began.workspace_id = inquiry.workspace_id AND began.inquiry_id = inquiry.id AND began.opening
+        ORDER BY began.started_at DESC LIMIT 1
     ) AS latest
     JOIN project ON project.workspace_id = latest.workspace_id AND project.id = latest.project_id
     CROSS JOIN LATERAL (
@@ -48,16 +48,16 @@ CROSS JOIN LATERAL (
                 WHERE special ->> 'day' = to_char(day, 'YYYY-MM-DD')
             ) AS special ON true
             CROSS JOIN LATERAL (
-                SELECT greatest(episode.started_at, (day + (opening ->> 'opens')::interval)
+                SELECT greatest(episode.started_at, (day + (slot ->> 'opens')::interval)
                         AT TIME ZONE episode.timezone) AS since,
-                    least(episode.started_at + interval '9600 hours', (day + (opening ->> 'closes')::interval)
+                    least(episode.started_at + interval '9600 hours', (day + (slot ->> 'closes')::interval)
                         AT TIME ZONE episode.timezone) AS until
                 FROM jsonb_array_elements(CASE
                     WHEN episode.working_hours -> 'holidays' ? to_char(day, 'YYYY-MM-DD') THEN '[]'::jsonb
                     ELSE coalesce(special.hours, episode.working_hours -> 'week' -> trim(to_char(day, 'day')),
                         '[]'::jsonb)
-                END) AS opening
-            ) AS opening
+                END) AS slot
+            ) AS open
             WHERE until > since
         ) AS worked
     ) AS added
@@ -76,9 +76,9 @@ FROM (
     LEFT JOIN response_wait AS wait ON wait.workspace_id = owing.workspace_id AND wait.inquiry_id = owing.id
         AND wait.ended_at IS NULL
     LEFT JOIN LATERAL (
-        SELECT resolution_due_at FROM response_wait
-        WHERE response_wait.workspace_id = owing.workspace_id AND response_wait.inquiry_id = owing.id AND opening
-        ORDER BY started_at DESC LIMIT 1
+        SELECT began.resolution_due_at FROM response_wait AS began
+        WHERE began.workspace_id = owing.workspace_id AND began.inquiry_id = owing.id AND began.opening
+        ORDER BY began.started_at DESC LIMIT 1
     ) AS episode ON true
     WHERE owing.status <> 'resolved' AND owing.id = ANY ({ids})
 ) AS owed
@@ -151,9 +151,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     with op.get_context().autocommit_block():
-        op.drop_index(
-            "ix_response_wait_resolution_due", "response_wait", postgresql_concurrently=True, if_exists=True
-        )
+        op.drop_index("ix_response_wait_resolution_due", "response_wait", postgresql_concurrently=True, if_exists=True)
         for name, _, _ in _INDEXES:
             op.drop_index(name, "inquiry", postgresql_concurrently=True, if_exists=True)
     op.drop_column("inquiry", "due_target")
