@@ -94,6 +94,7 @@ async def samples(urls: Urls, world: World) -> Mapping[str, Sequence[str]]:
         "action": ["posts.create", "inquiries.resolve", "none"],
         "entity_id": [await one(f"SELECT id FROM post {of_project} AND origin = 'planned' LIMIT 1")],
         "alerts.list kind": ["inquiry-waiting"],
+        "weeks": ["8", "53"],
         # There are none: a 404 or an empty list, found by the same index.
         **{name: [str(world.workspace_id)] for name in _NONE},
         "key": sorted(all_kpis()),

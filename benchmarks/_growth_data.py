@@ -86,13 +86,12 @@ SELECT workspace_id, uuidv7(), id, holds_from, 240, minutes, '{start}'
 FROM project, (VALUES ('{start}'::date, NULL::int), ('{resolved_since}'::date, 2 * {workday})) v (holds_from, minutes);
 CREATE FUNCTION pg_temp.due(started_at timestamptz, minutes int) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
     -- Every day is worked, from nine o'clock on for {workday} minutes.
-    SELECT (day + make_interval(days => worked / {workday}, mins => 9 * 60 + worked % {workday})) AT TIME ZONE '{zone}'
-           + make_interval(secs => seconds)
-    FROM (SELECT started_at AT TIME ZONE '{zone}' AS wall) w,
+    SELECT (day + make_interval(days => (worked - 1) / ({workday} * 60),
+                                secs => 9 * 3600 + (worked - 1) % ({workday} * 60) + 1)) AT TIME ZONE '{zone}'
+    FROM (SELECT date_trunc('second', started_at) AT TIME ZONE '{zone}' AS wall) w,
          LATERAL (SELECT date_trunc('day', wall) AS day,
                          extract(epoch FROM wall - date_trunc('day', wall))::int - 9 * 3600 AS since_nine) d,
-         LATERAL (SELECT least(greatest(since_nine, 0), {workday} * 60) AS done) s,
-         LATERAL (SELECT done / 60 + minutes AS worked, done % 60 AS seconds) t
+         LATERAL (SELECT least(greatest(since_nine, 0), {workday} * 60) + minutes * 60 AS worked) s
 $$;
 INSERT INTO brief (workspace_id, id, project_id, version, content, created_at)
 SELECT workspace_id, uuidv7(), id, n, '{brief}', created_at

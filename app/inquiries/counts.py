@@ -44,10 +44,14 @@ FROM (
         WHERE counted.workspace_id = :workspace_id {of counted}
         GROUP BY GROUPING SETS ((counted.kind), (counted.community_id))
         UNION ALL
-        SELECT owed.kind, owed.community_id, {nothing}, count(*)
-        FROM inquiry AS owed
-        WHERE owed.workspace_id = :workspace_id AND owed.due_at < :at {of owed}
-        GROUP BY GROUPING SETS ((owed.kind), (owed.community_id))
+        SELECT overdue.kind, overdue.community_id, {nothing}, sum(overdue.inquiries)
+        FROM (
+            SELECT owed.kind, owed.community_id, CAST(count(*) AS integer) AS inquiries
+            FROM inquiry AS owed
+            WHERE owed.workspace_id = :workspace_id AND owed.due_at < :at {of owed}
+            GROUP BY owed.kind, owed.community_id
+        ) AS overdue
+        GROUP BY GROUPING SETS ((overdue.kind), (overdue.community_id))
     ) AS numbers
     GROUP BY numbers.kind, numbers.community_id
 ) AS sums

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, PrimaryKeyConstraint, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, PrimaryKeyConstraint, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Audited, Base, Owned, belongs_to
@@ -59,6 +59,9 @@ class ReplyDelivery(StrEnum):
     """Polling did not find it in time: a person has to check the thread."""
 
 
+_OF_DUE: Final = ("project_id", "community_id", "kind", "status", "last_message_at", "due_at")
+
+
 class Inquiry(Owned, Audited, Base):
     """A conversation with one customer, on whatever platform and channel."""
 
@@ -76,7 +79,7 @@ class Inquiry(Owned, Audited, Base):
         Index(
             None,
             *("workspace_id", "status", "last_message_at", "id"),
-            postgresql_include=["project_id", "kind"],
+            postgresql_include=["project_id", "kind", "due_at"],
         ),
         Index(
             "ix_inquiry_handled",
@@ -99,7 +102,7 @@ class Inquiry(Owned, Audited, Base):
         Index(
             "ix_inquiry_waiting_by_status",
             *("workspace_id", "status", "waiting_since", "id"),
-            postgresql_include=["project_id", "kind"],
+            postgresql_include=["project_id", "kind", "due_at"],
             postgresql_where=text("waiting_since IS NOT NULL"),
         ),
         # Few wait at a time, so these three stay small however many inquiries there are.
@@ -107,26 +110,29 @@ class Inquiry(Owned, Audited, Base):
             Index(
                 f"ix_inquiry_waiting{suffix}",
                 *("workspace_id", *columns, "waiting_since", "id"),
-                postgresql_include=[name for name in ("project_id", "kind", "status") if name not in columns],
+                postgresql_include=[name for name in ("project_id", "kind", "status", "due_at") if name not in columns],
                 postgresql_where=text("waiting_since IS NOT NULL"),
             )
             for suffix, columns in (("", ()), ("_in_project", ("project_id",)), ("_in_community", ("community_id",)))
         ),
-        # What is owed: overdue is what has a deadline that is over, and time alone makes it so.
+        # What is owed: overdue is what has a deadline that is over, and time alone makes it so. With all that a list of
+        # it is filtered and sorted by, so that it reads the index alone.
         *(
             Index(
                 f"ix_inquiry_due{suffix}",
-                *("workspace_id", *columns, "due_at", "id"),
-                postgresql_include=[
-                    name for name in ("project_id", "community_id", "kind", "status") if name not in columns
-                ],
+                *("workspace_id", *columns, "id"),
+                postgresql_include=[name for name in _OF_DUE if name not in columns],
                 postgresql_where=text("due_at IS NOT NULL"),
             )
             for suffix, columns in (
-                *(("", ()), ("_in_project", ("project_id",)), ("_in_community", ("community_id",))),
-                ("_by_status", ("status",)),
+                ("", ("due_at",)),
+                ("_in_project", ("project_id", "due_at")),
+                ("_in_community", ("community_id", "due_at")),
+                ("_by_status", ("status", "due_at")),
+                ("_latest", ("last_message_at",)),
             )
         ),
+        CheckConstraint("status <> 'resolved' OR due_at IS NULL", name="resolved_owes_nothing"),
         {"postgresql_with": {"fillfactor": 70}},
     )
 

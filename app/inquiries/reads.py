@@ -39,6 +39,7 @@ _PLAIN: Final = (
 """Fields that are columns of the row."""
 
 
+RESOLVED: Final = InquiryStatus.RESOLVED
 AT: Final = bindparam("at", type_=DateTime(timezone=True))
 """The instant as of which something is overdue."""
 
@@ -106,7 +107,13 @@ INQUIRIES: Final = Listing(
         "status": {one.value: Inquiry.status == one.value for one in InquiryStatus},
         "kind": {one.value: Inquiry.kind == one.value for one in InquiryKind},
         "overdue": {True: Inquiry.due_at < AT, False: or_(Inquiry.due_at.is_(None), Inquiry.due_at >= AT)},
-        "at": true(),  # the parameter of the one before
+        "due_later": {True: Inquiry.due_at >= AT},
+        "at": true(),  # the parameter of those before
+        # Not by an index of the status: PostgreSQL takes it for independent of being overdue, expects few rows, and
+        # would sort all of them.
+        "status_of_overdue": {
+            one.value: (Inquiry.status == one.value).is_(true()) for one in InquiryStatus if one != RESOLVED
+        },
         **INQUIRY_LEXEMES.filters(Inquiry.__table__.c.id),
     },
     ids_first=True,
@@ -120,6 +127,19 @@ class _Answered:
 
     external_id: str | None
     sent_at: datetime
+
+
+def overdue_filters(
+    overdue: bool | None, at: datetime, *, sort: InquirySort, status: InquiryStatus | None
+) -> dict[str, Any]:
+    """The filters of `INQUIRIES` for what is overdue as of `at`, or is not, and has this status."""
+    if overdue is None:
+        return {"status": status}
+    if overdue and sort is InquirySort.LAST_MESSAGE and status not in {None, RESOLVED}:
+        return {"overdue": True, "at": at, "status_of_overdue": status}
+    if not overdue and sort is InquirySort.DUE:
+        return {"due_later": True, "at": at, "status": status}  # a range of the index
+    return {"overdue": overdue, "at": at, "status": status}
 
 
 def is_overdue(due_at: datetime | None, at: datetime) -> bool:

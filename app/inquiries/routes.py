@@ -106,9 +106,12 @@ async def list_inquiries(
     when what is due, and whether and until when an answer can be sent: a screen is one call.
     """
     at = lists.resources.clock.now()
-    filters: dict[str, Any] = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id}
-    if overdue is not None:
-        filters |= {"overdue": overdue, "at": at}
+    filters = {
+        "kind": kind,
+        "project_id": project_id,
+        "community_id": community_id,
+        **reads.overdue_filters(overdue, at, sort=sort, status=status),
+    }
     rows, next_cursor = await lists.page(
         reads.INQUIRIES, sort=sort, limit=limit, cursor=cursor, filters=filters, search=(INQUIRY_LEXEMES, q)
     )

@@ -112,12 +112,54 @@ BEGIN
 END
 $$
 """  # noqa: S608 - constants
+_DUE = sa.text("due_at IS NOT NULL")
+_WAITING = sa.text("waiting_since IS NOT NULL")
 _INDEXES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("ix_inquiry_due", (), ("project_id", "community_id", "kind", "status")),
-    ("ix_inquiry_due_in_project", ("project_id",), ("community_id", "kind", "status")),
-    ("ix_inquiry_due_in_community", ("community_id",), ("project_id", "kind", "status")),
-    ("ix_inquiry_due_by_status", ("status",), ("project_id", "community_id", "kind")),
+    ("ix_inquiry_due", ("due_at",), ("project_id", "community_id", "kind", "status", "last_message_at")),
+    (
+        "ix_inquiry_due_in_project",
+        ("project_id", "due_at"),
+        ("community_id", "kind", "status", "last_message_at"),
+    ),
+    (
+        "ix_inquiry_due_in_community",
+        ("community_id", "due_at"),
+        ("project_id", "kind", "status", "last_message_at"),
+    ),
+    ("ix_inquiry_due_by_status", ("status", "due_at"), ("project_id", "community_id", "kind", "last_message_at")),
+    ("ix_inquiry_due_latest", ("last_message_at",), ("project_id", "community_id", "kind", "status", "due_at")),
 )
+# Those that stand, with what the new filter compares.
+_WIDER: tuple[tuple[str, tuple[str, ...], tuple[str, ...], sa.TextClause | None], ...] = (
+    ("ix_inquiry_waiting", ("waiting_since",), ("project_id", "kind", "status"), _WAITING),
+    ("ix_inquiry_waiting_in_project", ("project_id", "waiting_since"), ("kind", "status"), _WAITING),
+    ("ix_inquiry_waiting_in_community", ("community_id", "waiting_since"), ("project_id", "kind", "status"), _WAITING),
+    ("ix_inquiry_waiting_by_status", ("status", "waiting_since"), ("project_id", "kind"), _WAITING),
+    (
+        "ix_inquiry_workspace_id_status_last_message_at_id",
+        ("status", "last_message_at"),
+        ("project_id", "kind"),
+        None,
+    ),
+)
+_RESOLVED = "ck_inquiry_resolved_owes_nothing"
+
+
+def _replace_index(
+    name: str, columns: tuple[str, ...], included: tuple[str, ...], condition: sa.TextClause | None
+) -> None:
+    """Make it anew under another name, beside the one that stands, and give it the name."""
+    op.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}_new"')
+    op.create_index(
+        f"{name}_new",
+        "inquiry",
+        ["workspace_id", *columns, "id"],
+        postgresql_include=included,
+        postgresql_where=condition,
+        postgresql_concurrently=True,
+    )
+    op.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
+    op.execute(f'ALTER INDEX "{name}_new" RENAME TO "{name}"')
 
 
 def upgrade() -> None:
@@ -126,16 +168,20 @@ def upgrade() -> None:
     op.add_column("inquiry", sa.Column("due_target", sa.Text(), nullable=True))
     require_finite("response_wait", "resolution_due_at")
     require_finite("inquiry", "due_at")
+    op.create_check_constraint(
+        op.f(_RESOLVED), "inquiry", "status <> 'resolved' OR due_at IS NULL", postgresql_not_valid=True
+    )
     with op.get_context().autocommit_block():
         op.execute("SET statement_timeout = '2h'")
+        op.execute(f'ALTER TABLE inquiry VALIDATE CONSTRAINT "{_RESOLVED}"')
         op.execute(_FILL)
         for name, columns, included in _INDEXES:
             op.create_index(
                 name,
                 "inquiry",
-                ["workspace_id", *columns, "due_at", "id"],
+                ["workspace_id", *columns, "id"],
                 postgresql_include=included,
-                postgresql_where=sa.text("due_at IS NOT NULL"),
+                postgresql_where=_DUE,
                 postgresql_concurrently=True,
                 if_not_exists=True,
             )
@@ -147,10 +193,14 @@ def upgrade() -> None:
             postgresql_concurrently=True,
             if_not_exists=True,
         )
+        for name, columns, included, condition in _WIDER:
+            _replace_index(name, columns, (*included, "due_at"), condition)
 
 
 def downgrade() -> None:
     with op.get_context().autocommit_block():
+        for name, columns, included, condition in _WIDER:
+            _replace_index(name, columns, included, condition)
         op.drop_index("ix_response_wait_resolution_due", "response_wait", postgresql_concurrently=True, if_exists=True)
         for name, _, _ in _INDEXES:
             op.drop_index(name, "inquiry", postgresql_concurrently=True, if_exists=True)

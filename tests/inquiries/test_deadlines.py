@@ -1,11 +1,13 @@
 """What is owed until when: the list, the counts and the explanation of each deadline."""
 
+import random
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
 
 from app.kit.clock import SetClock
 from app.platforms.contract import RemotePerson
@@ -228,8 +230,8 @@ async def test_the_list_has_what_is_overdue_and_what_is_next(
     other, noon = await connect_community(agency), clock.now()
     for one in (setup, other):
         await agree(one, 30, **ALWAYS)
-    for number, text in enumerate(("Сколько стоит?", "Не работает сайт", "Спасибо!")):
-        await setup.store_messages(setup.message(str(number), noon - number * MINUTE, text, thread_id=str(number)))
+    for number, preview in enumerate(("Сколько стоит?", "Не работает сайт", "Спасибо!")):
+        await setup.store_messages(setup.message(str(number), noon - number * MINUTE, preview, thread_id=str(number)))
     await setup.store_messages(setup.message("a", noon, by=OURS, thread_id="2"))
     await other.store_messages(other.message("9", noon - 10 * MINUTE, "Ок"))
 
@@ -279,3 +281,36 @@ async def test_another_agency_sees_nothing_of_it(
     assert (await rival.get("/v1/inquiries", overdue=True))["data"] == []
     assert (await rival.get("/v1/inquiries/counts"))["overdue"] == 0
     await rival.get(f"/v1/inquiries/{(await setup.only())['id']}/deadlines", 404)
+
+
+@pytest.mark.parametrize("resolution", [None, 45])
+async def test_the_kpi_counts_the_answers_that_are_overdue(
+    setup: InquirySetup, agency: Agency, clock: SetClock, post: Post, resolution: int | None
+) -> None:
+    """The same inquiries where there is no target of resolution; with one, those of them in which an answer is due."""
+    await agree(setup, 30, resolution, **ALWAYS)
+    chance, values = random.Random(8), []
+    for number in range(24):
+        clock.advance(7 * MINUTE)
+        by = OURS if chance.random() < 0.4 else RemotePerson(f"guest{number}", "Guest")
+        await setup.store_messages(setup.message(str(number), clock.now(), thread_id=str(chance.randrange(9)), by=by))
+        for inquiry in await setup.inquiries():
+            if inquiry["status"] != "resolved" and chance.random() < 0.1:
+                await agency.post(f"/v1/inquiries/{inquiry['id']}/resolve", {"reason": "Done."}, status=200)
+        if number % 4:
+            continue
+        async with agency.resources.transaction(agency.workspace_id) as session:
+            await session.execute(text("UPDATE community SET conversations_seen_at = :at"), {"at": clock.now()})
+        kpi = await agency.get(f"/v1/projects/{setup.ref.project_id}/kpis/overdue")
+        overdue = await setup.inquiries(overdue=True)
+        answers_due = []
+        for inquiry in overdue:
+            explained_one = await agency.get(f"/v1/inquiries/{inquiry['id']}/deadlines")
+            answers_due += [
+                one for one in explained_one["deadlines"] if one["target"] == "first_response" and one["overdue"]
+            ]
+        assert kpi["value"] == len(answers_due)
+        assert (await agency.get("/v1/inquiries/counts"))["overdue"] == len(overdue)
+        values.append((len(answers_due), len(overdue)))
+    assert max(values)[0] > 1
+    assert all(answers == every for answers, every in values) == (resolution is None)
