@@ -77,7 +77,7 @@ class Inquiry(Owned, Audited, Base):
         Index(None, "workspace_id", "community_id", "last_message_at", "id"),
         # With what a search of the open ones compares, so that it reads the index alone.
         Index(
-            None,
+            "ix_inquiry_status_latest",
             *("workspace_id", "status", "last_message_at", "id"),
             postgresql_include=["project_id", "kind", "due_at"],
         ),
@@ -100,7 +100,7 @@ class Inquiry(Owned, Audited, Base):
             postgresql_where=text("publication_id IS NOT NULL"),
         ),
         Index(
-            "ix_inquiry_waiting_by_status",
+            "ix_inquiry_waiting_since_by_status",
             *("workspace_id", "status", "waiting_since", "id"),
             postgresql_include=["project_id", "kind", "due_at"],
             postgresql_where=text("waiting_since IS NOT NULL"),
@@ -108,7 +108,7 @@ class Inquiry(Owned, Audited, Base):
         # Few wait at a time, so these three stay small however many inquiries there are.
         *(
             Index(
-                f"ix_inquiry_waiting{suffix}",
+                f"ix_inquiry_waiting_since{suffix}",
                 *("workspace_id", *columns, "waiting_since", "id"),
                 postgresql_include=[name for name in ("project_id", "kind", "status", "due_at") if name not in columns],
                 postgresql_where=text("waiting_since IS NOT NULL"),

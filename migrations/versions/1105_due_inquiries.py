@@ -129,13 +129,39 @@ _INDEXES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("ix_inquiry_due_by_status", ("status", "due_at"), ("project_id", "community_id", "kind", "last_message_at")),
     ("ix_inquiry_due_latest", ("last_message_at",), ("project_id", "community_id", "kind", "status", "due_at")),
 )
-# Those that stand, with what the new filter compares.
-_WIDER: tuple[tuple[str, tuple[str, ...], tuple[str, ...], sa.TextClause | None], ...] = (
-    ("ix_inquiry_waiting", ("waiting_since",), ("project_id", "kind", "status"), _WAITING),
-    ("ix_inquiry_waiting_in_project", ("project_id", "waiting_since"), ("kind", "status"), _WAITING),
-    ("ix_inquiry_waiting_in_community", ("community_id", "waiting_since"), ("project_id", "kind", "status"), _WAITING),
-    ("ix_inquiry_waiting_by_status", ("status", "waiting_since"), ("project_id", "kind"), _WAITING),
+# In place of those that stand, with what the new filter compares: the new name, the old one, columns, included columns
+# without `due_at`, condition.
+_WIDER: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...], sa.TextClause | None], ...] = (
     (
+        "ix_inquiry_waiting_since",
+        "ix_inquiry_waiting",
+        ("waiting_since",),
+        ("project_id", "kind", "status"),
+        _WAITING,
+    ),
+    (
+        "ix_inquiry_waiting_since_in_project",
+        "ix_inquiry_waiting_in_project",
+        ("project_id", "waiting_since"),
+        ("kind", "status"),
+        _WAITING,
+    ),
+    (
+        "ix_inquiry_waiting_since_in_community",
+        "ix_inquiry_waiting_in_community",
+        ("community_id", "waiting_since"),
+        ("project_id", "kind", "status"),
+        _WAITING,
+    ),
+    (
+        "ix_inquiry_waiting_since_by_status",
+        "ix_inquiry_waiting_by_status",
+        ("status", "waiting_since"),
+        ("project_id", "kind"),
+        _WAITING,
+    ),
+    (
+        "ix_inquiry_status_latest",
         "ix_inquiry_workspace_id_status_last_message_at_id",
         ("status", "last_message_at"),
         ("project_id", "kind"),
@@ -146,20 +172,18 @@ _RESOLVED = "ck_inquiry_resolved_owes_nothing"
 
 
 def _replace_index(
-    name: str, columns: tuple[str, ...], included: tuple[str, ...], condition: sa.TextClause | None
+    made: str, dropped: str, columns: tuple[str, ...], included: tuple[str, ...], condition: sa.TextClause | None
 ) -> None:
-    """Make it anew under another name, beside the one that stands, and give it the name."""
-    op.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}_new"')
     op.create_index(
-        f"{name}_new",
+        made,
         "inquiry",
         ["workspace_id", *columns, "id"],
         postgresql_include=included,
         postgresql_where=condition,
         postgresql_concurrently=True,
+        if_not_exists=True,
     )
-    op.execute(f'DROP INDEX CONCURRENTLY IF EXISTS "{name}"')
-    op.execute(f'ALTER INDEX "{name}_new" RENAME TO "{name}"')
+    op.drop_index(dropped, "inquiry", postgresql_concurrently=True, if_exists=True)
 
 
 def upgrade() -> None:
@@ -193,14 +217,14 @@ def upgrade() -> None:
             postgresql_concurrently=True,
             if_not_exists=True,
         )
-        for name, columns, included, condition in _WIDER:
-            _replace_index(name, columns, (*included, "due_at"), condition)
+        for new, old, columns, included, condition in _WIDER:
+            _replace_index(new, old, columns, (*included, "due_at"), condition)
 
 
 def downgrade() -> None:
     with op.get_context().autocommit_block():
-        for name, columns, included, condition in _WIDER:
-            _replace_index(name, columns, included, condition)
+        for new, old, columns, included, condition in _WIDER:
+            _replace_index(old, new, columns, included, condition)
         op.drop_index("ix_response_wait_resolution_due", "response_wait", postgresql_concurrently=True, if_exists=True)
         for name, _, _ in _INDEXES:
             op.drop_index(name, "inquiry", postgresql_concurrently=True, if_exists=True)
