@@ -1,5 +1,6 @@
 """The deadline that an inquiry has is the one that follows from its waits, whatever happens, and in whatever order."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from structlog.testing import capture_logs
 
-from app.inquiries import due_dates
+from app.inquiries import due_dates, service
 from app.kit.clock import SetClock
 from app.platforms.contract import RemotePerson
 from app.projects.hours import WorkingHours, after_working_seconds
@@ -290,3 +291,30 @@ ORDER BY w.id
     await engine.dispose()
     assert {row.due_target for row in computed[0]} == {None, "first_response", "resolution"}
     assert filled == computed
+
+
+@pytest.mark.parametrize("in_order", [True, False], ids=["project first", "the control: inquiry first"])
+async def test_other_hours_while_an_inquiry_is_resolved(
+    setup: InquirySetup, agency: Agency, clock: SetClock, post: Post, monkeypatch: pytest.MonkeyPatch, in_order: bool
+) -> None:
+    """Who resolves has the inquiry's row, who changes the hours is to move its deadline: one waits, none dies of it."""
+    history = History(setup, clock)
+    for operation in BY_HOURS[:-1]:
+        await history.perform(operation)
+    recount, changes = service._recount, []
+
+    async def meanwhile(*arguments: Any) -> None:
+        changes.append(asyncio.create_task(agency.http.put(f"{history.path}/working-hours", json=HOURS[1])))
+        await asyncio.wait(changes, timeout=0.3)
+        await recount(*arguments)
+
+    async def nothing(*_: object) -> None:
+        """Lock no project."""
+
+    monkeypatch.setattr(service, "_recount", meanwhile)
+    if not in_order:
+        monkeypatch.setattr(service, "lock_calendars", nothing)
+    waiting = next(one for one in await setup.inquiries() if one["status"] == "open")
+    resolved = await agency.http.post(f"/v1/inquiries/{waiting['id']}/resolve", json={"reason": "By phone."})
+    statuses = resolved.status_code, (await changes[0]).status_code
+    assert (statuses == (200, 200)) is in_order, statuses
