@@ -174,15 +174,15 @@ FROM inquiry i JOIN response_wait w ON w.inquiry_id = i.id WHERE i.community_id 
         present = {(row["id"], row["started_at"]): row for row in rows}
         self.expected = {key: dues for key, dues in self.expected.items() if key in present}
         for (inquiry_id, start), row in present.items():
-            known = self.expected.get((inquiry_id, start))
-            if known is None:
-                known = self.expected[inquiry_id, start] = self._dues(start)
+            dues = self.expected.get((inquiry_id, start))
+            if dues is None:
+                dues = self.expected[inquiry_id, start] = self._dues(start)
             if not row["opening"]:
-                known["resolution_due_at"] = None
-            elif known["resolution_due_at"] is None and row["resolution_due_at"] is not None:
-                known["resolution_due_at"] = self._dues(start)["resolution_due_at"]  # it is an opening one since now
-            assert row["due_at"] == known["due_at"], operation
-            assert row["resolution_due_at"] == known["resolution_due_at"], operation
+                dues["resolution_due_at"] = None
+            elif dues["resolution_due_at"] is None and row["resolution_due_at"] is not None:
+                dues["resolution_due_at"] = self._dues(start)["resolution_due_at"]  # it is an opening one since now
+            assert row["due_at"] == dues["due_at"], operation
+            assert row["resolution_due_at"] == dues["resolution_due_at"], operation
         owed: dict[str, list[tuple[datetime, str]]] = {}
         for row in rows:
             if row["ended_at"] is None and row["due_at"] is not None:
@@ -192,8 +192,8 @@ FROM inquiry i JOIN response_wait w ON w.inquiry_id = i.id WHERE i.community_id 
         at = self.clock.now()
         for inquiry in await self.setup.inquiries():
             due_at, target = min(owed.get(inquiry["id"], []), default=(None, None))
-            shown = inquiry["due_at"] and datetime.fromisoformat(inquiry["due_at"])
-            assert (shown, inquiry["due_target"]) == (due_at, target), operation
+            visible = inquiry["due_at"] and datetime.fromisoformat(inquiry["due_at"])
+            assert (visible, inquiry["due_target"]) == (due_at, target), operation
             assert inquiry["overdue"] == (due_at is not None and due_at < at), operation
 
 
