@@ -32,7 +32,11 @@ from benchmarks._servers import Urls
 
 ZONE: Final = "Europe/Minsk"
 OURS, OTHERS = UUID(int=1), UUID(int=2)
-HOURS: Final = WorkingHours(week=(((9 * 60, 18 * 60),),) * 7)
+WORKDAY: Final = 9 * 60
+"""Minutes of every day."""
+HOURS: Final = WorkingHours(week=(((9 * 60, 9 * 60 + WORKDAY),),) * 7)
+RESOLVED_FOR: Final = 30
+"""Days since when a target of resolution is agreed: what was answered since and is not resolved is owed."""
 COMMUNITIES: Final = 5
 """Of each project; the last one has a hundredth of the posts and inquiries of another."""
 SCHEDULE_DAYS: Final = (0.1, 1, 7, 30, 90)
@@ -77,6 +81,19 @@ INSERT INTO project (workspace_id, id, title, timezone, working_hours, version, 
 SELECT CASE WHEN n % 10 = 9 THEN '{others}' ELSE '{ours}' END::uuid, uuidv7(make_interval(secs => n) - '{age} days'),
        'Client ' || n, '{zone}', '{hours}', 1, '{start}'::timestamptz + make_interval(secs => n)
 FROM generate_series(0, {projects} - 1) n;
+INSERT INTO response_target (workspace_id, id, project_id, holds_from, first_response_minutes, resolution_minutes,
+        updated_at)
+SELECT workspace_id, uuidv7(), id, holds_from, 240, minutes, '{start}'
+FROM project, (VALUES ('{start}'::date, NULL::int), ('{resolved_since}'::date, 2 * {workday})) v (holds_from, minutes);
+CREATE FUNCTION pg_temp.due(started_at timestamptz, minutes int) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS $$
+    -- Every day is worked, from nine o'clock on for {workday} minutes.
+    SELECT (day + make_interval(days => (worked - 1) / ({workday} * 60),
+                                secs => 9 * 3600 + (worked - 1) % ({workday} * 60) + 1)) AT TIME ZONE '{zone}'
+    FROM (SELECT date_trunc('second', started_at) AT TIME ZONE '{zone}' AS wall) w,
+         LATERAL (SELECT date_trunc('day', wall) AS day,
+                         extract(epoch FROM wall - date_trunc('day', wall))::int - 9 * 3600 AS since_nine) d,
+         LATERAL (SELECT least(greatest(since_nine, 0), {workday} * 60) + minutes * 60 AS worked) s
+$$;
 INSERT INTO brief (workspace_id, id, project_id, version, content, created_at)
 SELECT workspace_id, uuidv7(), id, n, '{brief}', created_at
 FROM project, generate_series(1, 5) n;
@@ -221,12 +238,18 @@ FROM thread t JOIN publication p ON p.external_id::bigint = t.n * 2 - t.n * 2 % 
 WHERE inquiry.workspace_id = t.workspace_id AND inquiry.id = t.id AND t.n % 50 = 0 AND t.n % 3 > 0
   AND p.workspace_id = t.workspace_id AND p.community_id = t.community_id;
 INSERT INTO response_wait (workspace_id, id, inquiry_id, project_id, community_id, started_at, ended_at, ended_by,
-        opening, working_seconds, due_at)
+        opening, working_seconds, due_at, resolution_due_at)
 SELECT workspace_id, uuidv7(opened_at - now()), id, project_id, community_id, opened_at, first_answered_at,
        CASE WHEN status <> 'open' THEN 'answer' END, true, CASE WHEN status <> 'open' THEN n_seconds END,
-       opened_at + make_interval(mins => 60 + n_seconds::int / 60)
+       pg_temp.due(opened_at, 240),
+       CASE WHEN (opened_at AT TIME ZONE '{zone}')::date >= '{resolved_since}' THEN
+            pg_temp.due(opened_at, 2 * {workday}) END
 FROM inquiry, LATERAL (SELECT (extract(epoch FROM opened_at)::bigint % 5400) AS n_seconds);
 UPDATE inquiry SET waiting_since = opened_at WHERE status = 'open';
+UPDATE inquiry SET due_at = CASE inquiry.status WHEN 'open' THEN w.due_at ELSE w.resolution_due_at END,
+       due_target = CASE inquiry.status WHEN 'open' THEN 'first_response' ELSE 'resolution' END
+FROM response_wait w WHERE w.workspace_id = inquiry.workspace_id AND w.inquiry_id = inquiry.id
+  AND (inquiry.status = 'open' OR inquiry.status = 'answered' AND w.resolution_due_at IS NOT NULL);
 INSERT INTO inquiry_count (workspace_id, id, community_id, project_id, status, kind, change)
 SELECT workspace_id, uuidv7(), community_id, project_id, status, kind, count(*)
 FROM inquiry GROUP BY workspace_id, community_id, project_id, status, kind;
@@ -335,6 +358,8 @@ def _numbers(snapshots: int, now: datetime) -> dict[str, Any]:
         "now": now.isoformat(),
         "start": (now - timedelta(days=age)).isoformat(),
         "age": age,
+        "workday": WORKDAY,
+        "resolved_since": (now - timedelta(days=RESOLVED_FOR)).date().isoformat(),
         "projects": projects,
         "places": projects + 9,
         "communities": COMMUNITIES,

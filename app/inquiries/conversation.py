@@ -117,6 +117,8 @@ class ConversationState:
     """None unless the status is resolved."""
     episodes: tuple[Episode, ...] = ()
     """Those that were resolved."""
+    episode_started_at: datetime | None = None
+    """When the episode began that is not resolved: the start of the latest opening wait; None without one."""
 
 
 def conversation_state(
@@ -225,6 +227,7 @@ class _Replay:
             self.handled_at,
             self.resolution,
             tuple(self.episodes),
+            self.episode_started_at if status is not InquiryStatus.RESOLVED else None,
         )
 
     def _end_episode(self, resolution: StatusChange) -> None:

@@ -5,17 +5,20 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy import select
+
 from app.access.service import workspaces
 from app.communities import platform_calls
 from app.communities.platform_calls import Answered, Cause, Failed, Postponed
 from app.communities.platform_client import PlatformClient, platform_client
-from app.inquiries import counts, sending
+from app.inquiries import counts, due_dates, sending
 from app.inquiries.gauges import BY_DELIVERY, UNDER_WAY
 from app.inquiries.lexemes import INQUIRY_LEXEMES, texts
 from app.inquiries.models import ReplyDelivery
 from app.inquiries.sending import Intent
 from app.inquiries.service import RECONCILE, SEND
 from app.kit import gauges
+from app.kit.db import in_workspace, workspace_of
 from app.kit.jobs import Reschedule, Run, Snooze, enqueue, job
 from app.kit.search import FIRST
 from app.platforms.capabilities import FindsReplies, Replies
@@ -29,6 +32,7 @@ from app.platforms.contract import (
     SendReceipt,
     TokenMissing,
 )
+from app.projects.models import Project
 
 RETRY_DELAY: Final = timedelta(seconds=2)
 ATTEMPTS: Final = 10
@@ -252,3 +256,28 @@ async def reconcile_lexemes_of_workspace(run: Run, after: UUID) -> None:
             await enqueue(session, _OF_WORKSPACE, workspace_id=run.workspace_id, key=str(last), after=last)
         await run.finish(session)
     INQUIRY_LEXEMES.report(changed, run.workspace_id)
+
+
+@job("inquiries.reconcile-due-dates", every=timedelta(hours=24))
+async def reconcile_due_dates(run: Run) -> None:
+    """Enqueue the comparison of every workspace's deadlines of inquiries with their waits."""
+    async with run.step() as session:
+        for workspace_id in await workspaces(session):
+            await enqueue(
+                session, "inquiries.reconcile-due-dates-of-workspace", workspace_id=workspace_id, key="nightly"
+            )
+
+
+@job("inquiries.reconcile-due-dates-of-workspace", timeout=timedelta(minutes=10))
+async def reconcile_due_dates_of_workspace(run: Run) -> None:
+    """Compare the deadlines of each project's inquiries with their waits; repair, count and log those that differ."""
+    async with run.step() as session:
+        of_workspace = in_workspace(Project, workspace_of(session))
+        project_ids = (await session.scalars(select(Project.id).where(of_workspace))).all()
+    repaired = 0
+    for project_id in project_ids:
+        async with run.step() as session:
+            repaired += await due_dates.reconcile(session, project_id)
+    async with run.step() as session:
+        await run.finish(session)
+    due_dates.report(repaired, run.workspace_id)

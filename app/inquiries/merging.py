@@ -20,6 +20,7 @@ from app.inquiries.models import Inquiry, InquiryEvent, Message, ResolvedEpisode
 from app.kit.db import in_workspace, now
 from app.kit.events import publish
 from app.platforms.contract import RemoteMessage, thread_of_answers
+from app.projects.service import lock_calendars
 
 
 async def join_own_threads(
@@ -127,6 +128,8 @@ async def rename_threads(session: AsyncSession, community: CommunityRef, seen: I
         )
     )
     new_ids = {row.thread_id: reported[row.external_id] for row in rows if row.thread_id != reported[row.external_id]}
+    if new_ids:
+        await lock_calendars(session, [community.project_id])  # before any inquiry, as in `recount`
     # In key order, to avoid deadlocks.
     for thread_id, new_id in sorted(new_ids.items()):
         await _rename(session, community, thread_id, new_id)

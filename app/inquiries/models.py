@@ -2,10 +2,10 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, PrimaryKeyConstraint, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, PrimaryKeyConstraint, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Audited, Base, Owned, belongs_to
@@ -36,6 +36,14 @@ class MessageDirection(StrEnum):
     AGENCY = "agency"
 
 
+class DueTarget(StrEnum):
+    """The target of a project that a deadline follows from."""
+
+    FIRST_RESPONSE = "first_response"
+    """The customer's wait for an answer."""
+    RESOLUTION = "resolution"
+
+
 class ReplyDelivery(StrEnum):
     """The delivery state of a reply sent through Instep."""
 
@@ -49,6 +57,9 @@ class ReplyDelivery(StrEnum):
     """It may have been sent. Polling searches the thread for it; it is not sent again."""
     NEEDS_REVIEW = "needs_review"
     """Polling did not find it in time: a person has to check the thread."""
+
+
+_OF_DUE: Final = ("project_id", "community_id", "kind", "status", "last_message_at", "due_at")
 
 
 class Inquiry(Owned, Audited, Base):
@@ -66,9 +77,9 @@ class Inquiry(Owned, Audited, Base):
         Index(None, "workspace_id", "community_id", "last_message_at", "id"),
         # With what a search of the open ones compares, so that it reads the index alone.
         Index(
-            None,
+            "ix_inquiry_status_latest",
             *("workspace_id", "status", "last_message_at", "id"),
-            postgresql_include=["project_id", "kind"],
+            postgresql_include=["project_id", "kind", "due_at"],
         ),
         Index(
             "ix_inquiry_handled",
@@ -89,21 +100,39 @@ class Inquiry(Owned, Audited, Base):
             postgresql_where=text("publication_id IS NOT NULL"),
         ),
         Index(
-            "ix_inquiry_waiting_by_status",
+            "ix_inquiry_waiting_since_by_status",
             *("workspace_id", "status", "waiting_since", "id"),
-            postgresql_include=["project_id", "kind"],
+            postgresql_include=["project_id", "kind", "due_at"],
             postgresql_where=text("waiting_since IS NOT NULL"),
         ),
         # Few wait at a time, so these three stay small however many inquiries there are.
         *(
             Index(
-                f"ix_inquiry_waiting{suffix}",
+                f"ix_inquiry_waiting_since{suffix}",
                 *("workspace_id", *columns, "waiting_since", "id"),
-                postgresql_include=[name for name in ("project_id", "kind", "status") if name not in columns],
+                postgresql_include=[name for name in ("project_id", "kind", "status", "due_at") if name not in columns],
                 postgresql_where=text("waiting_since IS NOT NULL"),
             )
             for suffix, columns in (("", ()), ("_in_project", ("project_id",)), ("_in_community", ("community_id",)))
         ),
+        # What is owed: overdue is what has a deadline that is over, and time alone makes it so. With all that a list of
+        # it is filtered and sorted by, so that it reads the index alone.
+        *(
+            Index(
+                f"ix_inquiry_due{suffix}",
+                *("workspace_id", *columns, "id"),
+                postgresql_include=[name for name in _OF_DUE if name not in columns],
+                postgresql_where=text("due_at IS NOT NULL"),
+            )
+            for suffix, columns in (
+                ("", ("due_at",)),
+                ("_in_project", ("project_id", "due_at")),
+                ("_in_community", ("community_id", "due_at")),
+                ("_by_status", ("status", "due_at")),
+                ("_latest", ("last_message_at",)),
+            )
+        ),
+        CheckConstraint("status <> 'resolved' OR due_at IS NULL", name="resolved_owes_nothing"),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -132,6 +161,12 @@ class Inquiry(Owned, Audited, Base):
     last_message_at: Mapped[datetime]
     waiting_since: Mapped[datetime | None]
     """When the customer's first message without an answer was written, or the inquiry was reopened; null: no wait."""
+    due_at: Mapped[datetime | None]
+    """The earliest deadline that is not met yet: `due_at` of the wait that lasts, or `resolution_due_at` of the opening
+    wait of what is not resolved; null: nothing is owed, or no target holds.
+    """
+    due_target: Mapped[str | None]
+    """The target it follows from (`DueTarget`)."""
     first_answered_at: Mapped[datetime | None]
     handled_at: Mapped[datetime | None]
     """When a person of the agency first answered it, or resolved it with a reason."""
@@ -274,6 +309,12 @@ class ResponseWait(Owned, Base):
             *("workspace_id", "project_id", "due_at", "id"),
             postgresql_where=text("due_at IS NOT NULL"),
         ),
+        # Also those without a deadline, by when they began: other working hours may give them one.
+        Index(
+            "ix_response_wait_resolution_due",
+            *("workspace_id", "project_id", "resolution_due_at", "started_at"),
+            postgresql_where=text("opening IS TRUE"),
+        ),
     )
 
     inquiry_id: Mapped[UUID]
@@ -282,7 +323,9 @@ class ResponseWait(Owned, Base):
     started_at: Mapped[datetime]
     """The customer's first message that had no answer yet."""
     due_at: Mapped[datetime | None]
-    """Until when the project's target for the first response is met (`due_dates`); null: it had none."""
+    """Until when the project's target for the first response is met (`waits`); null: it had none."""
+    resolution_due_at: Mapped[datetime | None]
+    """Of an opening wait: until when the project's target for the resolution of what began with it is met."""
     ended_at: Mapped[datetime | None]
     ended_by: Mapped[str | None]
     """`answer`, or `resolution` where it was resolved without one."""

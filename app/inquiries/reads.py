@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Text, and_, cast, func, select, true
+from sqlalchemy import DateTime, Text, and_, bindparam, cast, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import platforms
@@ -27,15 +27,21 @@ _COLUMNS: Final = (
     *(Inquiry.id, Inquiry.project_id, Inquiry.community_id, Inquiry.publication_id, Inquiry.channel, Inquiry.kind),
     *(Inquiry.kind_by, Inquiry.status, Inquiry.customer_id, Inquiry.customer_name, Inquiry.preview, Inquiry.opened_at),
     cast(Inquiry.preview_attachments, Text).label("preview_attachments"),
-    *(Inquiry.last_message_at, Inquiry.waiting_since, Inquiry.first_answered_at, Inquiry.handled_at),
+    *(Inquiry.last_message_at, Inquiry.waiting_since, Inquiry.due_at, Inquiry.due_target),
+    *(Inquiry.first_answered_at, Inquiry.handled_at),
     *(Inquiry.resolved_at, Inquiry.resolution, Inquiry.resolved_automatically, Inquiry.version),
 )
 _PLAIN: Final = (
     *("id", "project_id", "community_id", "community_title", "platform", "publication_id", "channel", "kind"),
-    *("kind_by", "status", "opened_at", "last_message_at", "waiting_since", "first_answered_at"),
-    *("handled_at", "resolved_at", "resolution", "resolved_automatically", "version"),
+    *("kind_by", "status", "opened_at", "last_message_at", "waiting_since", "due_at", "due_target"),
+    *("first_answered_at", "handled_at", "resolved_at", "resolution", "resolved_automatically", "version"),
 )
 """Fields that are columns of the row."""
+
+
+RESOLVED: Final = InquiryStatus.RESOLVED
+AT: Final = bindparam("at", type_=DateTime(timezone=True))
+"""The instant as of which something is overdue."""
 
 
 def _query() -> Any:
@@ -94,11 +100,20 @@ INQUIRIES: Final = Listing(
         InquirySort.WAITING: Sort(
             Keyset((Inquiry.waiting_since, Inquiry.id), descending=False), Inquiry.waiting_since.is_not(None)
         ),
+        InquirySort.DUE: Sort(Keyset((Inquiry.due_at, Inquiry.id), descending=False), Inquiry.due_at.is_not(None)),
     },
     filters={
         **equal(project_id=Inquiry.project_id, community_id=Inquiry.community_id),
         "status": {one.value: Inquiry.status == one.value for one in InquiryStatus},
         "kind": {one.value: Inquiry.kind == one.value for one in InquiryKind},
+        "overdue": {True: Inquiry.due_at < AT, False: or_(Inquiry.due_at.is_(None), Inquiry.due_at >= AT)},
+        "due_later": {True: Inquiry.due_at >= AT},
+        "at": true(),  # the parameter of those before
+        # Not by an index of the status: PostgreSQL takes it for independent of being overdue, expects few rows, and
+        # would sort all of them.
+        "status_of_overdue": {
+            one.value: (Inquiry.status == one.value).is_(true()) for one in InquiryStatus if one != RESOLVED
+        },
         **INQUIRY_LEXEMES.filters(Inquiry.__table__.c.id),
     },
     ids_first=True,
@@ -114,8 +129,26 @@ class _Answered:
     sent_at: datetime
 
 
+def overdue_filters(
+    overdue: bool | None, at: datetime, *, sort: InquirySort, status: InquiryStatus | None
+) -> dict[str, Any]:
+    """The filters of `INQUIRIES` for what is overdue as of `at`, or is not, and has this status."""
+    if overdue is None:
+        return {"status": status}
+    if overdue and sort is InquirySort.LAST_MESSAGE and status not in {None, RESOLVED}:
+        return {"overdue": True, "at": at, "status_of_overdue": status}
+    if not overdue and sort is InquirySort.DUE:
+        return {"due_later": True, "at": at, "status": status}  # a range of the index
+    return {"overdue": overdue, "at": at, "status": status}
+
+
+def is_overdue(due_at: datetime | None, at: datetime) -> bool:
+    """Whether a deadline is over: what is met at that very instant is met in time."""
+    return due_at is not None and due_at < at
+
+
 def inquiry_read(row: Row, at: datetime) -> dict[str, Any]:
-    """An inquiry as `InquiryRead` describes it; a reply is judged as of `at`."""
+    """An inquiry as `InquiryRead` describes it; a reply and the deadline are judged as of `at`."""
     answered = None
     if row["answered_sent_at"] is not None:
         answered = _Answered(row["answered_external_id"], row["answered_sent_at"])
@@ -133,6 +166,7 @@ def inquiry_read(row: Row, at: datetime) -> dict[str, Any]:
         "preview": _preview(row["preview"], row["preview_attachments"]),
         "customer": {"id": row["customer_id"], "name": row["customer_name"]},
         "last_message": _last_message(row),
+        "overdue": is_overdue(row["due_at"], at),
         "reply_until": terms.until,
         "reply_refusal": None if refusal is None else {"code": refusal.code, "detail": refusal.detail},
     }

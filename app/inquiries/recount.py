@@ -1,4 +1,4 @@
-"""Recomputes inquiries and their waits from the stored messages and status changes of their threads.
+"""Recomputes inquiries, their waits and deadlines from the stored messages and status changes of their threads.
 
 Any number of threads of one community in a handful of statements. Idempotent.
 """
@@ -38,6 +38,7 @@ from app.kit.bulk import bulk_insert, column_arrays
 from app.kit.db import Base, in_workspace, workspace_of
 from app.kit.events import Event, publish
 from app.kit.ids import uuid7
+from app.projects.service import calendar
 
 _INQUIRY: Final = Base.metadata.tables[Inquiry.__tablename__]
 
@@ -46,7 +47,7 @@ _THREAD: Final = ("workspace_id", "community_id", "thread_id")
 _COMPUTED: Final = (
     *("channel", "publication_id", "post_id", "kind", "kind_by", "status", "customer_id", "customer_name", "preview"),
     "preview_attachments",
-    *("opened_at", "last_message_at", "waiting_since", "first_answered_at", "handled_at"),
+    *("opened_at", "last_message_at", "waiting_since", "due_at", "due_target", "first_answered_at", "handled_at"),
     *("resolved_at", "resolution", "resolved_automatically", "version"),
 )
 _COLUMNS: Final = (*_THREAD, "id", "project_id", *_COMPUTED)
@@ -87,12 +88,16 @@ async def recount(
     `origins` is needed for threads that may become inquiries. A thread in which no customer has written
     is no inquiry. Without `texts_changed` the words by which they are found stay as they are.
     """
+    # The project's row first, in every transaction that locks inquiries: a change of its hours or targets locks it, and
+    # then the inquiries that are due by them. In that order, to avoid deadlocks.
+    work = await calendar(session, project_id=project_id)
     by_thread = await _load(session, community_id, threads)
     conversations: dict[UUID, ConversationState] = {}
     changed: list[dict[str, Any]] = []
     counted = INQUIRY_TALLY.changes(workspace_of(session))
     events: list[Event] = []
     texts: dict[UUID, str] = {}
+    computed: list[tuple[_Thread, dict[str, Any]]] = []
     for thread_id, thread in by_thread.items():
         if not any(message.direction == MessageDirection.CUSTOMER.value for message in thread.messages):
             continue
@@ -103,18 +108,25 @@ async def recount(
         values["workspace_id"] = workspace_of(session)
         conversations[values["id"]] = conversation
         texts[values["id"]] = searched_text(values["customer_name"], thread.messages)
+        computed.append((thread, values))
+    computed_waits = await waits.compute(
+        session, work, project_id=project_id, community_id=community_id, conversations=conversations
+    )
+    for thread, values in computed:
+        due = computed_waits.due[values["id"]]
+        values["due_at"], values["due_target"] = (due.at, due.target.value) if due is not None else (None, None)
         if thread.stored is None or any(getattr(thread.stored, name) != value for name, value in values.items()):
             values["version"] += 1
             changed.append(values)
             counted.move(thread.stored, values)
-            events += _events(thread.stored, values, conversation)
+            events += _events(thread.stored, values, conversations[values["id"]])
     if changed:
         await session.execute(_UPSERT_INQUIRIES, column_arrays(changed, _COLUMNS))
         await counted.store(session)
     if texts_changed:
         await INQUIRY_LEXEMES.replace(session, texts)
     await _link(session, community_id, threads)
-    await waits.save(session, project_id=project_id, community_id=community_id, conversations=conversations)
+    await computed_waits.store(session)
     await publish(session, *events)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from app.access.current import CurrentActor, ListDep, PagerDep, ReadDep, ResourcesDep, SessionDep
 from app.access.permissions import Permission
 from app.access.routing import Router
-from app.inquiries import counts, reads, service
+from app.inquiries import counts, deadlines, reads, service
 from app.inquiries.conversation import EndedBy
 from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import (
@@ -29,6 +29,7 @@ from app.inquiries.schemas import (
     InquiryBulkResult,
     InquiryBulkResults,
     InquiryCounts,
+    InquiryDeadlines,
     InquiryDetail,
     InquiryEventRead,
     InquiryRead,
@@ -43,10 +44,12 @@ from app.kit.actors import Actor
 from app.kit.bulk_results import Atomic, BulkProblem
 from app.kit.db import in_workspace
 from app.kit.errors import AppError, NotFound
+from app.kit.i18n import reader_language
 from app.kit.lists import json_page, json_response
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems
 from app.kit.schemas import SearchText
+from app.projects.service import read_calendar
 
 ROUTER = Router("/v1/inquiries", tag="inquiries")
 
@@ -79,11 +82,19 @@ async def list_inquiries(
             "`no-word` where it has only words that are not searched, such as `the`."
         ),
     ] = None,
+    overdue: Annotated[
+        bool | None,
+        Query(
+            description="Only those whose `due_at` is over, or only the others (those without one among them); both "
+            "when left out."
+        ),
+    ] = None,
     sort: Annotated[
         InquirySort,
         Query(
             description="`last_message_at`: the one with the latest message first. `waiting_since`: the customer who "
-            "has waited longest first; only inquiries in which one waits."
+            "has waited longest first; only inquiries in which one waits. `due_at`: what is due next first, overdue "
+            "ones before it; only inquiries that have a `due_at`."
         ),
     ] = InquirySort.LAST_MESSAGE,
     limit: Limit = 50,
@@ -91,14 +102,19 @@ async def list_inquiries(
 ) -> Response:
     """Inquiries of all platforms, with what an inbox shows of them.
 
-    Each has its community's name and platform, the beginning of its last message, since when the customer waits, and
-    whether and until when an answer can be sent: a screen is one call.
+    Each has its community's name and platform, the beginning of its last message, since when the customer waits, until
+    when what is due, and whether and until when an answer can be sent: a screen is one call.
     """
-    filters = {"status": status, "kind": kind, "project_id": project_id, "community_id": community_id}
+    at = lists.resources.clock.now()
+    filters = {
+        "kind": kind,
+        "project_id": project_id,
+        "community_id": community_id,
+        **reads.overdue_filters(overdue, at, sort=sort, status=status),
+    }
     rows, next_cursor = await lists.page(
         reads.INQUIRIES, sort=sort, limit=limit, cursor=cursor, filters=filters, search=(INQUIRY_LEXEMES, q)
     )
-    at = lists.resources.clock.now()
     return json_page([reads.inquiry_read(row, at) for row in rows], next_cursor)
 
 
@@ -108,20 +124,23 @@ async def list_inquiries(
 async def count(
     actor: CurrentActor,
     connection: ReadDep,
+    resources: ResourcesDep,
     status: Status = None,
     kind: Kind = None,
     project_id: OfProject = None,
     community_id: OfCommunity = None,
 ) -> Response:
-    """How many inquiries there are, by status, kind and community.
+    """How many inquiries there are, by status, kind and community, and how many of them are overdue.
 
     The numbers are exact, and kept up to date with each change: asking for them takes the same time for a hundred
-    inquiries as for a million. An id of another workspace, as any filter that nothing matches, gives zeros.
+    inquiries as for a million. Those that are overdue are counted at the instant of this answer. An id of another
+    workspace, as any filter that nothing matches, gives zeros.
     """
     return json_response(
         await counts.counts(
             connection,
             actor.workspace_id,
+            resources.clock.now(),
             status=status,
             kind=kind,
             project_id=project_id,
@@ -190,6 +209,33 @@ def _fields(wait: Row[Any]) -> dict[str, Any]:
 def _seconds(wait: Row[Any]) -> int | None:
     """The duration of a wait by the clock; None while it lasts."""
     return None if wait.ended_at is None else round((wait.ended_at - wait.started_at).total_seconds())
+
+
+@ROUTER.get(
+    "/{inquiry_id}/deadlines",
+    operation_id="inquiries.deadlines",
+    permission=Permission.INQUIRIES_READ,
+    responses=problems(404),
+)
+async def read_deadlines(
+    inquiry_id: UUID, actor: CurrentActor, connection: ReadDep, resources: ResourcesDep
+) -> InquiryDeadlines:
+    """What the agency owes in an inquiry, until when, and how that comes about.
+
+    Each deadline has the target it follows from, and every local day from its beginning to its end with the working
+    time that counts and, where none or not all of it does, why: closed for a holiday, a day off, before it began.
+    `note` and `detail` are in the language of `Accept-Language`, English or Russian. Nothing is owed: no deadlines.
+    """
+    inquiry = await _row(connection, actor.workspace_id, inquiry_id)
+    waits = (
+        await connection.execute(
+            select(ResponseWait.__table__)
+            .where(in_workspace(ResponseWait, actor.workspace_id), ResponseWait.inquiry_id == inquiry_id)
+            .order_by(ResponseWait.started_at)
+        )
+    ).all()
+    work = await read_calendar(connection, actor.workspace_id, inquiry.project_id)
+    return deadlines.of_inquiry(inquiry, waits, work, resources.clock.now(), reader_language())
 
 
 @ROUTER.get(

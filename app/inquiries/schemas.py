@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from app.inquiries.conversation import EndedBy
-from app.inquiries.models import InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
+from app.inquiries.models import DueTarget, InquiryKind, InquiryStatus, MessageDirection, ReplyDelivery
 from app.kit.bulk_results import BulkResult, BulkResults
-from app.kit.schemas import EXAMPLE_ID, Body, Flag, Id, Input, Instant, Output, example
+from app.kit.schemas import EXAMPLE_ID, Body, Day, Flag, Id, Input, Instant, Output, example
 from app.platforms.contract import AttachmentKind
+from app.projects.hours import DayRule
+from app.projects.schemas import Openings
 
 
 class InquirySort(StrEnum):
@@ -17,6 +19,7 @@ class InquirySort(StrEnum):
 
     LAST_MESSAGE = "last_message_at"
     WAITING = "waiting_since"
+    DUE = "due_at"
 
 
 class CustomerRead(Output):
@@ -83,6 +86,17 @@ class InquiryRead(Output):
     waiting_since: Instant | None = Field(
         description="Since when the customer waits for an answer, by the clock; null: the customer does not wait."
     )
+    due_at: Instant | None = Field(
+        description="Until when the agency owes the next step by the project's targets: an answer to the customer who "
+        "waits, or the resolution, whichever is due earlier. Null: nothing is owed (answered where no target for "
+        "resolutions held, or resolved), no target held on the day on which it began, or nobody works in the next 400 "
+        "days. `GET /v1/inquiries/{inquiry_id}/deadlines` explains it."
+    )
+    due_target: DueTarget | None = Field(
+        description="The target it follows from: `first_response` (the customer's wait for an answer) or `resolution`.",
+        examples=["first_response"],
+    )
+    overdue: bool = Field(description="`due_at` is over, at the instant of this answer.", examples=[False])
     reply_until: Instant | None = Field(
         description="Until when the platform takes a person's answer to what was written so far; null: without a limit."
     )
@@ -146,6 +160,10 @@ class WaitRead(Output):
     due_at: Instant | None = Field(
         description="Until when the project's target for responses is met; null: none held when the wait began."
     )
+    resolution_due_at: Instant | None = Field(
+        description="Of an `opening` wait: until when the project's target for resolutions is met by what began with "
+        "it; null: none held on that day."
+    )
     ended_at: Instant | None = Field(description="When it ended; null: it lasts.")
     ended_by: EndedBy | None = Field(description="What ended it; null: it lasts.")
     opening: bool = Field(description="The inquiry's first wait, or the first after it was resolved or reopened.")
@@ -174,6 +192,86 @@ class InquiryDetail(InquiryRead):
     waits: list[WaitRead] = Field(description="When the customer waited, oldest first.")
 
 
+class WorkingPeriod(Output):
+    """A period of working time that counts towards a deadline."""
+
+    since: Instant = Field(description="When it begins.")
+    until: Instant = Field(description="When it ends.")
+    seconds: int = Field(description="Its length.", examples=[900])
+
+
+class DeadlineDay(Output):
+    """A local day on the way to a deadline."""
+
+    day: Day = Field(description="The day, in the project's time zone.", examples=["2026-10-16"])
+    rule: DayRule = Field(
+        description="What says at which hours it is worked: the `week`, its hours as a `special_day`, or that it is a "
+        "`holiday`.",
+        examples=["week"],
+    )
+    hours: Openings = Field(description="Its working hours; empty: it is closed.")
+    periods: list[WorkingPeriod] = Field(description="What of them counts, in order.")
+    seconds: int = Field(description="The sum of them.", examples=[900])
+    note: str | None = Field(
+        description="Why nothing or not all of it counts, for people; null where all of its hours do.",
+        examples=["Closed: a day off by the weekly hours."],
+    )
+
+
+class NoDeadline(Output):
+    """Why something that is owed has no deadline."""
+
+    code: Literal["no-target", "no-working-time"] = Field(description="Stable, for programs.", examples=["no-target"])
+    detail: str = Field(description="For people.", examples=["No target held on the day on which it began."])
+
+
+class DeadlineRead(Output):
+    """Something that the agency owes in an inquiry, and until when."""
+
+    target: DueTarget = Field(description="The target it follows from.", examples=["first_response"])
+    started_at: Instant = Field(
+        description="When the time began to run: with a message of the customer or a reopening."
+    )
+    target_minutes: int | None = Field(
+        description="The target in working minutes, of the day on which it began; null: none held.", examples=[30]
+    )
+    target_holds_from: Day | None = Field(description="The day from which that target holds.", examples=["2026-10-01"])
+    due_at: Instant | None = Field(description="When that working time is over.")
+    overdue: bool = Field(description="It is over at `as_of`.", examples=[False])
+    no_deadline: NoDeadline | None = Field(description="Why `due_at` is null.")
+    working_seconds_left: int | None = Field(
+        description="Working time from `as_of` until `due_at`; 0 where it is overdue, null without `due_at`.",
+        examples=[1200],
+    )
+    working_seconds_overdue: int | None = Field(
+        description="Working time since `due_at`; 0 where it is not over, null without `due_at`.", examples=[0]
+    )
+    hours_changed: bool = Field(
+        description="The working hours or the time zone were changed since, and would give another instant now: what "
+        "is due already stays so, and nothing becomes due in the past. The days then show the present hours, which do "
+        "not add up to the target.",
+        examples=[False],
+    )
+    days: list[DeadlineDay] = Field(
+        description="Each day from `started_at` to `due_at`, the last 400 of them; their `seconds` add up to the "
+        "target."
+    )
+
+
+class InquiryDeadlines(Output):
+    """What the agency owes in an inquiry."""
+
+    inquiry_id: Id = Field(description="The inquiry.")
+    as_of: Instant = Field(description="The instant of this answer.")
+    timezone: str = Field(description="The project's, whose days these are.", examples=["Europe/Minsk"])
+    due_at: Instant | None = Field(description="The earliest deadline, as the inquiry has it.")
+    due_target: DueTarget | None = Field(description="Its target.", examples=["first_response"])
+    overdue: bool = Field(description="It is over at `as_of`.", examples=[False])
+    deadlines: list[DeadlineRead] = Field(
+        description="What is owed, the answer before the resolution; also what has no deadline, with the reason."
+    )
+
+
 class StatusCounts(Output):
     """The numbers of inquiries by status."""
 
@@ -182,13 +280,19 @@ class StatusCounts(Output):
     resolved: int = Field(description="Closed.", examples=[311])
 
 
-class KindCounts(StatusCounts):
+class DueCounts(StatusCounts):
+    """The numbers of inquiries by status, and how many of them are overdue."""
+
+    overdue: int = Field(description="Those of them that are overdue at the instant of this answer.", examples=[2])
+
+
+class KindCounts(DueCounts):
     """The numbers of inquiries of one kind."""
 
     kind: InquiryKind = Field(description="What the customers want.", examples=["question"])
 
 
-class CommunityCounts(StatusCounts):
+class CommunityCounts(DueCounts):
     """The numbers of inquiries of one community."""
 
     community_id: Id = Field(description="The community.")
@@ -203,6 +307,11 @@ class InquiryCounts(Output):
     """The numbers of inquiries; all are exact."""
 
     total: int = Field(description="All that the filters let through.", examples=[363])
+    overdue: int = Field(
+        description="Those of them that are overdue at the instant of this answer: as many as the list has with "
+        "`overdue=true`.",
+        examples=[2],
+    )
     by_status: StatusCounts = Field(description="By status.")
     by_kind: list[KindCounts] = Field(description="By kind and status; every kind, those without an inquiry too.")
     by_community: list[CommunityCounts] = Field(

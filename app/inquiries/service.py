@@ -26,6 +26,7 @@ from app.kit.errors import AppError, Conflict, Invalid, NotFound
 from app.kit.jobs import enqueue
 from app.platforms import outgoing
 from app.platforms.contract import MessageKind
+from app.projects.service import lock_calendars
 
 SEND: Final = "inquiries.send"
 RECONCILE: Final = "inquiries.reconcile"
@@ -120,12 +121,10 @@ async def change(
 
     `atomic`: where one cannot be changed, none is, and `Invalid` (`bulk-refused`) lists all that cannot.
     """
-    rows = await session.scalars(
-        select(Inquiry)
-        .where(in_workspace(Inquiry, workspace_of(session)), Inquiry.id.in_(actions))
-        .order_by(Inquiry.id)
-        .with_for_update()
-    )
+    selected = in_workspace(Inquiry, workspace_of(session)), Inquiry.id.in_(actions)
+    # Before any inquiry, as in `recount`.
+    await lock_calendars(session, await session.scalars(select(Inquiry.project_id).where(*selected).distinct()))
+    rows = await session.scalars(select(Inquiry).where(*selected).order_by(Inquiry.id).with_for_update())
     by_id = {row.id: row for row in rows}
     refusals: dict[UUID, AppError] = {}
     for inquiry_id, action in actions.items():

@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.communities import publications
 from app.communities.events import CommentsListed, MessagesChanged, MessagesDeleted, MessagesSeen, OpenThreadsDue
-from app.inquiries import intake, rereading, waits
+from app.inquiries import due_dates, intake, rereading
 from app.kit.events import subscribe
 from app.projects.events import ProjectZoneChanged, ResponseTargetsChanged, WorkingHoursChanged
 
@@ -44,16 +44,16 @@ async def look_again(session: AsyncSession, event: OpenThreadsDue) -> None:
 @subscribe(WorkingHoursChanged)
 async def due_by_other_hours(session: AsyncSession, event: WorkingHoursChanged) -> None:
     """In the transaction that changes the hours."""
-    await waits.hours_changed(session, project_id=event.project_id)
+    await due_dates.hours_changed(session, project_id=event.project_id)
 
 
 @subscribe(ProjectZoneChanged)
 async def due_by_another_clock(session: AsyncSession, event: ProjectZoneChanged) -> None:
     """In the transaction that changes the zone: the working hours are other hours."""
-    await waits.hours_changed(session, project_id=event.project_id)
+    await due_dates.hours_changed(session, project_id=event.project_id)
 
 
 @subscribe(ResponseTargetsChanged)
 async def measure_again(session: AsyncSession, event: ResponseTargetsChanged) -> None:
     """In the transaction that changes the targets."""
-    await waits.targets_changed(session, project_id=event.project_id, since=event.since)
+    await due_dates.targets_changed(session, project_id=event.project_id, since=event.since)

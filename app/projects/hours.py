@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final
@@ -25,6 +26,16 @@ LOOK_AHEAD: Final = timedelta(days=400)
 _DAY: Final = timedelta(days=1)
 _MIDNIGHT: Final = 24 * 60
 _WALL_TIME: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)|24:00")
+
+
+class DayRule(StrEnum):
+    """What says at which hours a day is worked."""
+
+    WEEK = "week"
+    """The hours of its weekday."""
+    SPECIAL = "special_day"
+    """Hours of its own."""
+    HOLIDAY = "holiday"
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,16 @@ class WorkingHours:
         openings = self.special.get(day)
         return self.week[day.weekday()] if openings is None else openings
 
+    def written(self, day: date) -> list[dict[str, str]]:
+        """The openings of one day, as in `as_json`."""
+        return _written(self.on(day))
+
+    def rule(self, day: date) -> DayRule:
+        """What `on` goes by."""
+        if day in self.holidays:
+            return DayRule.HOLIDAY
+        return DayRule.SPECIAL if day in self.special else DayRule.WEEK
+
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> "WorkingHours":
         """From the form of `as_json`; openings are sorted."""
@@ -84,8 +105,35 @@ def working_seconds(start: datetime, end: datetime, hours: WorkingHours, zone: Z
 
     Parts of a second are cut off at both ends, so that adjoining periods add up exactly.
     """
-    first, last = _whole_seconds(start), _whole_seconds(end)
-    return sum(_seconds_between(since, until, hours) for since, until in _wall_clock_ranges(first, last, zone))
+    return sum(_length(*period) for period in working_periods(start, end, hours, zone))
+
+
+def working_periods(
+    start: datetime, end: datetime, hours: WorkingHours, zone: ZoneInfo
+) -> Iterator[tuple[datetime, datetime]]:
+    """The working time from `start` to `end`, in order, in UTC. One opening may be several periods that adjoin."""
+    at, last = _whole_seconds(start), _whole_seconds(end)
+    for since, until in _wall_clock_ranges(at, last, zone):
+        for opens_at, closes_at in _open_between(since, until, hours):
+            yield at + (opens_at - since), at + (closes_at - since)
+        at += until - since
+
+
+def working_days(
+    start: datetime, end: datetime, hours: WorkingHours, zone: ZoneInfo
+) -> list[tuple[date, list[tuple[datetime, datetime]]]]:
+    """Each local day from `start` to `end`, closed ones too, with its working time within; nothing adjoins in a day."""
+    last_second = max(start, end - timedelta(seconds=1))  # a day that ends at midnight is the last one
+    first, last = start.astimezone(zone).date(), last_second.astimezone(zone).date()
+    days: dict[date, list[tuple[datetime, datetime]]] = {
+        first + number * _DAY: [] for number in range((last - first).days + 1)
+    }
+    for since, until in working_periods(start, end, hours, zone):
+        periods = days[since.astimezone(zone).date()]
+        if periods and periods[-1][1] == since:
+            since, _ = periods.pop()
+        periods.append((since, until))
+    return list(days.items())
 
 
 def next_working_instant(at: datetime, hours: WorkingHours, zone: ZoneInfo) -> datetime | None:
@@ -99,14 +147,12 @@ def after_working_seconds(start: datetime, seconds: int, hours: WorkingHours, zo
 
     None where there is not so much working time in the next `LOOK_AHEAD`.
     """
-    at, left = _whole_seconds(start), seconds
-    for since, until in _wall_clock_ranges(at, at + LOOK_AHEAD, zone):
-        for opens_at, closes_at in _open_between(since, until, hours):
-            length = int((closes_at - opens_at).total_seconds())
-            if length >= left:
-                return at + (opens_at - since) + timedelta(seconds=left)
-            left -= length
-        at += until - since
+    left = seconds
+    for opens_at, closes_at in working_periods(start, start + LOOK_AHEAD, hours, zone):
+        length = _length(opens_at, closes_at)
+        if length >= left:
+            return opens_at + timedelta(seconds=left)
+        left -= length
     return None
 
 
@@ -168,11 +214,8 @@ def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     return before + timedelta(seconds=high)
 
 
-def _seconds_between(since: datetime, until: datetime, hours: WorkingHours) -> int:
-    """Working seconds while the wall clock runs evenly from `since` to `until`."""
-    return sum(
-        int((closes_at - opens_at).total_seconds()) for opens_at, closes_at in _open_between(since, until, hours)
-    )
+def _length(since: datetime, until: datetime) -> int:
+    return int((until - since).total_seconds())
 
 
 def _open_between(since: datetime, until: datetime, hours: WorkingHours) -> Iterator[tuple[datetime, datetime]]:

@@ -4,14 +4,14 @@ A change of a project locks its row, so that `expected_versions` are compared wi
 replaces; `PreconditionFailed` where it is none of them (None: any version).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access import audit
 from app.kit.actors import Actor
@@ -116,15 +116,32 @@ async def calendar(session: AsyncSession, *, project_id: UUID) -> WorkCalendar:
 
     So what is computed from them is stored before they change, and whoever changes them finds it.
     """
-    row = (
-        await session.execute(
-            select(Project.working_hours, Project.timezone)
-            .where(in_workspace(Project, workspace_of(session)), Project.id == project_id)
-            .with_for_update(read=True)
-        )
-    ).one()
+    row = (await session.execute(_calendar_of(workspace_of(session), project_id).with_for_update(read=True))).one()
     targets = await response_targets(await session.connection(), workspace_of(session), project_id)
     return WorkCalendar(WorkingHours.parse(row.working_hours), ZoneInfo(row.timezone), targets)
+
+
+async def read_calendar(connection: AsyncConnection, workspace_id: UUID, project_id: UUID) -> WorkCalendar:
+    """The same for an answer from which nothing is stored: it locks nothing."""
+    row = (await connection.execute(_calendar_of(workspace_id, project_id))).one()
+    targets = await response_targets(connection, workspace_id, project_id)
+    return WorkCalendar(WorkingHours.parse(row.working_hours), ZoneInfo(row.timezone), targets)
+
+
+def _calendar_of(workspace_id: UUID, project_id: UUID) -> Select[Any]:
+    return select(Project.working_hours, Project.timezone).where(
+        in_workspace(Project, workspace_id), Project.id == project_id
+    )
+
+
+async def lock_calendars(session: AsyncSession, project_ids: Iterable[UUID]) -> None:
+    """Keep the working hours and targets of these projects as they are until the transaction ends."""
+    await session.execute(
+        select(Project.id)
+        .where(in_workspace(Project, workspace_of(session)), Project.id.in_(set(project_ids)))
+        .order_by(Project.id)
+        .with_for_update(read=True)
+    )
 
 
 async def write_brief(

@@ -7,7 +7,7 @@ holds from today at the earliest: figures of the past do not change.
 from bisect import bisect_right
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -37,6 +37,11 @@ class ResponseTargets:
         """The version that holds on a day; None where none does."""
         number = bisect_right(self.versions, day, key=lambda version: version.holds_from)
         return self.versions[number - 1] if number else None
+
+    def first_resolution_day(self, zone: ZoneInfo) -> datetime | None:
+        """The beginning of the first day for which a target of resolution is agreed; None without one."""
+        days = [version.holds_from for version in self.versions if version.resolution_minutes is not None]
+        return datetime.combine(days[0], time(), zone) if days else None
 
     def first_response_seconds(self, started_at: datetime, zone: ZoneInfo) -> int | None:
         """The target, as working time, for a wait that started at this instant; None where there is none."""

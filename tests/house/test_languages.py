@@ -13,7 +13,7 @@ from app.platforms.contract import Attachment, AttachmentKind, MessageKind, Remo
 from tests.conftest import Agency
 from tests.house.conftest import Stock, sample, stock
 
-IN_BOTH: Final = {"client-links.open", "inquiries.list", "inquiries.read", "links.follow"}
+IN_BOTH: Final = {"client-links.open", "inquiries.deadlines", "inquiries.list", "inquiries.read", "links.follow"}
 """Operations that are known to differ: the control, without which a test that compares nothing would pass."""
 OF_THE_MOMENT: Final = {"operations.metrics"}
 """Operations whose answer is another one each time."""

@@ -17,6 +17,9 @@ GOODS = ("чай", "пирог", "кофе")
 
 async def test_each_filter_and_each_pair(setup: InquirySetup, agency: Agency, monkeypatch: pytest.MonkeyPatch) -> None:
     chance, places = random.Random(5), [setup, await connect_community(agency)]
+    for place in places:
+        targets = {"first_response_minutes": 100, "resolution_minutes": 110}
+        await agency.put(f"/v1/projects/{place.ref.project_id}/response-targets", targets)
     for n in range(30):
         place, at = places[n % 2], NOON + n * timedelta(minutes=1)
         by = RemotePerson(f"guest{n}", chance.choice(("иван", "olga")))
@@ -45,10 +48,12 @@ async def test_each_filter_and_each_pair(setup: InquirySetup, agency: Agency, mo
             "community_id": [str(place.ref.community_id) for place in places],
             "status": ["open", "answered", "resolved"],
             "kind": ["question", "problem", "thanks"],
+            "overdue": [True],
             "q": ["чай", "чай пирог", "кофе иван вкусно", "чай торт"],
         },
         {
             "last_message_at": lambda row: descending(row["last_message_at"], row["id"]),
+            "due_at": lambda row: row["due_at"] and (row["due_at"], row["id"]),
             "waiting_since": lambda row: row["waiting_since"] and (row["waiting_since"], row["id"]),
         },
         matches,
