@@ -31,10 +31,6 @@ SELECT workspace_id, uuidv7(), 'invited' || id || '@agency.example', 'Invited', 
 FROM project;
 """,
     "targets": """
-INSERT INTO response_target (workspace_id, id, project_id, holds_from, first_response_minutes, resolution_minutes,
-        updated_at)
-SELECT workspace_id, uuidv7(), id, '{start}'::date + n * {age} / 3, 60 + n * 15, 480, '{start}'
-FROM project, generate_series(0, 2) n;
 INSERT INTO resolved_episode (workspace_id, id, inquiry_id, project_id, community_id, started_at, resolved_at,
         automatic, working_seconds, target_seconds)
 SELECT workspace_id, uuidv7(opened_at - now()), id, project_id, community_id, opened_at, resolved_at,

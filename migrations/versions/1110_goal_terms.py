@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "1110"
-down_revision: str | None = "1091"
+down_revision: str | None = "1105"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision: str = "1130"
-down_revision: str | None = "1091"
+down_revision: str | None = "1120"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

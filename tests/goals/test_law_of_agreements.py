@@ -344,9 +344,9 @@ RULES: Final[dict[str, tuple[Callable[..., Any], tuple[tuple[str, str], ...]]]] 
         links._same,
         (("(statement.answer, statement.text) != (answer.value, text)", "False"),),
     ),
-    "answered by another": (links.state, (("view.closed is not None", "False"),)),
+    "answered by another": (links.state, (("view.refusal is not None", "False"),)),
     "by the agency": (agreements.answer_as_member, (("seat_id is None", "False"),)),
-    "withdrawn, by link": (links.state, (("view.closed is not None", "False"),)),
+    "withdrawn, by link": (links.state, (("view.refusal is not None", "False"),)),
     "withdrawn, by seat": (agreements.state, (("goal.status not in OPEN", "False"),)),
     "contact removed": (links.read, (("contact.removed_at is not None", "False"),)),
     "answered by a contact": (

@@ -108,15 +108,15 @@ def correction_example() -> str:
     windows: Sequence[Days] = effects.windows(CHANGED_ON, REVIEW_ON)
     values = [Value(total(one) if one.first >= FIRST_DAY else None) for one in windows]
     effect = effects.effect(all_kpis()["inquiries_handled"], CHANGED_ON, REVIEW_ON, values)
-    assert effect.before_value is not None
-    assert effect.after_value is not None
+    assert effect.before_value.amount is not None
+    assert effect.after_value.amount is not None
     return "\n".join(_effect(effect))
 
 
 def _effect(effect: effects.Effect) -> Iterator[str]:
     yield (
-        f"Changed on {CHANGED_ON}, reviewed on {REVIEW_ON}: {effect.before_value:.0f} in the seven days before, "
-        f"{effect.after_value:.0f} in the seven days after, a difference of {effect.difference:+.0f}."
+        f"Changed on {CHANGED_ON}, reviewed on {REVIEW_ON}: {effect.before_value.amount:.0f} in the seven days before, "
+        f"{effect.after_value.amount:.0f} in the seven days after, a difference of {effect.difference:+.0f}."
     )
     usual = f"the difference was {effect.usual:+.0f} in the middle"
     interval = f"between {effect.low:+.0f} and {effect.high:+.0f}: `{effect.verdict}`"
