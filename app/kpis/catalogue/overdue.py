@@ -31,10 +31,8 @@ KPI: Final = Kpi(
         recount="Count the rows.",
         caveats=(
             "Of a window that is not over, its end is now.",
-            (
-                "Answers alone: `overdue=true` of `GET /v1/inquiries` also has inquiries whose resolution is overdue, "
-                "and those of disconnected communities. Without a target for resolutions, both are the same inquiries."
-            ),
+            "Answers alone: `overdue=true` of `GET /v1/inquiries` also finds those whose resolution is overdue.",
+            "`overdue=true` also finds inquiries of disconnected communities, which are not counted here.",
             "Waits that began before the first day for which a target is agreed have none, and are not counted.",
         ),
     ),
