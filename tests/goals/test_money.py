@@ -61,8 +61,8 @@ async def test_the_client_agrees_to_an_amount_with_its_currency(
     link = await setup.link(roubles["id"])
     assert (await program.get(link)).json()["subject"]["content"]["kpi"]["currency"] == "RUB"
     page = (await program.get(link, headers={"Accept": "text/html"})).text
-    assert "10\N{NO-BREAK SPACE}₽" in page
-    assert "50\N{NO-BREAK SPACE}₽" in page
+    assert "10,00\N{NO-BREAK SPACE}₽" in page
+    assert "50,00\N{NO-BREAK SPACE}₽" in page
     assert (await answer(program, link)).status_code == 201
 
 
