@@ -138,12 +138,10 @@ async def redeem(
 ) -> list[UUID | AppError]:
     """Record redemptions of a code; for each, in order, the id of the stored row, or why there is none.
 
-    `Conflict` for a retired code.
+    A retired code takes none that is new; what was stored before and is sent again is a repeat as ever.
     """
     campaign = await lock_for_update(session, campaign_id)
     promo_code = await _lock(session, campaign, code)
-    if promo_code.retired_at is not None:
-        raise Conflict("This code is retired: it takes no redemptions any more.", code="code-retired")
     zone = (await fetch(session, Project, campaign.project_id)).timezone
     stored = await _by_external_id(session, promo_code, items)
     rows: list[dict[str, Any]] = []
@@ -206,6 +204,8 @@ def _recorded(
                 f"Another redemption of this code has the external_id {item.external_id!r}.", code="external-id-taken"
             )
         return UUID(str(earlier["id"]))
+    if promo_code.retired_at is not None:
+        return Conflict("This code is retired: it takes no redemptions any more.", code="code-retired")
     row: dict[str, Any] = {
         "workspace_id": campaign.workspace_id,
         "id": uuid7(),

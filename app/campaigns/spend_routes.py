@@ -73,7 +73,8 @@ async def upload(
             max_length=MAX_CSV,
             pattern=r"^[^\x00]*$",
             description="UTF-8, with a line of column names: `day`, `amount`, `currency`, and where there are any "
-            "`note` and `external_id`, in any order.",
+            "`note` and `external_id`, in any order. Cells are separated by commas; or by semicolons, and then amounts "
+            "may have a decimal comma.",
             examples=["day,amount,currency,note,external_id\n2026-10-02,1250.50,RUB,VK Ads,ads-4711-3\n"],
             json_schema_extra={"format": "binary"},  # generators send a file's bytes on, not a text
         ),

@@ -7,7 +7,7 @@ same content again is a repeat, and another content under the same id is a confl
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, Final
 from uuid import UUID
@@ -153,9 +153,12 @@ def _recorded(
 def from_csv(text: str) -> list[SpendItem | AppError]:
     """The rows of a CSV file with a line of column names: `COLUMNS`, of which `REQUIRED` must be there.
 
-    Errors name the line. Raises `Invalid` (`invalid-csv`) where the file as a whole cannot be read.
+    Cells are separated by commas; or, as spreadsheets write where the decimal sign is a comma, by semicolons, and then
+    amounts may have a decimal comma. Errors name the line. Raises `Invalid` (`invalid-csv`) where the file as a whole
+    cannot be read.
     """
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    reader = _reader(text)
+    has_decimal_commas = reader.dialect.delimiter == ";"
     items: list[SpendItem | AppError] = []
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -165,7 +168,7 @@ def from_csv(text: str) -> list[SpendItem | AppError]:
                 continue  # an empty line
             if len(items) == MAX_LINES:
                 raise _invalid_csv(reader.line_num, f"A file has at most {MAX_LINES} rows.")
-            items.append(_of_line(reader.line_num, header, cells))
+            items.append(_of_line(reader.line_num, header, cells, has_decimal_commas=has_decimal_commas))
     except csv.Error:
         raise _invalid_csv(reader.line_num, "This is not valid CSV.") from None
     if not items:
@@ -182,12 +185,16 @@ def _require_header(header: Sequence[str]) -> None:
         )
 
 
-def _of_line(line: int, header: Sequence[str], cells: Sequence[str]) -> SpendItem | AppError:
+def _of_line(
+    line: int, header: Sequence[str], cells: Sequence[str], *, has_decimal_commas: bool
+) -> SpendItem | AppError:
     if len(cells) != len(header):
         detail = f"Line {line} has {len(cells)} cells, and the first line names {len(header)} columns."
         return _invalid_csv(line, detail)
     # An empty cell is one that is not there.
-    fields: Mapping[str, str] = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
+    fields = {name: cell.strip() for name, cell in zip(header, cells, strict=True) if cell.strip()}
+    if has_decimal_commas and "amount" in fields:
+        fields["amount"] = fields["amount"].replace(",", ".")
     item = parsed_item(SpendItem, fields)
     return at_line(line, item) if isinstance(item, AppError) else item
 
@@ -203,9 +210,17 @@ def _invalid_csv(line: int, detail: str) -> Invalid:
     return Invalid(detail if f"ine {line} " in detail else f"Line {line}: {detail}", code="invalid-csv", errors=[error])
 
 
+def _reader(text: str) -> Any:
+    """A reader of the file, whose separator is what the line of column names has."""
+    text = text.removeprefix("\ufeff")
+    names = text.partition("\n")[0]
+    delimiter = ";" if ";" in names and "," not in names else ","
+    return csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+
+
 def lines_of(text: str) -> Iterator[int]:
     """The line at which each row of a valid CSV file ends, from 1."""
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    reader = _reader(text)
     next(reader, None)
     for cells in reader:
         if cells:

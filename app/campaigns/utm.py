@@ -22,6 +22,7 @@ MAX_LENGTH: Final = 500
 
 _PART: Final = re.compile(r"(utm_[a-z0-9_]{1,32})=([^=&#\s]{1,200})")
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+_WRITTEN_AS_IS: Final = "%+!$'()*,;:@/?"
 _NO_LETTERS: Final = re.compile(r"[\W_]+")
 
 
@@ -50,11 +51,13 @@ def with_parameters(target: str, template: str, values: Mapping[str, str]) -> st
     for part in template.split("&"):
         name, _, value = part.partition("=")
         if name not in present:
-            filled = _PLACEHOLDER.sub(lambda match: values[match[1]], value)
-            added.append(f"{name}={quote(filled, safe='')}")
+            # What stands in the template is text of a query already, so `%` and `+` have their meaning.
+            written = quote(value, safe="{}" + _WRITTEN_AS_IS)
+            filled = _PLACEHOLDER.sub(lambda match: quote(values[match[1]], safe=""), written)
+            added.append(f"{name}={filled}")
     if not added:
         return target
-    query = "&".join(filter(None, (parts.query, *added)))
+    query = "&".join(filter(None, (parts.query.rstrip("&"), *added)))
     return urlunsplit((parts.scheme, parts.netloc, parts.path, query, parts.fragment))
 
 

@@ -139,7 +139,8 @@ async def state(
         project_id=goal.project_id,
         agreement_id=agreement_id,
         before=before,
-        after=audit.snapshot(goal),
+        # What was answered is in the chain of changes too: to which content, and in which words.
+        after={**audit.snapshot(goal), **audit.snapshot(agreement)},
     )
     event_class = GoalAgreed if is_agreed else GoalDeclined
     await publish(session, event_class(goal.project_id, goal.id, revision, proposed.content_hash))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.campaigns import attribution
 from app.kit.errors import Conflict
 from app.kpis.contract import DAY, Kpi
 from app.kpis.measuring import measure
@@ -17,6 +18,10 @@ from app.kpis.windows import Days
 
 WINDOW_DAYS: Final = 28
 """The days that are measured: whole weeks, so that no weekday counts more than another."""
+
+
+_NOT_GIVEN: Final = frozenset({Reason.UNSUPPORTED.value, attribution.NOT_COUNTED, attribution.NOT_ATTRIBUTED})
+"""Reasons that never pass: the platform does not say it."""
 
 
 class BaselineSource(StrEnum):
@@ -47,7 +52,7 @@ class Baseline:
     first_day: date | None = None
     last_day: date | None = None
     known_days: int | None = None
-    """How many of these days have a value."""
+    """How many of these days the value is of."""
     status: str | None = None
     """The value's: `ok` or `partial`."""
     as_of: datetime | None = None
@@ -105,11 +110,13 @@ async def baseline(
     now: datetime,
     community_ids: Collection[UUID] = (),
     stated: StatedBaseline | None = None,
+    currency: str | None = None,
 ) -> Baseline:
     """The baseline of a goal with this period: the stated one, or else measured over the last days before it.
 
     Raises `Conflict`: `metric-not-given` where none of the communities' platforms gives what the KPI is computed
-    from, `kpi-without-data` where there is no value, and none is stated.
+    from, `kpi-without-data` where there is no value, `another-currency` where it is money of another one than
+    `currency`, and none is stated.
     """
     last = min(period.first, today) - DAY
     window = Days(last - (WINDOW_DAYS - 1) * DAY, last)
@@ -132,12 +139,18 @@ async def baseline(
         )
     if stated is not None:
         return Baseline(BaselineSource.STATED, stated.value, reason=stated.reason)
-    known_days = sum(value.amount is not None for value in daily)
+    known_days = sum(_is_of(whole, day, value) for day, value in zip(days, daily, strict=True))
     if whole.amount is None or not known_days:
         raise Conflict(
             f"{kpi.title!r} has no value from {window.first} to {window.last} ({whole.status_reason}), so there is "
             "nothing to start from: give `stated_baseline`, with a value and a reason.",
             code="kpi-without-data",
+        )
+    if whole.currency != currency:
+        raise Conflict(
+            f"{kpi.title!r} from {window.first} to {window.last} is in {whole.currency}, and the goal in {currency}: "
+            f"give `stated_baseline` in {currency}, with a value and a reason.",
+            code="another-currency",
         )
     level = float(whole.amount)
     if kpi.adds_up is AddsUp.FLOW:
@@ -154,7 +167,18 @@ async def baseline(
     )
 
 
+def _is_of(whole: Value, days: Days, value: Value) -> bool:
+    """Whether the value of all days is of this one too.
+
+    A size is not read on every day: its growth is then counted on the next day on which it is, and of the days in
+    between nothing is missing, although they have no value of their own.
+    """
+    return value.amount is not None or not any(
+        one.first <= days.last and days.first <= one.last for one in whole.missing
+    )
+
+
 def _is_unsupported(value: Value) -> bool:
     """Whether a value is unknown because no platform gives its inputs."""
     reasons: set[str | None] = {one.reason for one in value.missing}
-    return value.amount is None and (reasons or {value.reason}) == {Reason.UNSUPPORTED}
+    return value.amount is None and (reasons or {value.reason}) <= _NOT_GIVEN

@@ -21,6 +21,7 @@ from app.kit.lists import WORKSPACE, Listing, Row, Sort, equal, json_page, json_
 from app.kit.paging import Cursor, Keyset, Limit, Page
 from app.kit.routing import problems
 from app.kit.schemas import EXAMPLE_ID, Day, Id, Input, Instant, Output, example
+from app.kpis.values import ValueStatus
 
 ROUTER = Router("/v1", tag="goals")
 """Part of the room's own router."""
@@ -44,9 +45,10 @@ class CorrectionCreate(Input):
     goal_id: Id | None = Field(
         None, description="The goal whose KPI, and whose communities, it is about; null: no goal is."
     )
-    kpi: KpiKey | None = Field(None, description="The key of a KPI; of a goal its own, whatever is named here.")
+    kpi: KpiKey | None = Field(None, description="The key of a KPI; null: the goal's, which has no other.")
     community_ids: CommunityIds = Field(
-        default_factory=list, description="Only what these have is compared; empty: all. Of a goal its own."
+        default_factory=list,
+        description="Only what these have is compared; empty: all. With a goal left out: it has its own.",
     )
     hypothesis: OwnText = Field(
         description="Why the KPI is off its path, and why the change should help.",
@@ -87,6 +89,9 @@ class EffectSide(Output):
     from_: Day = Field(alias="from", description="The first day.")
     to: Day = Field(description="The last day.")
     value: float | None = Field(description="The value; null: unknown.")
+    currency: str | None = Field(description="Of an amount of money, ISO 4217.")
+    status: ValueStatus = Field(description="Whether all of it is known.")
+    reason: str | None = Field(description="Why something of it is missing; null: nothing is.")
 
 
 class EffectMeasured(Output):
@@ -104,7 +109,10 @@ class EffectMeasured(Output):
     high: float | None = Field(description="The interval's upper end.")
     compared: int = Field(description="How many differences of the past the interval follows from.")
     verdict: EffectVerdict = Field(description="`unclear`: the interval holds 0, or there is none.")
-    reason: str | None = Field(description="Why there is no interval, or no value; null: there is.")
+    reason: str | None = Field(
+        description="Why there is no interval, or no value: a KPI's reason that holds on one side alone, so that both "
+        "cannot be compared, or `too-little-history`; null: there is."
+    )
     caveat: str = Field(description="What it is not.", examples=[CAVEAT])
 
 
@@ -165,12 +173,13 @@ async def _changed(session: SessionDep, correction: Correction, status_code: int
     permission=Permission.GOALS_WRITE,
     status_code=status.HTTP_201_CREATED,
     response_model=CorrectionRead,
-    responses=problems(404),
+    responses=problems(404, 409),
 )
 async def create(body: CorrectionCreate, actor: CurrentActor, session: SessionDep) -> Response:
     """Open a correction: why a KPI is off its path, what is done otherwise, and when it is reviewed.
 
-    It is shown on the KPI's series and in its explanation from its first day to its review.
+    It is shown on the KPI's series and in its explanation from its first day to its review. 409 `goal-closed` for a
+    goal that was withdrawn or has ended: there is no path to bring it back onto.
     """
     correction = await corrections.create(session, actor, user_id=actor.user_id, **body.model_dump())
     return await _changed(session, correction, status.HTTP_201_CREATED)

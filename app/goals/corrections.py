@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.access import audit
 from app.access.models import UserAccount
 from app.goals.events import CorrectionMeasured, CorrectionOpened
-from app.goals.models import Correction, CorrectionStatus, Goal
+from app.goals.models import OPEN, Correction, CorrectionStatus, Goal
 from app.goals.service import revision_of
-from app.goals.terms import selected_communities
+from app.goals.terms import require_communities_fit, selected_communities
 from app.kit.actors import Actor
 from app.kit.db import fetch, now, workspace_of
 from app.kit.errors import Conflict, invalid_field
@@ -28,6 +28,10 @@ SHORTEST: Final = 3
 LONGEST: Final = 366
 REVIEW_AT: Final = timedelta(minutes=15)
 """After the midnight on which the day of the review begins."""
+LATE_FIGURES: Final = timedelta(days=3)
+"""For so long a review waits for figures that a platform tells late."""
+AGAIN: Final = timedelta(hours=6)
+"""How often it looks whether they have come."""
 
 
 async def create(
@@ -46,8 +50,9 @@ async def create(
 ) -> Correction:
     """Open a correction, of a goal's KPI in the goal's communities, or of any KPI. Its review is enqueued.
 
-    Raises `NotFound`, and `Invalid`: `goal-of-another-project`, `kpi-needed`, `unknown-kpi`, `review-too-early`,
-    `review-in-the-past`, `review-too-late`, `community-of-another-project`.
+    Raises `NotFound`, `Conflict` (`goal-closed`), and `Invalid`: `goal-of-another-project`, `kpi-of-another-goal`,
+    `communities-of-the-goal`, `kpi-needed`, `unknown-kpi`, `kpi-of-whole-project`, `review-too-early`,
+    `review-in-the-past`, `review-too-late`, and what `selected_communities` raises.
     """
     project = await fetch(session, Project, project_id)
     zone = ZoneInfo(project.timezone)
@@ -55,8 +60,7 @@ async def create(
     ids = [str(one) for one in community_ids]
     if goal_id is not None:
         goal = await fetch(session, Goal, goal_id)
-        if goal.project_id != project_id:
-            raise invalid_field("goal_id", "goal-of-another-project", "Take a goal of this project, or none.")
+        _require_fit(goal, project_id, kpi, community_ids)
         latest = await revision_of(session, goal, goal.agreed_revision or goal.revision)
         kpi, ids = goal.kpi, [one["id"] for one in latest.communities]
     elif community_ids:
@@ -65,6 +69,7 @@ async def create(
         raise invalid_field("kpi", "kpi-needed", "Name a KPI, or a goal, whose KPI it is then about.")
     if kpi not in all_kpis():
         raise invalid_field("kpi", "unknown-kpi", "There is no KPI with this key; GET /v1/kpis lists them.")
+    require_communities_fit(all_kpis()[kpi], community_ids)
     first = changed_on or today
     _check_review(first, review_on, today)
     correction = Correction(
@@ -104,6 +109,22 @@ async def create(
     )
     await publish(session, CorrectionOpened(project_id, correction.id, goal_id, kpi))
     return correction
+
+
+def _require_fit(goal: Goal, project_id: UUID, kpi: str | None, community_ids: Sequence[UUID]) -> None:
+    if goal.project_id != project_id:
+        raise invalid_field("goal_id", "goal-of-another-project", "Take a goal of this project, or none.")
+    if kpi not in {None, goal.kpi}:
+        detail = f"The goal is on {goal.kpi}: leave `kpi` out, or the goal."
+        raise invalid_field("kpi", "kpi-of-another-goal", detail)
+    if community_ids:
+        detail = "A goal has its own communities: leave `community_ids` out, or the goal."
+        raise invalid_field("community_ids", "communities-of-the-goal", detail)
+    if goal.status not in OPEN:
+        raise Conflict(
+            f"This goal is {goal.status}: nothing brings it back onto its path. Leave it out, and name the KPI.",
+            code="goal-closed",
+        )
 
 
 def _check_review(changed_on: date, review_on: date, today: date) -> None:

@@ -12,10 +12,12 @@ from enum import StrEnum
 from math import ceil
 from statistics import median
 from typing import Any, Final
+from uuid import UUID
 
+from app.campaigns.attribution import SEVERAL_CURRENCIES
 from app.goals.forecast import COVERAGE
 from app.kpis.contract import DAY, Kpi
-from app.kpis.values import Direction, Value
+from app.kpis.values import Direction, Reason, Value
 from app.kpis.windows import Days
 
 MAX_MOVES: Final = 60
@@ -42,8 +44,8 @@ class Effect:
 
     before: Days
     after: Days
-    before_value: float | None
-    after_value: float | None
+    before_value: Value
+    after_value: Value
     difference: float | None
     usual: float | None
     """The median difference of such windows in the past."""
@@ -58,8 +60,8 @@ class Effect:
     def as_json(self) -> dict[str, Any]:
         """The effect, as the database and the API have it."""
         return {
-            "before": {**_days(self.before), "value": self.before_value},
-            "after": {**_days(self.after), "value": self.after_value},
+            "before": _side(self.before, self.before_value),
+            "after": _side(self.after, self.after_value),
             "difference": self.difference,
             "usual_difference": self.usual,
             "low": self.low,
@@ -71,8 +73,25 @@ class Effect:
         }
 
 
-def _days(days: Days) -> dict[str, str]:
-    return {"from": days.first.isoformat(), "to": days.last.isoformat()}
+def _side(days: Days, value: Value) -> dict[str, Any]:
+    return {
+        "from": days.first.isoformat(),
+        "to": days.last.isoformat(),
+        "value": None if value.amount is None else float(value.amount),
+        "currency": value.currency,
+        "status": value.status.value,
+        "reason": value.status_reason,
+    }
+
+
+def _gaps(value: Value) -> frozenset[tuple[UUID | None, str]]:
+    """Of which communities something is missing, and why. What was only found late is there."""
+    return frozenset((one.community.id, one.reason) for one in value.missing if one.reason != Reason.INBOUND_GAP)
+
+
+def is_early(values: Sequence[Value]) -> bool:
+    """Whether something of the days after the change is still to come from a platform that tells it late."""
+    return any(one.reason == Reason.PENDING for one in values[1].missing)
 
 
 def windows(changed_on: date, review_on: date) -> list[Days]:
@@ -89,34 +108,39 @@ def windows(changed_on: date, review_on: date) -> list[Days]:
 
 def effect(kpi: Kpi, changed_on: date, review_on: date, values: Sequence[Value]) -> Effect:
     """The effect, from the KPI's values over `windows`."""
+    first, second, *past = values
     before, after, *_ = windows(changed_on, review_on)
-    amounts = [None if one.amount is None else float(one.amount) for one in values]
-    first, second, *past = amounts
-    # Windows of which a part lies before the first poll are smaller than they would be.
-    is_whole = [value.status_reason is None for value in values[2:]]
+    sides = before, after, first, second
+    usual_gaps, other_gaps = _gaps(first) & _gaps(second), sorted(_gaps(first) ^ _gaps(second), key=str)
+    # What a platform never tells is missing everywhere. Windows of which more is missing, as before the first poll, are
+    # smaller than they would be.
     moves = sorted(
-        later - earlier
-        for earlier, later, *whole in zip(past[::2], past[1::2], is_whole[::2], is_whole[1::2], strict=True)
-        if earlier is not None and later is not None and all(whole)
+        float(later.amount) - float(earlier.amount)
+        for earlier, later in zip(past[::2], past[1::2], strict=True)
+        if earlier.amount is not None
+        and later.amount is not None
+        and earlier.currency == later.currency == second.currency
+        and _gaps(earlier) | _gaps(later) <= usual_gaps
     )
-    if first is None or second is None:
-        side = values[0] if first is None else values[1]
-        return Effect(
-            *(before, after, first, second, None, None, None, None, len(moves)),
-            *(EffectVerdict.UNCLEAR, side.status_reason),
-        )
-    difference = second - first
+    if first.amount is None or second.amount is None:
+        side = first if first.amount is None else second
+        return _unclear(sides, None, len(moves), side.status_reason)
+    if first.currency != second.currency:
+        return _unclear(sides, None, len(moves), SEVERAL_CURRENCIES)
+    difference = float(second.amount) - float(first.amount)
+    if other_gaps:
+        return _unclear(sides, difference, len(moves), other_gaps[0][1])
     if len(moves) < LEAST_MOVES:
-        return Effect(
-            *(before, after, first, second, difference, None, None, None, len(moves)),
-            *(EffectVerdict.UNCLEAR, "too-little-history"),
-        )
+        return _unclear(sides, difference, len(moves), "too-little-history")
     rank = ceil(len(moves) * (1 + COVERAGE) / 2) - 1
     low, high = difference - moves[rank], difference - moves[len(moves) - 1 - rank]
-    return Effect(
-        *(before, after, first, second, difference, median(moves), low, high, len(moves)),
-        *(_verdict(kpi, low, high), None),
-    )
+    return Effect(*sides, difference, median(moves), low, high, len(moves), _verdict(kpi, low, high), None)
+
+
+def _unclear(
+    sides: tuple[Days, Days, Value, Value], difference: float | None, moves: int, reason: str | None
+) -> Effect:
+    return Effect(*sides, difference, None, None, None, moves, EffectVerdict.UNCLEAR, reason)
 
 
 def _verdict(kpi: Kpi, low: float, high: float) -> EffectVerdict:

@@ -87,6 +87,8 @@ async def measure_correction(run: Run, correction_id: UUID) -> Reschedule | None
             now=run.now,
             community_ids=[UUID(one) for one in correction.community_ids],
         )
+    if effects.is_early(result.values) and run.now < due + corrections.LATE_FIGURES:
+        return Reschedule(run.now + corrections.AGAIN)
     effect = effects.effect(kpi, correction.changed_on, correction.review_on, result.values)
     async with run.step() as session:
         await corrections.keep(session, run.actor, correction_id=correction_id, effect=effect.as_json)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -22,7 +22,9 @@ from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.kpis import all_kpis
 from app.kpis.contract import DAY
+from app.kpis.contract import Project as MeasuredProject
 from app.kpis.measuring import measure
+from app.kpis.values import AddsUp, Community, Missing, Reason, Value
 from app.kpis.windows import Days
 from app.projects.models import Project
 
@@ -42,6 +44,9 @@ class GoalToMeasure:
     revision: int
     promise: Promise
     community_ids: Sequence[UUID]
+    """Empty: all of the project."""
+    since: date
+    """The last day of the baseline, or that of the proposal: what was disconnected later was promised."""
     unjudged: Sequence[date]
     """The days of kept forecasts whose truth is not known yet."""
 
@@ -53,6 +58,8 @@ class GoalMeasured:
     subject: GoalToMeasure
     progress: Progress
     truths: dict[date, float]
+    timezone: str
+    """By whose days it was measured."""
 
 
 async def to_measure(session: AsyncSession, project_id: UUID) -> list[GoalToMeasure]:
@@ -87,14 +94,18 @@ async def to_measure(session: AsyncSession, project_id: UUID) -> list[GoalToMeas
             )
             .distinct()
         )
-        level = baselines.stored(revision.baseline).level
+        baseline = baselines.stored(revision.baseline)
+        proposed_on = revision.proposed_at.astimezone(ZoneInfo(revision.timezone)).date()
         subjects.append(
             GoalToMeasure(
                 goal.id,
                 goal.kpi,
                 revision.number,
-                Promise(revision.target, level, Days(revision.first_day, revision.last_day)),
+                Promise(
+                    revision.target, baseline.level, Days(revision.first_day, revision.last_day), revision.currency
+                ),
                 [UUID(one["id"]) for one in revision.communities],
+                baseline.last_day or proposed_on,
                 sorted(days.all()),
             )
         )
@@ -126,12 +137,48 @@ async def measured(
         now=at,
         community_ids=subject.community_ids,
     )
-    so_far, daily = result.values[: len(ends)], result.values[len(ends) :]
+    lost = _disconnected(result.project, subject)
+    so_far = [_without(value, lost, Days(period.first, end)) for value, end in zip(result.values, ends, strict=False)]
+    daily = list(result.values[len(ends) :])
+    if kpi.adds_up is AddsUp.STOCK and lost:
+        # A level that falls because a community is not counted any more is no level to go by.
+        last = max(day for _, day in lost)
+        daily = [
+            Value(None, Reason.DISCONNECTED) if day.first <= last else one for day, one in zip(days, daily, strict=True)
+        ]
     made = progress.progress(kpi, subject.promise, so_far=so_far[0] if so_far else None, history=history, daily=daily)
     truths = {
-        day: float(value.amount) for day, value in zip(ends[1:], so_far[1:], strict=True) if value.amount is not None
+        day: float(value.amount)
+        for day, value in zip(ends[1:], so_far[1:], strict=True)
+        if value.amount is not None and value.currency == subject.promise.currency and progress.is_whole(value)
     }
-    return GoalMeasured(subject, made, truths)
+    return GoalMeasured(subject, made, truths, result.project.timezone)
+
+
+_Lost = Sequence[tuple[Community, date]]
+
+
+def _disconnected(project: MeasuredProject, subject: GoalToMeasure) -> _Lost:
+    """The communities that the goal promised something of and that were disconnected since, with the day."""
+    return [
+        (one, one.disconnected)
+        for one in project.communities
+        if one.disconnected is not None
+        and one.disconnected >= subject.since
+        and (not subject.community_ids or one.id in subject.community_ids)
+    ]
+
+
+def _without(value: Value, lost: _Lost, window: Days) -> Value:
+    """The value with what is missing of it since communities were disconnected."""
+    missing = [
+        Missing(one, Reason.DISCONNECTED, max(day, window.first), window.last)
+        for one, day in lost
+        if day <= window.last
+    ]
+    if value.amount is None or not missing:
+        return value
+    return value._replace(missing=[*missing, *value.missing], reason=Reason.DISCONNECTED)
 
 
 def _each(days: Days) -> list[date]:
@@ -201,12 +248,20 @@ async def _keep(session: AsyncSession, goal: Goal, result: GoalMeasured, scoreca
         "status": made.status,
         "reason": made.reason,
         "expected": made.expected,
+        "timezone": result.timezone,
+        "kpi_version": all_kpis()[goal.kpi].version,
         "path": made.path.value,
         "pace": made.pace.value,
         "forecast": made.outlook.as_json,
         "scorecard": scorecard,
     }
     key = {"workspace_id": goal.workspace_id, "project_id": goal.project_id, "goal_id": goal.id}
+    # Days that are not over yet by the terms, or in the zone, that hold now: they were by others.
+    await session.execute(
+        delete(GoalProgress).where(
+            in_workspace(GoalProgress, goal.workspace_id), GoalProgress.goal_id == goal.id, GoalProgress.day > made.day
+        )
+    )
     await session.execute(
         insert(GoalProgress)
         .values(**key, id=uuid7(), day=made.day, **values)

@@ -114,7 +114,7 @@ class GoalRevision(Owned, Audited, Base):
     """What a goal promises. Never changed: another promise is another revision."""
 
     __tablename__ = "goal_revision"
-    AUDITED = ("title", "target", "first_day", "last_day", "timezone")
+    AUDITED = ("title", "target", "currency", "first_day", "last_day", "timezone")
     DIGESTED = ("communities", "baseline")
     __table_args__ = (
         belongs_to("project", "project_id"),
@@ -135,6 +135,8 @@ class GoalRevision(Owned, Audited, Base):
     """As `baselines.Baseline` writes it."""
     target: Mapped[float] = mapped_column(Double())
     """In the KPI's unit."""
+    currency: Mapped[str | None]
+    """ISO 4217, where the unit is money; None elsewhere."""
     first_day: Mapped[date]
     last_day: Mapped[date]
     timezone: Mapped[str]
@@ -150,10 +152,12 @@ class GoalRevision(Owned, Audited, Base):
     proposed_at: Mapped[datetime]
 
 
-class GoalAgreement(Owned, Base):
+class GoalAgreement(Owned, Audited, Base):
     """What one side stated about one revision. Never changed."""
 
     __tablename__ = "goal_agreement"
+    AUDITED = ("revision", "side", "answer", "content_hash")
+    DIGESTED = ("text",)
     __table_args__ = (
         belongs_to("project", "project_id"),
         belongs_to("goal", "goal_id"),
@@ -203,6 +207,10 @@ class GoalProgress(Owned, Base):
     reason: Mapped[str | None]
     expected: Mapped[float | None] = mapped_column(Double())
     """Where the expected path is; None: the period has not begun."""
+    timezone: Mapped[str | None]
+    """The project's, by which its days were counted; None in rows of before it was kept: the revision's."""
+    kpi_version: Mapped[int | None]
+    """The version of the KPI's formula by which it was measured; None in rows of before it was kept."""
     path: Mapped[str]
     """The expected path's form: `linear` or `weekly_season`."""
     pace: Mapped[str]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from math import isclose
 from statistics import fmean
 from typing import Any, Final
 
@@ -23,13 +24,15 @@ from app.goals.forecast import (
 )
 from app.goals.models import Pace
 from app.kpis.contract import DAY, Kpi
-from app.kpis.values import AddsUp, Direction, Value
+from app.kpis.values import AddsUp, Direction, Reason, Value
 from app.kpis.windows import Days
 
 HISTORY_DAYS: Final = 120
 """Days up to now from which is forecast."""
 SEASON_DAYS: Final = 56
 """Days before the period from which its weekly season is read."""
+LEAST_FOR_SEASON: Final = 70
+"""What these days have to add up to: of fewer events the shares of the days of the week are chance."""
 TOLERANCE: Final = 0.1
 """Without a forecast a goal that is behind its path by this share of the way at most is at risk, not off it."""
 AHEAD: Final = 7
@@ -49,6 +52,21 @@ class ProgressReason(StrEnum):
     NOT_BEGUN = "not-begun"
     PERIOD_OVER = "period-over"
     VALUE_UNKNOWN = "value-unknown"
+    ANOTHER_CURRENCY = "another-currency"
+
+
+_LOST: Final = frozenset(
+    {
+        *(Reason.STALE, Reason.NO_SNAPSHOT, Reason.NOT_MEASURED_YET, Reason.PENDING, Reason.NO_PERMISSION),
+        *(Reason.REAUTH_REQUIRED, Reason.PAUSED, Reason.NOT_COMPUTED, Reason.DISCONNECTED),
+    }
+)
+"""Why something that was promised is missing, or is not there yet. What a platform never gives was never promised."""
+
+
+def is_whole(value: Value) -> bool:
+    """Whether nothing is missing of a value that could still turn it round."""
+    return not any(one.reason in _LOST for one in value.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,8 @@ class Promise:
     level: float
     """The baseline's."""
     period: Days
+    currency: str | None = None
+    """Of an amount of money; values in another one are not compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +136,7 @@ def progress(kpi: Kpi, promise: Promise, *, so_far: Value | None, history: Days,
     `so_far`: the KPI's value over the days of the period up to then; None: it has not begun. `daily`: its value on
     each day of `history`.
     """
-    amounts = [None if one.amount is None else float(one.amount) for one in daily]
+    amounts = [_amount(promise, one) for one in daily]
     season = _season(kpi, promise.period, history, amounts)
     path = PathForm.LINEAR if season is None else PathForm.WEEKLY_SEASON
     if so_far is None:
@@ -128,16 +148,25 @@ def progress(kpi: Kpi, promise: Promise, *, so_far: Value | None, history: Days,
     elapsed = (history.last - promise.period.first).days + 1
     line = expected_path(kpi.adds_up, promise.target, length, baseline=promise.level, season=season)
     expected = line[elapsed - 1]
-    value = None if so_far.amount is None else float(so_far.amount)
+    value = _amount(promise, so_far)
+    if value is None and so_far.amount is not None:
+        so_far = Value(None, ProgressReason.ANOTHER_CURRENCY)
     recent = amounts[-HISTORY_DAYS:]
     outlook = _outlook(kpi, value, recent, elapsed, promise.period.last, length - elapsed)
     ahead = (
         _outlook(kpi, value, recent, elapsed, history.last + AHEAD * DAY, AHEAD) if length - elapsed > AHEAD else None
     )
-    pace = _pace(kpi, promise, value, expected, outlook, is_over=elapsed == length)
+    pace = _pace(
+        kpi, promise, value, expected, outlook, is_over=elapsed == length, is_sound=value is None or is_whole(so_far)
+    )
     return Progress(
         history.last, value, so_far.status.value, so_far.status_reason, expected, path, pace, outlook, ahead
     )
+
+
+def _amount(promise: Promise, value: Value) -> float | None:
+    """The amount, where it is in the promise's currency."""
+    return None if value.amount is None or value.currency != promise.currency else float(value.amount)
 
 
 def _season(kpi: Kpi, period: Days, history: Days, amounts: Sequence[float | None]) -> list[float] | None:
@@ -145,7 +174,7 @@ def _season(kpi: Kpi, period: Days, history: Days, amounts: Sequence[float | Non
     if kpi.adds_up is not AddsUp.FLOW:
         return None
     before = _unbroken(amounts[: max((period.first - history.first).days, 0)][-SEASON_DAYS:])
-    if len(before) < SEASON_HISTORY:
+    if len(before) < SEASON_HISTORY or sum(before) < LEAST_FOR_SEASON:
         return None
     season = weekly_season(before)
     return None if len(set(season)) == 1 else season
@@ -172,7 +201,15 @@ def _outlook(
     if isinstance(made, NoForecast):
         return Outlook(for_day, reason=made)
     done = value if kpi.adds_up is AddsUp.FLOW else 0.0
-    return Outlook(for_day, done + made.amount, done + made.low, done + made.high, made.method.value, made.history)
+    value, low, high = (_possible(kpi, done + amount) for amount in (made.amount, made.low, made.high))
+    return Outlook(for_day, value, low, high, made.method.value, made.history)
+
+
+def _possible(kpi: Kpi, amount: float) -> float:
+    """The nearest amount that the KPI can have."""
+    if kpi.least is not None:
+        amount = max(amount, kpi.least)
+    return amount if kpi.most is None else min(amount, kpi.most)
 
 
 def _ratio_to_come(value: float, amounts: Sequence[float | None], elapsed: int, horizon: int) -> Forecast | NoForecast:
@@ -198,15 +235,29 @@ def _ratio_to_come(value: float, amounts: Sequence[float | None], elapsed: int, 
     return Forecast(amount, low, high, made.method, made.history, made.origins)
 
 
-def _pace(kpi: Kpi, promise: Promise, value: float | None, expected: float, outlook: Outlook, *, is_over: bool) -> Pace:
-    """By the forecast, where there is one; or else by the path."""
+def _pace(
+    kpi: Kpi,
+    promise: Promise,
+    value: float | None,
+    expected: float,
+    outlook: Outlook,
+    *,
+    is_over: bool,
+    is_sound: bool,
+) -> Pace:
+    """By the forecast, where there is one; or else by the path. `is_sound`: nothing is missing of the value."""
     if value is None:
         return Pace.UNKNOWN
     sign = -1 if kpi.direction is Direction.LOWER else 1
 
     def reaches(amount: float, goal: float) -> bool:
-        return sign * amount >= sign * goal
+        # A path's sums of parts are a rounding error off what is exactly on it.
+        return sign * amount >= sign * goal or isclose(amount, goal, rel_tol=1e-9)
 
+    # What is missing would make a count larger, and a quotient anything.
+    is_certain = kpi.adds_up is not AddsUp.RATIO and value >= promise.target
+    if not is_sound and not is_certain and (is_over or kpi.adds_up is AddsUp.STOCK):
+        return Pace.UNKNOWN
     if is_over:
         return Pace.MET if reaches(value, promise.target) else Pace.MISSED
     if kpi.adds_up is AddsUp.FLOW and kpi.direction is Direction.HIGHER and reaches(value, promise.target):

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Text, and_, bindparam, cast, false, func, select, true
+from sqlalchemy import BigInteger, Text, and_, bindparam, cast, exists, false, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.goals.models import Goal, GoalProgress, GoalRevision, Pace
@@ -14,14 +14,20 @@ from app.kit.paging import Keyset
 from app.kit.statement import Statement
 from app.kpis import all_kpis
 from app.kpis.values import ValueStatus
+from app.projects.models import Project
 
 _GOAL: Final = ("project_id", "type", "kpi", "is_main", "status")
 _MEASURED: Final = ("day", "as_of", "value", "expected", "path", "pace", "reason")
+_IN_PORTFOLIO: Final = exists().where(
+    Project.workspace_id == Goal.workspace_id, Project.id == Goal.project_id, Project.archived_at.is_(None)
+)
 _latest: Final = (
     select(
         *(getattr(GoalProgress, name).label(f"measured_{name}") for name in _MEASURED),
         GoalProgress.revision.label("measured_revision"),
         GoalProgress.status.label("value_status"),
+        GoalProgress.timezone.label("measured_timezone"),
+        GoalProgress.kpi_version.label("measured_version"),
         cast(GoalProgress.forecast, Text).label("forecast"),
         cast(GoalProgress.scorecard, Text).label("scorecard"),
     )
@@ -38,6 +44,7 @@ PROGRESS: Final = Listing(
         *(Goal.id, Goal.created_at, Goal.agreed_revision),
         *(getattr(Goal, name) for name in _GOAL),
         *(GoalRevision.number, GoalRevision.title, GoalRevision.target, GoalRevision.timezone),
+        *(GoalRevision.currency, GoalRevision.kpi_version),
         *(GoalRevision.first_day, GoalRevision.last_day),
         GoalRevision.baseline["level"].as_float().label("baseline"),
         *_latest.c,
@@ -58,6 +65,7 @@ PROGRESS: Final = Listing(
     filters={
         **equal(type=Goal.type, status=Goal.status, kpi=Goal.kpi, pace=Goal.pace),
         "main": {True: Goal.is_main == true(), False: Goal.is_main == false()},
+        "archived": {True: ~_IN_PORTFOLIO, False: _IN_PORTFOLIO},
     },
     ids_always_first=True,
 )
@@ -88,9 +96,12 @@ def progress_row(row: Row) -> dict[str, Any]:
         "revision": row["number"],
         "is_agreed": row["number"] == row["agreed_revision"],
         "target": row["target"],
+        "currency": row["currency"],
+        "kpi_version": row["kpi_version"],
+        "measured_version": row["measured_version"] or row["kpi_version"],
         "baseline": row["baseline"],
         "period": {"from": row["first_day"], "to": row["last_day"]},
-        "timezone": row["timezone"],
+        "timezone": row["measured_timezone"] or row["timezone"],
         **measured,
         "value_status": row["value_status"] if is_measured else ValueStatus.UNKNOWN.value,
         "forecast": stored_json(row["forecast"]),

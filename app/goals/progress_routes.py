@@ -58,7 +58,7 @@ async def portfolio(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """All goals of all projects with their progress, newest first.
+    """All goals of all projects that are not archived, with their progress, newest first.
 
     For an overview: one row each, as it was kept when the goal was last measured, without the series.
     """
@@ -67,6 +67,6 @@ async def portfolio(
         sort=GoalSort.CREATED,
         limit=limit,
         cursor=cursor,
-        filters={"type": goal_type, "status": status, "kpi": kpi, "pace": pace, "main": main},
+        filters={"type": goal_type, "status": status, "kpi": kpi, "pace": pace, "main": main, "archived": False},
     )
     return json_page([progress_reads.progress_row(row) for row in rows], next_cursor)

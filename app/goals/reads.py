@@ -25,7 +25,7 @@ class GoalSort(StrEnum):
 
 _TERMS: Final = (
     *("number", "title", "target", "first_day", "last_day", "timezone", "communities", "baseline", "is_main"),
-    *("content_hash", "proposer_name", "proposed_at", "compared_with"),
+    *("currency", "kpi_version", "content_hash", "proposer_name", "proposed_at", "compared_with"),
 )
 _COMPARED: Final = ("title", "target", "first_day", "last_day", "timezone", "communities", "baseline", "is_main")
 _GOAL: Final = (
@@ -112,6 +112,8 @@ def _terms(row: Row) -> dict[str, Any]:
         **promised,
         "period": {"from": period["from"], "to": period["to"]},
         "timezone": latest.timezone,
+        "currency": latest.currency,
+        "kpi_version": latest.kpi_version,
         "content_hash": latest.content_hash,
         "proposed_by": latest.proposer_name,
         "proposed_at": latest.proposed_at,

@@ -62,8 +62,9 @@ async def create(body: GoalCreate, actor: CurrentActor, session: SessionDep) -> 
     """Propose a goal to the client.
 
     The baseline is measured over the 28 days before the period, or stated with a reason. 409: `kpi-without-data`,
-    `metric-not-given`, `second-main-goal`; 422 for a target on the wrong side of the baseline
-    (`target-against-direction`) and for a period that is over.
+    `metric-not-given`, `another-currency`, `second-main-goal`; 422 for a target on the wrong side of the baseline
+    (`target-against-direction`) or out of reach (`kpi-out-of-range`), for a period that is over, and for money without
+    its currency (`currency-needed`).
     """
     goal = await service.create(
         session,
@@ -78,6 +79,7 @@ async def create(body: GoalCreate, actor: CurrentActor, session: SessionDep) -> 
         last_day=body.period.to,
         community_ids=body.community_ids,
         stated=_stated(body.stated_baseline),
+        currency=body.currency,
         is_main=body.is_main,
     )
     return _answer(await reads.changed(session, goal.id), status.HTTP_201_CREATED)

@@ -3,19 +3,24 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from app.goals.baselines import BaselineSource
 from app.goals.models import GoalAnswer, GoalKind, GoalStatus, Pace, Side
 from app.goals.progress import PathForm
 from app.goals.terms import MAX_COMMUNITIES
+from app.kit.money import Currency
 from app.kit.schemas import EXAMPLE_ID, Day, Flag, Id, Input, Instant, Output, Patch, ShortText, example
 from app.kpis.values import AddsUp, Direction, Unit, ValueStatus
 
 LARGEST = 1e15
 MAX_TEXT = 2000
 
-Amount = Annotated[float, Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
+Amount = Annotated[
+    float,
+    Field(strict=True, ge=-LARGEST, le=LARGEST, allow_inf_nan=False),
+    AfterValidator(lambda amount: amount + 0.0),  # -0 is 0
+]
 KpiKey = Annotated[str, Field(strict=True, min_length=1, max_length=60, pattern=r"^[a-z_]+$", examples=["clicks"])]
 CommunityIds = Annotated[list[Id], Field(max_length=MAX_COMMUNITIES)]
 OwnText = Annotated[str, Field(strict=True, min_length=1, max_length=MAX_TEXT, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
@@ -75,6 +80,11 @@ class GoalCreate(Input):
     community_ids: CommunityIds = Field(
         default_factory=list, description="Only what these communities have counts; empty: all, later ones too."
     )
+    currency: Currency | None = Field(
+        None,
+        description="Of the target and the baseline, where the KPI is an amount of money; null elsewhere. It cannot be "
+        "changed: propose another goal.",
+    )
     stated_baseline: GoalStatedBaseline | None = Field(
         None, description="Where it starts from, where history does not say; null: it is measured."
     )
@@ -124,7 +134,7 @@ class GoalBaseline(Output):
     value: float | None = Field(description="The KPI's value over the measured days; null: it was stated.")
     from_: Day | None = Field(alias="from", description="The first measured day; null: it was stated.")
     to: Day | None = Field(description="The last measured day.")
-    known_days: int | None = Field(description="How many of these days have a value; null: it was stated.")
+    known_days: int | None = Field(description="How many of these days the value is of; null: it was stated.")
     status: ValueStatus | None = Field(description="Whether all inputs of the value were there.")
     as_of: Instant | None = Field(description="When it was measured.")
     reason: str | None = Field(description="Why a stated one is to be believed; null: it was measured.")
@@ -145,11 +155,13 @@ class GoalTerms(Output):
 
     title: str = Field(description="What is promised, in a line.")
     target: float = Field(description="What is to be reached, in the KPI's unit.")
+    currency: str | None = Field(description="Of target and baseline, ISO 4217; null: they are no money.")
     period: GoalPeriodRead = Field(description="In which days.")
     timezone: str = Field(description="The project's time zone when it was proposed, in which these are days.")
     communities: list[GoalCommunity] = Field(description="Only what these have counts; empty: all of the project.")
     baseline: GoalBaseline = Field(description="Where it starts from.")
     is_main: bool = Field(description="Whether it is the project's main goal.")
+    kpi_version: int = Field(description="The version of the KPI's formula when it was proposed.")
     content_hash: str = Field(
         description="SHA-256, hexadecimal, of what the client is shown of it: the `content_hash` behind a client link."
     )
@@ -255,15 +267,25 @@ class GoalProgressRow(Output):
     revision: int = Field(description="The revision it is measured by: the agreed one, or the latest where none is.")
     is_agreed: bool = Field(description="Whether the client has agreed to that revision.")
     target: float = Field(description="What is to be reached.")
+    currency: str | None = Field(description="Of all amounts here, ISO 4217; null: they are no money.")
+    kpi_version: int = Field(description="The version of the KPI's formula when these terms were proposed.")
+    measured_version: int = Field(
+        description="The version by which the value was computed. Where it is another one, the KPI is not computed as "
+        "it was when the terms were proposed: `GET /v1/kpis` has its formula."
+    )
     baseline: float = Field(description="Where it starts from: the baseline's `level`.")
     period: GoalPeriodRead = Field(description="In which days.")
-    timezone: str = Field(description="The time zone in which these are days.")
+    timezone: str = Field(
+        description="The project's time zone by which the days were counted when it was measured; the terms name the "
+        "one in which they were proposed."
+    )
     day: Day | None = Field(description="The last day that counts, in the project's time zone; null: not measured yet.")
     as_of: Instant | None = Field(description="When it was measured; null: not yet.")
     value: float | None = Field(description="Over the days of the period that are over; null: unknown.")
     value_status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(
-        description="Why it is not wholly known: a KPI's reason, `not-begun` or `not-measured-yet`; null: it is."
+        description="Why it is not wholly known: a KPI's reason, `not-begun`, `not-measured-yet`, `disconnected` (a "
+        "community of the promise is, since it was proposed) or `another-currency`; null: it is."
     )
     expected: float | None = Field(description="Where the expected path is at the end of that day; null: not begun.")
     path: PathForm = Field(
@@ -272,7 +294,8 @@ class GoalProgressRow(Output):
     pace: Pace = Field(
         description="`on_track`: the forecast reaches the target; `at_risk`: its interval does; `off_track`: neither. "
         "Without a forecast by the expected path, at risk when less than a tenth of the way behind it. `met` and "
-        "`missed` are decided."
+        "`missed` are decided, and never by a value of which something is missing that could turn them round: the pace "
+        "is `unknown` then."
     )
     forecast: GoalForecastRead | None = Field(description="For the end of the period; null: not measured yet.")
     scorecard: GoalScorecard | None = Field(description="Of all goals of the project; null: not measured yet.")

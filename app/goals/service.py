@@ -27,7 +27,16 @@ from app.goals.models import (
     Pace,
     Side,
 )
-from app.goals.terms import Terms, checked_period, goal_kpi, require_direction, selected_communities
+from app.goals.terms import (
+    Terms,
+    checked_period,
+    goal_kpi,
+    require_communities_fit,
+    require_currency,
+    require_direction,
+    require_possible,
+    selected_communities,
+)
 from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
 from app.kit.errors import Conflict
@@ -35,6 +44,7 @@ from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.kit.preconditions import require_version
 from app.kpis import all_kpis
+from app.kpis.contract import Kpi
 from app.kpis.windows import Days
 from app.projects.models import Project
 
@@ -53,6 +63,7 @@ async def create(
     last_day: date,
     community_ids: Sequence[UUID] = (),
     stated: StatedBaseline | None = None,
+    currency: str | None = None,
     is_main: bool = False,
 ) -> Goal:
     """Propose a goal to the client: its first revision. `user_id`: who proposes it.
@@ -61,7 +72,10 @@ async def create(
     community that is not there, and `Conflict` (`second-main-goal`) where the project has an open main goal.
     """
     project = await fetch(session, Project, project_id)
-    goal_kpi(kpi, kind)
+    definition = goal_kpi(kpi, kind)
+    require_currency(definition, currency)
+    require_communities_fit(definition, community_ids)
+    _require_possible(definition, target, stated)
     period = checked_period(first_day, last_day, today=_today(session, project))
     communities = await selected_communities(session, project_id, community_ids) if community_ids else []
     goal = Goal(
@@ -80,9 +94,9 @@ async def create(
         updated_at=now(session),
         closed_at=None,
     )
-    start = await _baseline(session, goal, project, communities, period, stated)
-    proposed = Terms(title, communities, start, target, period, project.timezone, is_main)
-    require_direction(all_kpis()[kpi], start.level, target)
+    start = await _baseline(session, goal, project, communities, period, stated, currency)
+    proposed = Terms(title, communities, start, target, currency, period, project.timezone, is_main)
+    require_direction(definition, start.level, target)
     revision = await _propose(session, actor, goal, proposed, user_id)
     audit.record(
         session,
@@ -120,16 +134,19 @@ async def change(
     communities = latest.communities
     if "community_ids" in values:
         ids = values["community_ids"]
+        require_communities_fit(all_kpis()[goal.kpi], ids)
         communities = await selected_communities(session, goal.project_id, ids) if ids else []
         if [one["id"] for one in communities] == [one["id"] for one in latest.communities]:
             communities = latest.communities
-    start = await _next_baseline(session, goal, project, latest, communities, period, values)
     target = values.get("target", latest.target)
+    _require_possible(all_kpis()[goal.kpi], target, values.get("stated"))
+    start = await _next_baseline(session, goal, project, latest, communities, period, values)
     proposed = Terms(
         title=values.get("title", latest.title),
         communities=communities,
         baseline=start,
         target=target,
+        currency=latest.currency,
         period=period,
         timezone=latest.timezone,
         is_main=values.get("is_main", latest.is_main),
@@ -208,6 +225,7 @@ async def _baseline(
     communities: Sequence[Mapping[str, Any]],
     period: Days,
     stated: StatedBaseline | None,
+    currency: str | None,
 ) -> baselines.Baseline:
     return await baselines.baseline(
         await session.connection(),
@@ -219,6 +237,7 @@ async def _baseline(
         now=now(session),
         community_ids=[UUID(one["id"]) for one in communities],
         stated=stated,
+        currency=currency,
     )
 
 
@@ -237,7 +256,7 @@ async def _next_baseline(
     is_other = communities != latest.communities or period != Days(latest.first_day, latest.last_day)
     if stated == current.as_stated and (stated is not None or not is_other):
         return current
-    return await _baseline(session, goal, project, communities, period, stated)
+    return await _baseline(session, goal, project, communities, period, stated, latest.currency)
 
 
 async def _propose(session: AsyncSession, actor: Actor, goal: Goal, proposed: Terms, user_id: UUID) -> GoalRevision:
@@ -306,11 +325,18 @@ def _revision(goal: Goal, proposed: Terms) -> GoalRevision:
         communities=list(proposed.communities),
         baseline=proposed.baseline.as_json,
         target=proposed.target,
+        currency=proposed.currency,
         first_day=proposed.period.first,
         last_day=proposed.period.last,
         timezone=proposed.timezone,
         is_main=proposed.is_main,
     )
+
+
+def _require_possible(kpi: Kpi, target: float, stated: StatedBaseline | None) -> None:
+    require_possible(kpi, target, "target")
+    if stated is not None:
+        require_possible(kpi, stated.value, "stated_baseline.value")
 
 
 async def _name(session: AsyncSession, user_id: UUID) -> str:

@@ -16,7 +16,7 @@ from app.kit.db import in_workspace, workspace_of
 from app.kit.errors import NotFound, invalid_field
 from app.kpis import all_kpis
 from app.kpis.contract import Kpi
-from app.kpis.values import Direction
+from app.kpis.values import Direction, Unit
 from app.kpis.windows import LONGEST_DAILY, Days
 
 
@@ -29,6 +29,8 @@ class Terms:
     """As `GoalRevision.communities`."""
     baseline: Baseline
     target: float
+    currency: str | None
+    """Of the target and the baseline, where they are money."""
     period: Days
     timezone: str
     is_main: bool
@@ -81,12 +83,14 @@ def checked_period(first: date, last: date, *, today: date) -> Days:
 async def selected_communities(session: AsyncSession, project_id: UUID, ids: Sequence[UUID]) -> list[dict[str, Any]]:
     """The communities with these ids, as a revision keeps them.
 
-    Raises `NotFound` for one that is not there, `Invalid` (`community-of-another-project`).
+    Raises `NotFound` for one that is not there, `Invalid`: `community-of-another-project`, `community-disconnected`.
     """
+    columns = (
+        *(Community.id, Community.project_id, Community.platform, Community.title, Community.address),
+        Community.disconnected_at,
+    )
     rows = await session.execute(
-        select(Community.id, Community.project_id, Community.platform, Community.title, Community.address).where(
-            in_workspace(Community, workspace_of(session)), Community.id.in_(ids)
-        )
+        select(*columns).where(in_workspace(Community, workspace_of(session)), Community.id.in_(ids))
     )
     by_id = {row.id: row for row in rows}
     if len(by_id) < len(set(ids)):
@@ -98,10 +102,41 @@ async def selected_communities(session: AsyncSession, project_id: UUID, ids: Seq
                 "community-of-another-project",
                 "A goal is about communities of its own project: leave this one out.",
             )
+        if row.disconnected_at is not None:
+            detail = f"{row.title or row.address} is disconnected, so nothing of it can be measured: leave it out."
+            raise invalid_field("community_ids", "community-disconnected", detail)
     return [
         {"id": str(row.id), "platform": row.platform, "title": row.title or row.address}
         for row in sorted(by_id.values(), key=lambda row: str(row.id))
     ]
+
+
+def require_communities_fit(kpi: Kpi, ids: Sequence[UUID]) -> None:
+    """Raise `Invalid` (`kpi-of-whole-project`) where a KPI that belongs to no community is to be of some."""
+    if ids and kpi.is_of_project:
+        detail = f"{kpi.key} is of the project as a whole, not of single communities: leave `community_ids` out."
+        raise invalid_field("community_ids", "kpi-of-whole-project", detail)
+
+
+def require_currency(kpi: Kpi, currency: str | None) -> None:
+    """Raise `Invalid`: `currency-needed` for money without a currency, `currency-without-money`."""
+    is_money = kpi.unit is Unit.MONEY
+    if is_money and currency is None:
+        detail = f"{kpi.key} is an amount of money: name its `currency`, as RUB, of the target and of the baseline."
+        raise invalid_field("currency", "currency-needed", detail)
+    if not is_money and currency is not None:
+        detail = f"{kpi.key} is no amount of money: leave `currency` out."
+        raise invalid_field("currency", "currency-without-money", detail)
+
+
+def require_possible(kpi: Kpi, amount: float, field: str) -> None:
+    """Raise `Invalid` (`kpi-out-of-range`) for an amount that the KPI can never have."""
+    if kpi.most is not None and amount > kpi.most:
+        detail = f"{kpi.key} is {kpi.most:g} at most"
+        hint = ": a share is given as a fraction, 0.9 for 90 %." if kpi.unit is Unit.RATIO else "."
+        raise invalid_field(field, "kpi-out-of-range", detail + hint)
+    if kpi.least is not None and amount < kpi.least:
+        raise invalid_field(field, "kpi-out-of-range", f"{kpi.key} is never below {kpi.least:g}: give that, or more.")
 
 
 def require_direction(kpi: Kpi, level: float, target: float) -> None:

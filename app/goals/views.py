@@ -68,15 +68,22 @@ def view(
     content = {
         "title": revision.title,
         "type": goal.type,
-        "kpi": {"key": kpi.key, "title": kpi.title, "unit": kpi.unit.value, "version": revision.kpi_version},
+        "kpi": {
+            "key": kpi.key,
+            "title": kpi.title,
+            "unit": kpi.unit.value,
+            "version": revision.kpi_version,
+            **({} if revision.currency is None else {"currency": revision.currency}),
+        },
         **_without_fractions({name: value for name, value in terms(revision).items() if name != "title"}),
         "changes": _without_fractions(changes(agreed, revision)),
     }
-    rows = [(_TITLES[name], _text(name, value, kpi.unit)) for name, value in terms(revision).items()]
+    money = revision.currency
+    rows = [(_TITLES[name], _text(name, value, kpi.unit, money)) for name, value in terms(revision).items()]
     sections = [Section(Phrase("What we propose"), rows=[(Phrase("What is counted"), Phrase(kpi.title)), *rows])]
     different = changes(agreed, revision)
     if different:
-        rows = [(_TITLES[one["field"]], _text(one["field"], one["before"], kpi.unit)) for one in different]
+        rows = [(_TITLES[one["field"]], _text(one["field"], one["before"], kpi.unit, money)) for one in different]
         sections.append(Section(Phrase("What is different from what you agreed to"), [Phrase("Before it was:")], rows))
     if answer is not None:
         said = [] if answer.text is None else [answer.text]
@@ -115,15 +122,15 @@ def number(amount: float) -> str:
     return str(int(amount)) if amount == int(amount) else repr(amount)
 
 
-def _text(name: str, value: Any, unit: Unit) -> str:
+def _text(name: str, value: Any, unit: Unit, currency: str | None) -> str:
     """A field's value, as the page writes it: in every language the same, but for a `Phrase`."""
     if name == "communities":
         return ", ".join(f"{one['title']} ({one['platform']})" for one in value) or _ALL
     if name == "baseline":
-        level = amount_text(value["level"], unit)
+        level = amount_text(value["level"], unit, currency)
         return f"{level}: {value['reason']}" if value["source"] == BaselineSource.STATED else level
     if name == "target":
-        return amount_text(value, unit)
+        return amount_text(value, unit, currency)
     if name == "period":
         return f"{value['from']} – {value['to']}"
     if name == "is_main":
@@ -131,8 +138,10 @@ def _text(name: str, value: Any, unit: Unit) -> str:
     return str(value)
 
 
-def amount_text(amount: float, unit: Unit) -> str:
-    """An amount for people, in figures: `1200`, `4.5 %`, `1:30:00`."""
+def amount_text(amount: float, unit: Unit, currency: str | None = None) -> str:
+    """An amount for people, in figures: `1200`, `4.5 %`, `1:30:00`, `12.5 RUB`."""
+    if currency is not None:
+        return f"{amount_text(amount, Unit.COUNT)} {currency}"
     if unit is Unit.RATIO:
         return f"{round(amount * 100, 2):g} %"
     if unit is Unit.SECONDS:

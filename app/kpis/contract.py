@@ -208,6 +208,8 @@ class Source(Generic[D]):
 
     key: ClassVar[str]
     title: ClassVar[str]
+    of_project: ClassVar[bool] = False
+    """Whether its data is of the project as a whole, and of no single community."""
     rows: ColumnElement[Any]
     """Expression for the rows of the enclosing statement's project, as JSON; takes `LoadRequest.parameters`."""
 
@@ -361,6 +363,15 @@ class Kpi:
     doc: Doc
     variants: tuple[Variant, ...] = ()
     """What `value` gives beside the amount, in the order of the answers."""
+    least: float | None = 0
+    """No value is below it; None: one can be, as what platforms count is taken back too."""
+    most: float | None = None
+    """No value is above it; None: there is no such limit."""
+
+    @property
+    def is_of_project(self) -> bool:
+        """Whether its values are of the project as a whole, and of no single community."""
+        return all(source.of_project for source in self.needs)
 
     @property
     def needs(self) -> tuple[Source[Any], ...]:

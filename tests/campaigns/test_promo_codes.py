@@ -1,5 +1,6 @@
 """Promo codes: unique in their project while they are active; redemptions, each once."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -91,3 +92,20 @@ async def test_a_retired_code_takes_no_redemptions(agency: Agency, clock: SetClo
     refused = await agency.post(f"{there}/redemptions", {**USE, "external_id": "order-2"}, status=409)
     assert refused["code"] == "code-retired"
     assert len((await agency.get(f"{there}/redemptions"))["data"]) == 1
+    # A shop that has lost the answer sends it again: it was recorded, and it is told so.
+    again = await agency.post(f"{there}/redemptions", USE)
+    assert again["external_id"] == USE["external_id"]
+    many = await agency.post(
+        f"{there}/redemptions/bulk", {"items": [USE, {**USE, "external_id": "order-3"}]}, status=200
+    )
+    assert [one["problem"] and one["problem"]["code"] for one in many["data"]] == [None, "code-retired"]
+    assert len((await agency.get(f"{there}/redemptions"))["data"]) == 1
+
+
+async def test_one_order_sent_twice_at_once_is_one(agency: Agency, path: str) -> None:
+    await agency.post(f"{path}/promo-codes", {"code": "AUTUMN10"})
+    there = f"{path}/promo-codes/AUTUMN10/redemptions"
+    made = await asyncio.gather(*(agency.http.post(there, json=USE) for _ in range(5)))
+    assert {one.status_code for one in made} == {201}
+    assert len({one.json()["id"] for one in made}) == 1
+    assert len((await agency.get(there))["data"]) == 1

@@ -136,6 +136,43 @@ async def test_a_csv_file_is_recorded(agency: Agency, path: str) -> None:
     assert len(await rows(agency, path)) == 2
 
 
+async def test_a_file_of_a_spreadsheet_with_decimal_commas_is_recorded(agency: Agency, path: str) -> None:
+    lines = [
+        "day;amount;currency;note",
+        "2026-10-02;1250,50;RUB;VK Ads, two",
+        "2026-10-03;7;JPY;",
+        "2026-10-03;7,5;JPY;",
+    ]
+    answer = await upload(agency, path, "\ufeff" + "\r\n".join(lines))
+    assert (answer["succeeded"], answer["failed"]) == (2, 1)
+    assert (answer["data"][0]["spend"]["amount"], answer["data"][0]["spend"]["note"]) == ("1250.50", "VK Ads, two")
+    assert answer["data"][2]["problem"]["code"] == "too-many-decimals"
+    assert answer["data"][2]["problem"]["detail"].startswith("Line 4:")
+    # In a file with commas a decimal comma is a mistake, never another amount.
+    answer = await upload(agency, path, 'day,amount,currency\n2026-10-02,"1,500",RUB\n')
+    assert answer["data"][0]["problem"]["code"] == "invalid-amount"
+
+
+async def test_each_currency_has_its_own_decimals(agency: Agency, path: str) -> None:
+    lines = [
+        "day,amount,currency",
+        "2026-10-02,1.234,KWD",
+        "2026-10-02,12,JPY",
+        "2026-10-02,0.5,EUR",
+        "2026-10-03,2.001,KWD",
+    ]
+    await upload(agency, path, "\n".join(lines), atomic="true")
+    spent = (await agency.get(f"{path}/results"))["costs"]["spend"]
+    assert [(one["currency"], one["amount"]) for one in spent] == [("EUR", "0.50"), ("JPY", "12"), ("KWD", "3.235")]
+
+
+async def test_a_budget_can_be_exceeded_and_says_so(agency: Agency, path: str) -> None:
+    await agency.patch(path, {"budget": {"amount": "10.00", "currency": "RUB"}})
+    await agency.post(f"{path}/spend", {**ROW, "amount": "12.05"})
+    costs = (await agency.get(f"{path}/results"))["costs"]
+    assert costs["remaining"] == {"amount": "-2.05", "currency": "RUB"}
+
+
 async def test_a_bad_line_names_its_number(agency: Agency, path: str) -> None:
     lines = [
         "external_id,currency,amount,day",

@@ -119,6 +119,35 @@ def test_what_a_target_has_stays(query: list[tuple[str, str]], slug: str) -> Non
 
 
 @pytest.mark.parametrize(
+    ("target", "template", "expected"),
+    [
+        (
+            "https://a.example/",
+            "utm_term=red+beans&utm_content=a%20b",
+            "https://a.example/?utm_term=red+beans&utm_content=a%20b",
+        ),
+        ("https://a.example/", "utm_term=кофе", "https://a.example/?utm_term=%D0%BA%D0%BE%D1%84%D0%B5"),
+        ("https://a.example/?a=1&", "utm_term=x", "https://a.example/?a=1&utm_term=x"),
+        (
+            "https://a.example/?UTM_Source=x#top",
+            "utm_source={platform}&utm_campaign={campaign}",
+            "https://a.example/?UTM_Source=x&utm_campaign=%D0%BE%D1%81%D0%B5%D0%BD%D1%8C%26%2B#top",
+        ),
+        ("https://a.example/?utm_source=", "utm_source={platform}", "https://a.example/?utm_source="),
+        (
+            "https://a.example/#/menu?utm_source=x",
+            "utm_source={platform}",
+            "https://a.example/?utm_source=vk#/menu?utm_source=x",
+        ),
+    ],
+)
+def test_what_stands_in_a_template_is_text_of_a_query(target: str, template: str, expected: str) -> None:
+    """What is written encoded is not encoded once more; what is put in is."""
+    values = {"platform": "vk", "campaign": "осень&+", "type": "ad", "link": "abc"}
+    assert utm.with_parameters(target, utm.check(template), values) == expected
+
+
+@pytest.mark.parametrize(
     ("title", "slug"), [("Autumn: beans!", "autumn-beans"), ("Осень — 2026", "осень-2026"), ("!!!", "campaign")]
 )
 def test_a_slug_is_made_of_the_title(title: str, slug: str) -> None:

@@ -176,6 +176,19 @@ async def test_a_member_with_the_clients_seat_agrees(app: FastAPI, agency: Agenc
         await person.http.aclose()
 
 
+async def test_what_was_answered_is_in_the_chain_of_changes(
+    agency: Agency, setup: Setup, program: httpx.AsyncClient
+) -> None:
+    goal = await setup.goal()
+    await answer(program, await setup.link(goal["id"]), "decline", text="Too much")
+    (entry,) = (await agency.get("/v1/audit", action="goals.agree"))["data"]
+    after = entry["after"]
+    assert (after["answer"], after["side"]) == ("decline", "client")
+    assert after["content_hash"] == goal["content_hash"]
+    assert after["text"]["length"] == len("Too much"), "a digest: what a client writes is not in the record"
+    assert entry["actor"].startswith("client")
+
+
 @pytest.mark.parametrize("model", [GoalRevision, GoalAgreement])
 async def test_what_was_promised_and_agreed_cannot_be_changed(
     agency: Agency, setup: Setup, model: Any, servers: Servers, database: str

@@ -1,7 +1,8 @@
 """What cannot be promised is refused with an answer that says what to do, and nothing is half-written."""
 
+import json
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from app.goals.models import Goal, GoalAgreement, GoalRevision
 from app.kit.clock import SetClock
 from app.kit.events import EventRecord
 from tests.conftest import Agency
-from tests.goals.conftest import PERIOD, Setup
+from tests.goals.conftest import DAY, NOON, PERIOD, Setup, grow
 
 BAD: dict[str, tuple[dict[str, Any], int, str | None]] = {
     "target-against-direction": ({"target": 1379}, 422, "target"),
@@ -23,6 +24,20 @@ BAD: dict[str, tuple[dict[str, Any], int, str | None]] = {
     "kpi-without-direction": ({"type": "support", "kpi": "inquiries_received"}, 422, "kpi"),
     "metric-not-given": ({"kpi": "reach"}, 409, None),
     "kpi-without-data": ({"type": "traffic", "kpi": "clicks"}, 409, None),
+    "currency-needed": ({"type": "traffic", "kpi": "cost_per_click", "target": 10}, 422, "currency"),
+    "currency-without-money": ({"currency": "RUB"}, 422, "currency"),
+    "kpi-out-of-range": ({"type": "support", "kpi": "handled_rate", "target": 90}, 422, "target"),
+}
+STATED: dict[str, Any] = {"value": 0.5, "reason": "Counted by hand."}
+IMPOSSIBLE: dict[str, tuple[dict[str, Any], str]] = {
+    "a share as a percentage": ({"type": "support", "kpi": "handled_rate", "target": 90}, "target"),
+    "a share above one": ({"type": "support", "kpi": "thanks_share", "target": 1.01}, "target"),
+    "fewer than none": ({"type": "support", "kpi": "overdue", "target": -1}, "target"),
+    "before the question": ({"type": "support", "kpi": "first_response_time", "target": -60}, "target"),
+    "a baseline as a percentage": (
+        {"type": "support", "kpi": "handled_rate", "target": 1, "stated_baseline": {**STATED, "value": 50}},
+        "stated_baseline.value",
+    ),
 }
 
 
@@ -66,6 +81,66 @@ async def test_what_is_without_data_is_promised_from_a_stated_baseline(setup: Se
     assert against["code"] == "target-against-direction"
     refused = await setup.goal(409, kpi="reach", target=9000, stated_baseline=stated)
     assert refused["code"] == "metric-not-given", "nobody could ever measure it"
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+async def test_what_can_never_be_reached_is_refused(agency: Agency, setup: Setup, name: str) -> None:
+    more, field = IMPOSSIBLE[name]
+    problem = await setup.goal(422, **{"stated_baseline": STATED, **more})
+    assert (problem["code"], problem["errors"][0]["field"]) == ("kpi-out-of-range", field)
+    assert set((await rows(agency)).values()) == {0}
+    possible = {"target": 0} if more["kpi"] in {"overdue", "first_response_time"} else {"target": 1}
+    goal = await setup.goal(type="support", kpi=more["kpi"], stated_baseline=STATED, **possible)
+    before = await rows(agency)
+    patch = {name: value for name, value in more.items() if name in {"target", "stated_baseline"}}
+    assert (await agency.patch(f"/v1/goals/{goal['id']}", patch, 422))["code"] == "kpi-out-of-range"
+    assert await rows(agency) == before
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "1e16", "true", '"2000"', "null"])
+async def test_a_target_is_a_number(agency: Agency, setup: Setup, number: str) -> None:
+    content = json.dumps(setup.body(target="@")).replace('"@"', number)
+    refused = await agency.http.post("/v1/goals", content=content, headers={"Content-Type": "application/json"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid-input")
+    assert set((await rows(agency)).values()) == {0}
+
+
+async def test_minus_zero_is_zero(setup: Setup) -> None:
+    goal = await setup.goal(type="support", kpi="overdue", target=-0.0, stated_baseline=STATED)
+    assert str(goal["target"]) == "0.0"
+
+
+async def test_joins_that_a_platform_never_tells_are_not_promised(setup: Setup) -> None:
+    """A stated baseline does not help: nobody could ever measure it."""
+    refused = await setup.goal(409, kpi="attracted_users", target=100, stated_baseline=STATED)
+    assert refused["code"] == "metric-not-given"
+
+
+async def test_a_disconnected_community_is_not_promised(agency: Agency, setup: Setup) -> None:
+    gone = await setup.client.connect("mastodon", created_at=NOON - 40 * DAY)
+    await agency.post(f"/v1/communities/{gone.community_id}/disconnect", status=200)
+    refused = await setup.goal(422, community_ids=[str(gone.community_id)], stated_baseline=STATED)
+    assert (refused["code"], refused["errors"][0]["field"]) == ("community-disconnected", "community_ids")
+
+
+async def test_growth_over_days_that_were_not_read_is_growth_of_these_days(setup: Setup) -> None:
+    """Read each third day it grows as fast as read daily: 10 a day, 300 in 30 days."""
+    place = await setup.client.connect("mastodon", created_at=datetime(2026, 9, 1, 9, tzinfo=UTC))
+    for number in range(15):
+        await setup.client.size(place, datetime(2026, 9, 1, 11, tzinfo=UTC) + 3 * number * DAY, 1000 + 30 * number)
+    await setup.client.mark_polled(place, NOON - timedelta(hours=1))
+    goal = await setup.goal(kpi="net_growth", target=400, community_ids=[str(place.community_id)])
+    assert goal["baseline"]["level"] == pytest.approx(300, rel=0.05)
+    assert goal["baseline"]["known_days"] == 28
+
+
+async def test_days_that_are_not_known_make_no_baseline_smaller(agency: Agency, setup: Setup) -> None:
+    """Of a community that is connected since ten days the days before do not count."""
+    place = await setup.client.connect("mastodon", created_at=NOON - 16 * DAY)
+    await grow(setup.client, place, NOON - 16 * DAY, NOON - timedelta(hours=1), 100, 7)
+    goal = await setup.goal(kpi="net_growth", target=900, community_ids=[str(place.community_id)])
+    assert goal["baseline"]["status"] == "partial"
+    assert 180 <= goal["baseline"]["level"] <= 210, "7 a day, in 30 days"
 
 
 async def test_where_less_is_better_the_target_is_below(setup: Setup) -> None:

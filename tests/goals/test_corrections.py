@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.goals.effects import LEAST_MOVES, MAX_MOVES, EffectVerdict, effect, windows
+from app.goals.effects import LEAST_MOVES, MAX_MOVES, EffectVerdict, effect, is_early, windows
 from app.kit.clock import SetClock
 from app.kpis import all_kpis
 from app.kpis.values import Community, Missing, Value
@@ -96,6 +96,44 @@ async def test_a_goal_of_another_project_is_refused(agency: Agency, setup: Setup
     assert (await agency.post("/v1/corrections", wrong, 422))["code"] == "goal-of-another-project"
 
 
+async def test_a_closed_goal_takes_no_correction(agency: Agency, setup: Setup) -> None:
+    goal = await setup.goal()
+    await agency.post(f"/v1/goals/{goal['id']}/withdraw", status=200)
+    wrong = body(setup, kpi=None, goal_id=goal["id"])
+    assert (await agency.post("/v1/corrections", wrong, 409))["code"] == "goal-closed"
+    assert (await agency.get("/v1/corrections"))["data"] == []
+
+
+async def test_with_a_goal_nothing_else_is_named(agency: Agency, setup: Setup) -> None:
+    """What is silently ignored makes people wait weeks for the review of something else."""
+    goal = await setup.goal()
+    wrong = body(setup, goal_id=goal["id"])
+    assert (await agency.post("/v1/corrections", wrong, 422))["code"] == "kpi-of-another-goal"
+    wrong = body(setup, goal_id=goal["id"], kpi=None, community_ids=[str(setup.place.community_id)])
+    assert (await agency.post("/v1/corrections", wrong, 422))["code"] == "communities-of-the-goal"
+    made = await agency.post("/v1/corrections", body(setup, goal_id=goal["id"], kpi=goal["kpi"]))
+    assert made["kpi"] == goal["kpi"]
+
+
+async def test_two_corrections_at_once_are_both_shown_and_a_withdrawn_one_is_not_reviewed(
+    agency: Agency, setup: Setup, clock: SetClock
+) -> None:
+    first = await agency.post("/v1/corrections", body(setup))
+    second = await agency.post("/v1/corrections", body(setup, changed_on="2026-10-17", review_on="2026-10-24"))
+    growth = f"/v1/projects/{setup.project_id}/kpis/net_growth"
+    assert [one["id"] for one in (await agency.get(growth))["annotations"]] == [first["id"]]
+    clock.advance(2 * DAY)
+    assert [one["id"] for one in (await agency.get(growth))["annotations"]] == [first["id"], second["id"]]
+    await agency.post(f"/v1/corrections/{second['id']}/withdraw", status=200)
+    for path in (growth, f"{growth}/explain"):
+        assert [one["id"] for one in (await agency.get(path))["annotations"]] == [first["id"]]
+    clock.advance(10 * DAY)
+    await agency.work("corrections.measure", passes=3)
+    statuses = {one["id"]: one["status"] for one in (await agency.get("/v1/corrections"))["data"]}
+    assert statuses == {first["id"]: "measured", second["id"]: "withdrawn"}
+    assert (await agency.get(f"/v1/corrections/{second['id']}/effect"))["effect"] is None
+
+
 CHANGED, REVIEW = date(2026, 10, 15), date(2026, 10, 22)
 
 
@@ -130,6 +168,42 @@ def test_a_change_is_told_from_chance() -> None:
     assert made.verdict is EffectVerdict.BETTER
     lower = effect(all_kpis()["first_response_time"], CHANGED, REVIEW, values(daily, REVIEW - timedelta(days=200)))
     assert lower.verdict is EffectVerdict.WORSE
+
+
+SIBLING = Community(None, None)
+
+
+def missing(one: Value, reason: str) -> Value:
+    """The value, of which something of another community is missing."""
+    return one._replace(missing=[*one.missing, Missing(SIBLING, reason, CHANGED, REVIEW)])
+
+
+def test_what_a_platform_never_tells_takes_no_interval_away() -> None:
+    choice = random.Random(5)
+    daily = [choice.gauss(100, 20) for _ in range(200)]
+    partial = [missing(one, "unsupported") for one in values(daily, REVIEW - timedelta(days=200))]
+    made = effect(all_kpis()["engagement"], CHANGED, REVIEW, partial)
+    assert (made.moves, made.reason) == (MAX_MOVES, None)
+    assert made.low is not None
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_sides_of_which_not_the_same_is_missing_are_not_compared(side: int) -> None:
+    """A community that was connected in between is no effect of the change."""
+    daily = [100.0] * 193 + [300.0] * 7
+    both = values(daily, REVIEW - timedelta(days=200))
+    assert effect(all_kpis()["clicks"], CHANGED, REVIEW, both).verdict is EffectVerdict.BETTER
+    both[side] = missing(both[side], "before-connection")
+    made = effect(all_kpis()["clicks"], CHANGED, REVIEW, both)
+    assert (made.verdict, made.reason, made.low) == (EffectVerdict.UNCLEAR, "before-connection", None)
+    assert made.as_json[("before", "after")[side]]["status"] == "partial"
+
+
+def test_a_review_waits_for_what_a_platform_tells_late() -> None:
+    both = values([100.0] * 200, REVIEW - timedelta(days=200))
+    assert not is_early(both)
+    both[1] = missing(both[1], "pending")
+    assert is_early(both)
 
 
 def test_without_enough_past_there_is_no_interval() -> None:

@@ -1,6 +1,7 @@
 """Progress: measured by a job, kept, and read; every number recounted by hand."""
 
-from datetime import date, timedelta
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -8,9 +9,13 @@ import pytest
 from sqlalchemy import delete, select
 
 from app.goals import measurements, progress
+from app.goals.progress import Promise
 from app.kit import jobs
 from app.kit.clock import SetClock
 from app.kit.events import EventRecord
+from app.kpis import all_kpis
+from app.kpis.values import Community, Missing, Value
+from app.kpis.windows import Days
 from tests.conftest import Agency
 from tests.goals.conftest import DAY, NOON, Setup, answer, grow
 from tests.test_screens import statements
@@ -141,6 +146,198 @@ async def test_a_broken_chain_of_jobs_is_taken_up_again(agency: Agency, setup: S
     await agency.recur("goals.resume")
     await agency.work("goals.resume_workspace", "goals.measure", passes=5)
     assert (await agency.get(f"/v1/goals/{goal['id']}/progress"))["day"] == "2026-10-15"
+
+
+async def test_a_disconnected_community_turns_no_goal_round(agency: Agency, setup: Setup, clock: SetClock) -> None:
+    """The size falls by what is not counted any more: that says nothing of the promise, and the answer says so."""
+    place = await setup.client.connect("mastodon", created_at=datetime(2026, 9, 1, 9, tzinfo=UTC))
+    await grow(setup.client, place, datetime(2026, 9, 1, 11, tzinfo=UTC), NOON - timedelta(hours=1), 5000, 10)
+    goal = await setup.goal(target=7000)
+    assert (await measured(agency, goal))["pace"] == "on_track"
+    await agency.post(f"/v1/communities/{place.community_id}/disconnect", status=200)
+    await grow(setup.client, setup.place, NOON + timedelta(hours=5), NOON + 24 * DAY, 1440, 10)
+    clock.advance(5 * DAY)
+    made = await measured(agency, goal)
+    assert made["value"] < made["baseline"]
+    assert (made["value_status"], made["reason"], made["pace"]) == ("partial", "disconnected", "unknown")
+    assert made["forecast"]["reason"] == "unknown-days", "the fall is no course to go by"
+    clock.at = NOON + 25 * DAY
+    made = await measured(agency, goal)
+    assert (made["day"], made["pace"], made["status"]) == ("2026-11-08", "unknown", "ended")
+    # Without it there is another promise, of which nothing is missing.
+    own = {"community_ids": [str(setup.place.community_id)], "period": {"from": "2026-11-10", "to": "2026-12-10"}}
+    other = await measured(agency, await setup.goal(**own))
+    assert other["reason"] == "not-begun"
+
+
+async def test_nothing_is_missed_of_which_a_part_is_not_known(agency: Agency, setup: Setup, clock: SetClock) -> None:
+    goal = await setup.goal(target=1680)
+    await grow(setup.client, setup.place, NOON + timedelta(hours=5), NOON + 10 * DAY, 1440, 10)
+    clock.at = NOON + 25 * DAY
+    stale = await measured(agency, goal)
+    assert (stale["day"], stale["value_status"], stale["pace"]) == ("2026-11-08", "partial", "unknown")
+    assert stale["scorecard"]["judged"] == 0, "no forecast is judged by what is not known"
+    await grow(setup.client, setup.place, NOON + 11 * DAY, NOON + 25 * DAY, 1550, 10)
+    clock.advance(timedelta(hours=2))
+    assert (await measured(agency, goal))["pace"] in {"met", "missed"}, "known within a week after the end"
+
+
+PERIOD = Days(date(2026, 10, 1), date(2026, 10, 30))
+HISTORY = progress.history_window(PERIOD, date(2026, 10, 6))
+"""Five days of thirty are over."""
+
+
+def judged(key: str, promise: Promise, so_far: Value, daily: Callable[[int], float | None]) -> progress.Progress:
+    """The progress by a history of days, the oldest first."""
+    length = (HISTORY.last - HISTORY.first).days + 1
+    return progress.progress(
+        all_kpis()[key],
+        promise,
+        so_far=so_far,
+        history=HISTORY,
+        daily=[Value(daily(number)) for number in range(length)],
+    )
+
+
+@pytest.mark.parametrize(("weekly", "path"), [(1, "linear"), (8, "linear"), (9, "weekly_season")])
+def test_of_few_events_there_is_no_season(weekly: int, path: str) -> None:
+    """One event a week, always on the same day, is no reason to expect nothing on all others."""
+    promise = Promise(30, 6, PERIOD)
+    made = judged("clicks", promise, Value(5), lambda number: float(weekly * (number % 7 == 0)))
+    assert made.path == path
+    assert path != "linear" or made.expected == pytest.approx(5)
+
+
+@pytest.mark.parametrize(
+    ("key", "daily", "so_far"),
+    [
+        ("handled_rate", lambda number: 1.0 if number % 4 else 0.0, 1.0),
+        ("thanks_share", lambda number: 0.0 if number % 4 else 0.9, 0.0),
+        ("community_size", lambda number: 900.0 - 7 * number, 59.0),
+    ],
+)
+def test_a_forecast_is_within_what_the_kpi_can_be(key: str, daily: Callable[[int], float], so_far: float) -> None:
+    made = judged(key, Promise(0.9, 0.5, PERIOD), Value(so_far), daily)
+    assert made.outlook.low is not None
+    assert made.outlook.high is not None
+    assert made.outlook.value is not None
+    assert 0 <= made.outlook.low <= made.outlook.value <= made.outlook.high
+    assert made.outlook.high <= (1 if key != "community_size" else 900)
+
+
+FLOW, STOCK, RATIO = "inquiries_handled", "community_size", "handled_rate"
+LOWER_STOCK, LOWER_RATIO = "open_backlog", "first_response_time"
+END = progress.history_window(PERIOD, date(2026, 10, 31))
+LOST = Missing(Community(None, "vk"), "reauth-required", date(2026, 10, 20), date(2026, 10, 30))
+NEVER = LOST._replace(reason="unsupported")
+ENDS: list[tuple[str, float, float, list[Missing], str]] = [
+    *((key, 10, 10, [], "met") for key in (FLOW, STOCK, LOWER_STOCK, LOWER_RATIO)),
+    *((key, 10, 9.9, [], "missed") for key in (FLOW, STOCK)),
+    *((key, 10, 10.1, [], "missed") for key in (LOWER_STOCK, LOWER_RATIO)),
+    (RATIO, 0.5, 0.5, [], "met"),
+    (RATIO, 0.5, 0.49, [], "missed"),
+    # What is missing would make a count larger, and a quotient anything.
+    *((key, 10, 10, [LOST], "met") for key in (FLOW, STOCK)),
+    *((key, 10, 9.9, [LOST], "unknown") for key in (FLOW, STOCK, LOWER_STOCK, LOWER_RATIO)),
+    (LOWER_STOCK, 10, 10.1, [LOST], "missed"),
+    *((key, 10, 10.1, [LOST], "unknown") for key in (LOWER_RATIO,)),
+    *((RATIO, 0.5, value, [LOST], "unknown") for value in (0.49, 0.5)),
+    # What a platform never gives was not promised.
+    *((key, 10, 9.9, [NEVER], "missed") for key in (FLOW, STOCK)),
+    (LOWER_RATIO, 10, 9.9, [NEVER], "met"),
+]
+
+
+@pytest.mark.parametrize(("key", "target", "value", "missing", "pace"), ENDS)
+def test_what_is_decided_at_the_end(key: str, target: float, value: float, missing: list[Missing], pace: str) -> None:
+    days = [Value(value)] * ((END.last - END.first).days + 1)
+    so_far = Value(value, None, missing)
+    made = progress.progress(all_kpis()[key], Promise(target, target, PERIOD), so_far=so_far, history=END, daily=days)
+    assert made.pace == pace
+
+
+@pytest.mark.parametrize(
+    ("key", "target", "so_far", "daily", "pace"),
+    [
+        # Flows: by the forecast of 30 days; what is reached is met at once.
+        (FLOW, 60, 10, lambda _: 2.0, "on_track"),
+        (FLOW, 60.5, 10, lambda _: 2.0, "off_track"),
+        (FLOW, 64, 10, lambda number: 2.0 + (number // 7) % 2, "on_track"),
+        (FLOW, 81, 10, lambda number: 2.0 + (number // 7) % 2, "at_risk"),
+        (FLOW, 10, 10, lambda _: 2.0, "met"),
+        # Levels are decided at the end alone.
+        (STOCK, 900, 1000, lambda _: 1000.0, "on_track"),
+        (STOCK, 1001, 1000, lambda _: 1000.0, "off_track"),
+        (LOWER_STOCK, 10, 10, lambda _: 10.0, "on_track"),
+        (LOWER_STOCK, 9, 10, lambda _: 10.0, "off_track"),
+        (RATIO, 0.5, 0.5, lambda _: 0.5, "on_track"),
+        (RATIO, 0.9, 0.5, lambda _: 0.5, "off_track"),
+        (LOWER_RATIO, 60, 60, lambda _: 60.0, "on_track"),
+        (LOWER_RATIO, 50, 60, lambda _: 60.0, "off_track"),
+        # Without a forecast by the path, a tenth behind it at most is a risk.
+        (FLOW, 60, 10, lambda number: 2.0 if number > 110 else None, "on_track"),
+        (FLOW, 60, 9.1, lambda number: 2.0 if number > 110 else None, "at_risk"),
+        (FLOW, 60, 8.9, lambda number: 2.0 if number > 110 else None, "off_track"),
+    ],
+)
+def test_the_pace_while_it_lasts(
+    key: str, target: float, so_far: float, daily: Callable[[int], float | None], pace: str
+) -> None:
+    made = judged(key, Promise(target, so_far, PERIOD), Value(so_far), daily)
+    assert made.pace == pace, made
+    unknown = judged(key, Promise(target, so_far, PERIOD), Value(None, "stale"), daily)
+    assert unknown.pace == "unknown"
+
+
+async def test_the_version_of_the_kpi_that_was_agreed_and_that_is_measured_by(
+    agency: Agency, setup: Setup, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal = await setup.goal()
+    assert goal["kpi_version"] == 1
+    made = await measured(agency, goal)
+    assert (made["kpi_version"], made["measured_version"]) == (1, 1)
+    object.__setattr__(all_kpis()["community_size"], "version", 2)
+    try:
+        clock.advance(timedelta(hours=2))
+        made = await measured(agency, goal)
+        assert (made["kpi_version"], made["measured_version"]) == (1, 2)
+    finally:
+        object.__setattr__(all_kpis()["community_size"], "version", 1)
+
+
+async def test_archived_projects_are_not_in_the_portfolio(agency: Agency, setup: Setup) -> None:
+    goal = await setup.goal()
+    await agency.patch(f"/v1/projects/{setup.project_id}", {"archived": True})
+    assert (await agency.get("/v1/portfolio/goals"))["data"] == []
+    assert (await agency.get(f"/v1/goals/{goal['id']}/progress"))["goal_id"] == goal["id"], "nothing is lost"
+
+
+async def test_a_goal_of_one_day(agency: Agency, setup: Setup, clock: SetClock) -> None:
+    goal = await setup.goal(kpi="net_growth", target=10, period={"from": "2026-10-15", "to": "2026-10-15"})
+    assert goal["baseline"]["level"] == 10
+    assert (await measured(agency, goal))["reason"] == "not-begun"
+    await grow(setup.client, setup.place, NOON + timedelta(hours=5), NOON + DAY, 1440, 10)
+    clock.advance(DAY)
+    made = await measured(agency, goal)
+    assert (made["day"], made["value"], made["expected"], made["pace"]) == ("2026-10-15", 10, 10, "met")
+
+
+async def test_days_of_a_zone_in_which_they_have_not_come_are_taken_back(
+    agency: Agency, setup: Setup, clock: SetClock
+) -> None:
+    goal = await setup.goal()
+    clock.advance(timedelta(hours=4))
+    await agency.patch(f"/v1/projects/{setup.project_id}", {"timezone": "Asia/Tokyo"})
+    await agency.work()
+    east = await agency.get(f"/v1/goals/{goal['id']}/progress")
+    assert (east["timezone"], east["day"]) == ("Asia/Tokyo", "2026-10-15"), "it is the 16th in Tokyo"
+    clock.advance(timedelta(hours=1))
+    await agency.patch(f"/v1/projects/{setup.project_id}", {"timezone": "America/Los_Angeles"})
+    await agency.work()
+    west = await agency.get(f"/v1/goals/{goal['id']}/progress")
+    assert (west["timezone"], west["day"]) == ("America/Los_Angeles", "2026-10-14")
+    assert west["as_of"] == "2026-10-15T17:00:00Z"
+    assert [one["day"] for one in west["series"]] == ["2026-10-14"]
 
 
 async def test_another_zone_makes_other_days(agency: Agency, setup: Setup, clock: SetClock) -> None:

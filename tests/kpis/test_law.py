@@ -68,6 +68,10 @@ def test_every_kpi_has_a_recount() -> None:
     }
 
 
+def test_what_is_of_the_project_says_so() -> None:
+    assert {key for key, kpi in kpis.all_kpis().items() if kpi.is_of_project} == OF_PROJECT
+
+
 async def _stored(agency: Agency, made: History) -> tuple[Client, Communities]:
     """A project with this history."""
     clock = agency.resources.clock
@@ -287,6 +291,9 @@ def _check_answer(answer: dict[str, Any], made: History, communities: Communitie
         where = f"{key} of {of} from {begin} to {end} in {made.zone}: {value}"
         assert value["value"] == (pytest.approx(expected, abs=1e-9) if expected is not None else None), where
         assert (value["value"] is None) == (value["status"] == "unknown"), where
+        kpi = kpis.all_kpis()[key]
+        assert value["value"] is None or kpi.least is None or value["value"] >= kpi.least, where
+        assert value["value"] is None or kpi.most is None or value["value"] <= kpi.most, where
         compared = {name: one for name, one in value["variants"].items() if (key, name) in VARIANTS}
         for name, amount in compared.items():
             assert amount == recount(key, made, of, begin, end, name), (name, where)

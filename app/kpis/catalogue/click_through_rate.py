@@ -31,6 +31,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    least=None,
     measures=(PEOPLES_CLICKS, _Views(*VIEWED)),
     value=value,
     evidence=(PEOPLE, gains(*VIEWED)),

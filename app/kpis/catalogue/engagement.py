@@ -21,6 +21,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.FLOW,
+    least=None,
     measures=(Gained(*ENGAGED),),
     value=value,
     evidence=(gains(*ENGAGED),),

@@ -25,6 +25,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    least=None,
     measures=(Gained(*ENGAGED), AverageSize(empty=EMPTY)),
     value=value,
     evidence=(gains(*ENGAGED), OF_DAYS),

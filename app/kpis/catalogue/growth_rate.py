@@ -24,6 +24,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    least=None,
     measures=(SizesOfGrowth(empty=EMPTY),),
     value=value,
     evidence=(GROWTH,),

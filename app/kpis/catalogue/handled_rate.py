@@ -25,6 +25,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    most=1,
     measures=(RECEIVED_AND_HANDLED,),
     value=value,
     evidence=(RECEIVED,),

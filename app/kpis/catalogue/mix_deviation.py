@@ -40,6 +40,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.LOWER,
     adds_up=AddsUp.RATIO,
+    most=1,
     measures=(MixOfPosts(),),
     value=value,
     evidence=(CATEGORISED,),

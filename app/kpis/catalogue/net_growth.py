@@ -21,6 +21,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.FLOW,
+    least=None,
     measures=(SizesOfGrowth(),),
     value=value,
     evidence=(GROWTH,),

@@ -26,6 +26,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    most=1,
     measures=(ON_TIME_AND_PLANNED,),
     value=value,
     evidence=(PLANNED,),

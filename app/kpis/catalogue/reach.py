@@ -20,6 +20,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.FLOW,
+    least=None,
     measures=(Gained(*VIEWED),),
     value=value,
     evidence=(gains(*VIEWED),),

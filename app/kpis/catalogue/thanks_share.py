@@ -26,6 +26,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    most=1,
     measures=(THANKS_AND_RECEIVED,),
     value=value,
     evidence=(RECEIVED,),

@@ -30,6 +30,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    most=1,
     measures=(IN_TIME_MISSED_RESOLVED,),
     value=value,
     evidence=(DECIDED_ROWS,),

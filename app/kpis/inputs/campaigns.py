@@ -101,6 +101,8 @@ class SpendDays(CommunityData):
 class CampaignSpend(Source[SpendDays]):
     """Spend of the campaigns for which a condition holds."""
 
+    of_project = True
+
     def __init__(self, key: str, title: str, condition: ColumnElement[bool]) -> None:
         self.key, self.title = key, title  # type: ignore[misc]  # one source for each condition
         day = (
@@ -169,6 +171,8 @@ class Spent(Measure[SpendDays]):
 
 class _OfProject(Source[DailyCounts]):
     """Counts by day of the project as a whole, known since its first campaign."""
+
+    of_project = True
 
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
         """The requested days."""

@@ -43,6 +43,8 @@ _OF_COMMUNITY: Final = and_(CommunityRow.workspace_id == Message.workspace_id, C
 class Deeds(Source[DailyCounts]):
     """Deeds of people of the agency, by day: a column for each direction."""
 
+    of_project = True
+
     key = "deeds"
     title = "What people of the agency did, by direction"
     rows = func.json_build_object(
