@@ -80,6 +80,9 @@ class Game:
     clock: SetClock
     hashes: list[str]
     links: list[Link] = field(default_factory=list)
+    removed: set[str] = field(default_factory=set)
+    """Contacts that are none any more."""
+    is_withdrawn: bool = False
     answers: dict[int, tuple[str, str]] = field(default_factory=dict)
     """For each revision who has answered it, and what."""
 
@@ -138,12 +141,16 @@ class Game:
             self.answers.setdefault(revision, (f"contact {one.contact}", stated))
 
     def _expected_by_link(self, one: Link, revision: int, stated: str) -> str:
+        if one.contact in self.removed:
+            return "410 contact-removed"
         if one.is_revoked:
             return "410 link-revoked"
         if one.expires_at <= self.clock.now():
             return "410 link-expired"
         if revision < self.latest:
             return "409 revision-outdated"
+        if self.is_withdrawn:
+            return "409 answer-closed"
         made = self.answers.get(revision)
         if made in {None, (f"contact {one.contact}", stated)}:
             return "201"
@@ -158,6 +165,8 @@ class Game:
             expected = "409 revision-outdated"
         else:
             expected = "201" if made in {None, ("member", stated)} else "409 already-answered"
+        if self.is_withdrawn:
+            expected = "409 goal-closed"
         body = {"answer": stated, "revision": revision}
         got = await self.client.http.post(f"/v1/goals/{self.goal_id}/agreements", json=body)
         assert _outcome(got) == expected
@@ -192,6 +201,23 @@ class Game:
         made = await answer(self.program, self.foreign_path, seen=self.hashes[-1])
         assert _outcome(made) == "409 revision-outdated"
 
+    async def by_the_agency(self) -> None:
+        """The owner answers for the client, with every permission but the seat."""
+        body = {"answer": "agree", "revision": self.latest}
+        made = await self.agency.http.post(f"/v1/goals/{self.goal_id}/agreements", json=body)
+        assert _outcome(made) == "403 client-seat-needed"
+
+    async def withdraw(self) -> None:
+        """Take the goal back."""
+        await self.agency.post(f"/v1/goals/{self.goal_id}/withdraw", status=200)
+        self.is_withdrawn = True
+
+    async def remove(self, contact: str) -> None:
+        """Take a contact out of the project."""
+        path = f"/v1/projects/{self.setup.project_id}/contacts/{self.contacts[contact]}"
+        assert (await self.agency.http.delete(path)).status_code == 204
+        self.removed.add(contact)
+
     async def check(self) -> None:
         """What is stored is what should be."""
         goal = await self.agency.get(f"/v1/goals/{self.goal_id}")
@@ -204,7 +230,7 @@ class Game:
         assert goal["agreed_revision"] == max(agreed, default=None)
         status = {None: "proposed", "agree": "agreed", "decline": "declined"}
         latest_answer = self.answers.get(self.latest)
-        assert goal["status"] == status[latest_answer and latest_answer[1]]
+        assert self.is_withdrawn or goal["status"] == status[latest_answer and latest_answer[1]]
 
 
 def _outcome(made: httpx.Response) -> str:
@@ -275,6 +301,10 @@ SCENES: Final[dict[str, tuple[Step, ...]]] = {
     "answered by another": (("by_seat", "latest", "agree"), ("by_link", "1", "latest", "decline")),
     "answered by a contact": (("by_link", "1", "latest", "decline"), ("by_seat", "latest", "agree")),
     "at once": (("both", "0", "agree"),),
+    "by the agency": (("by_the_agency",),),
+    "withdrawn, by link": (("withdraw",), ("by_link", "0", "latest", "agree")),
+    "withdrawn, by seat": (("withdraw",), ("by_seat", "latest", "agree")),
+    "contact removed": (("remove", "0"), ("by_link", "0", "latest", "agree")),
 }
 
 
@@ -315,6 +345,10 @@ RULES: Final[dict[str, tuple[Callable[..., Any], tuple[tuple[str, str], ...]]]] 
         (("(statement.answer, statement.text) != (answer.value, text)", "False"),),
     ),
     "answered by another": (links.state, (("view.closed is not None", "False"),)),
+    "by the agency": (agreements.answer_as_member, (("seat_id is None", "False"),)),
+    "withdrawn, by link": (links.state, (("view.closed is not None", "False"),)),
+    "withdrawn, by seat": (agreements.state, (("goal.status not in OPEN", "False"),)),
+    "contact removed": (links.read, (("contact.removed_at is not None", "False"),)),
     "answered by a contact": (
         agreements._same,
         (

@@ -90,6 +90,23 @@ async def test_the_pace_changes_once_and_the_goal_ends(
     assert await agency.due("goals.measure") == []
 
 
+async def test_measuring_again_changes_no_pace(
+    agency: Agency, setup: Setup, program: httpx.AsyncClient, clock: SetClock
+) -> None:
+    goal = await setup.goal(target=1681)
+    await answer(program, await setup.link(goal["id"]))
+    await measured(agency, goal)
+    version = (await agency.get(f"/v1/goals/{goal['id']}"))["version"]
+    kept = await measured(agency, goal)
+    for _ in range(3):
+        clock.advance(timedelta(hours=1))
+        again = await measured(agency, goal)
+        assert again["as_of"] > kept["as_of"]
+        assert {**again, "as_of": kept["as_of"]} == kept
+    assert (await agency.get(f"/v1/goals/{goal['id']}"))["version"] == version
+    assert await pace_changes(agency) == [("unknown", "off_track")], "since it is agreed, once"
+
+
 async def test_there_is_no_forecast_from_less_than_14_days(agency: Agency, setup: Setup) -> None:
     place = await setup.client.connect("mastodon", created_at=NOON - 10 * DAY)
     await grow(setup.client, place, NOON - 10 * DAY, NOON - timedelta(hours=1), 100, 1)
