@@ -140,7 +140,11 @@ async def state(
         agreement_id=agreement_id,
         before=before,
         # What was answered is in the chain of changes too: to which content, and in which words.
-        after={**audit.snapshot(goal), **audit.snapshot(agreement)},
+        after={
+            **audit.snapshot(goal),
+            **audit.snapshot(agreement),
+            "content_sha256": agreement.content_hash,
+        },
     )
     event_class = GoalAgreed if is_agreed else GoalDeclined
     await publish(session, event_class(goal.project_id, goal.id, revision, proposed.content_hash))

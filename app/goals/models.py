@@ -156,7 +156,7 @@ class GoalAgreement(Owned, Audited, Base):
     """What one side stated about one revision. Never changed."""
 
     __tablename__ = "goal_agreement"
-    AUDITED = ("revision", "side", "answer", "content_hash")
+    AUDITED = ("revision", "side", "answer")
     DIGESTED = ("text",)
     __table_args__ = (
         belongs_to("project", "project_id"),

@@ -184,7 +184,7 @@ async def test_what_was_answered_is_in_the_chain_of_changes(
     (entry,) = (await agency.get("/v1/audit", action="goals.agree"))["data"]
     after = entry["after"]
     assert (after["answer"], after["side"]) == ("decline", "client")
-    assert after["content_hash"] == goal["content_hash"]
+    assert after["content_sha256"] == goal["content_hash"]
     assert after["text"]["length"] == len("Too much"), "a digest: what a client writes is not in the record"
     assert entry["actor"].startswith("client")
 
