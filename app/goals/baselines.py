@@ -20,7 +20,7 @@ WINDOW_DAYS: Final = 28
 """The days that are measured: whole weeks, so that no weekday counts more than another."""
 
 
-_NOT_GIVEN: Final = frozenset({Reason.UNSUPPORTED.value, attribution.NOT_COUNTED, attribution.NOT_ATTRIBUTED})
+_NEVER_SUPPORTED: Final = frozenset({Reason.UNSUPPORTED.value, attribution.NOT_COUNTED, attribution.NOT_ATTRIBUTED})
 """Reasons that never pass: the platform does not say it."""
 
 
@@ -181,4 +181,4 @@ def _is_of(whole: Value, days: Days, value: Value) -> bool:
 def _is_unsupported(value: Value) -> bool:
     """Whether a value is unknown because no platform gives its inputs."""
     reasons: set[str | None] = {one.reason for one in value.missing}
-    return value.amount is None and (reasons or {value.reason}) <= _NOT_GIVEN
+    return value.amount is None and (reasons or {value.reason}) <= _NEVER_SUPPORTED

@@ -124,13 +124,13 @@ def with_interval(values: Sequence[float], horizon: int) -> Forecast:
 
 def above_expected(growth: dict[date, int], before: Sequence[date], of: Sequence[date]) -> Forecast | None:
     """The growth of these days above the medians of the same weekdays before, with its interval."""
-    known, counted = [day for day in before if day in growth], [day for day in of if day in growth]
-    same = {day: [growth[one] for one in known if one.weekday() == day.weekday()] for day in counted}
-    if not counted or len(known) < 14 or not all(same.values()):
+    past, counted = [day for day in before if day in growth], [day for day in of if day in growth]
+    same = {day: [growth[one] for one in past if one.weekday() == day.weekday()] for day in counted}
+    if not counted or len(past) < 14 or not all(same.values()):
         return None
     errors = []
-    for day in known:
-        others = [growth[one] for one in known if one.weekday() == day.weekday() and one != day]
+    for day in past:
+        others = [growth[one] for one in past if one.weekday() == day.weekday() and one != day]
         if others:
             errors.append(growth[day] - median(others))
     run = min(len(counted), 7, len(errors))
@@ -157,10 +157,10 @@ class Recount:
         self.bots = [one for one in clicks if one.bot]
         self.spend = spend
         self.deeds = list(deeds)
-        self.asked: dict[str, datetime] = {}
+        self.received_at: dict[str, datetime] = {}
         self.thanks = 0
         for one in recount.customer_messages(records, terms.community_key, 0, 4_000_000_000_000):
-            self.asked[one["id"]] = self.local(one["at"])
+            self.received_at[one["id"]] = self.local(one["at"])
             assert one["kind"] == "question", "nobody says thanks in this story"
         answered = recount.answered(records, terms.community_key, 4_000_000_000_000)
         self.answered = {message: self.local(at) for message, at in answered.items()}
@@ -390,7 +390,7 @@ class Recount:
         return None if engagement is None else engagement / self._average_size(first, last)
 
     def _received(self, first: date, last: date) -> list[str]:
-        return [message for message, at in self.asked.items() if first <= at.date() <= last]
+        return [message for message, at in self.received_at.items() if first <= at.date() <= last]
 
     def _inquiries_received(self, first: date, last: date) -> float:
         return len(self._received(first, last))
@@ -413,10 +413,10 @@ class Recount:
         made = []
         for message, at in self.answered.items():
             if first <= at.date() <= last:
-                asked = self.asked[message]
-                assert asked.date() == at.date()
-                assert 9 <= asked.hour < 18 > at.hour, "within the working hours of a weekday"
-                seconds = (at - asked).total_seconds()
+                received_at = self.received_at[message]
+                assert received_at.date() == at.date()
+                assert 9 <= received_at.hour < 18 > at.hour, "within the working hours of a weekday"
+                seconds = (at - received_at).total_seconds()
                 made.append((seconds, seconds if at.weekday() < 5 else 0))
         return made
 

@@ -262,7 +262,7 @@ async def test_a_month_with_a_goal_a_campaign_and_a_correction(
     answers = await _last_answers(life, paths)
     for said, recounted in answers:
         compare(said, recounted(recount, said))
-    await _check_words(life, paths)
+    await _check_what_is_no_number(life, paths)
     foreseen = next(one for one in life.mornings if one["day"] == str(CHANGED_ON))
     assert foreseen["forecast"]["value"] is not None
     assert foreseen["scorecard"]["judged"] > 0
@@ -310,7 +310,7 @@ async def _last_answers(life: Life, paths: Paths) -> list[Recounted]:
     return made
 
 
-async def _check_words(life: Life, paths: Paths) -> None:
+async def _check_what_is_no_number(life: Life, paths: Paths) -> None:
     """What the answers say without numbers."""
     agency = life.agency
     ended = await agency.get(f"{paths.goal}/progress")
