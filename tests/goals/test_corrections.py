@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from app.goals import effects
 from app.goals.effects import LEAST_MOVES, MAX_MOVES, EffectVerdict, effect, is_early, windows
 from app.kit.clock import SetClock
 from app.kpis import all_kpis
@@ -132,6 +133,21 @@ async def test_two_corrections_at_once_are_both_shown_and_a_withdrawn_one_is_not
     statuses = {one["id"]: one["status"] for one in (await agency.get("/v1/corrections"))["data"]}
     assert statuses == {first["id"]: "measured", second["id"]: "withdrawn"}
     assert (await agency.get(f"/v1/corrections/{second['id']}/effect"))["effect"] is None
+
+
+async def test_a_review_waits_three_days_at_most(
+    agency: Agency, setup: Setup, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await agency.post("/v1/corrections", body(setup))
+    monkeypatch.setattr(effects, "is_early", lambda _: True)
+    clock.at = datetime(2026, 10, 21, 21, 15, tzinfo=UTC)
+    for hours in (0, 6, 65):
+        clock.advance(timedelta(hours=hours))
+        await agency.work("corrections.measure")
+        assert (await agency.get(f"/v1/corrections/{made['id']}"))["status"] == "open"
+    clock.advance(timedelta(hours=6))
+    await agency.work("corrections.measure")
+    assert (await agency.get(f"/v1/corrections/{made['id']}"))["status"] == "measured"
 
 
 CHANGED, REVIEW = date(2026, 10, 15), date(2026, 10, 22)

@@ -23,7 +23,8 @@ from sandbox.server import Sandbox, build
 from tests.conftest import Agency
 from tests.goals.conftest import DAY, answer, program
 from tests.goals.figures import Figures, compare, figures, with_another
-from tests.goals.recount import Click, Deed, Recount, Terms
+from tests.goals.recount import Recount
+from tests.goals.recounted_arithmetic import Click, Deed, Terms
 from tests.links.agents import BOTS, PEOPLE
 from tests.sandbox.conftest import lift_rate_limits
 
