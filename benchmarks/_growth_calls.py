@@ -7,9 +7,10 @@ there is no value is an error: a new filter is measured, or the benchmark says t
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
+from uuid import UUID
 
 import asyncpg
 
@@ -28,19 +29,7 @@ WITHOUT_VALUES: Final = frozenset({"cursor", "limit"})
 MOST_IN_PAIRS: Final = 3
 """Values of one filter that are combined with those of another."""
 
-_NONE: Final = (
-    *(
-        "invitation_id",
-        "seat_id",
-        "contact_id",
-        "client_link_id",
-        "subject_id",
-        "alert_id",
-        "campaign_id",
-        "promo_code",
-    ),
-)
-"""Ids of rows that the data have none of: people's, and those of rooms whose rows are few."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Values = tuple[tuple[str, str], ...]
 
@@ -66,37 +55,45 @@ class Call:
         return 10 if "evidence" in self.operation else 5
 
 
-async def samples(urls: Urls, world: World) -> Mapping[str, Sequence[str]]:
-    """Values of parameters by name: of a large and of a small project, community, and so on."""
-    connection = await asyncpg.connect(asyncpg_url(urls.superuser))
-    projects = "SELECT id FROM project WHERE workspace_id = $1 AND title IN ('Client 0', 'Client 2') ORDER BY title"
-    (large, small) = await connection.fetch(projects, world.workspace_id)
-    by_title = "SELECT id FROM community WHERE workspace_id = $1 AND title = ANY ($2) ORDER BY title"
-    communities = await connection.fetch(
-        by_title, world.workspace_id, ["Community 1 of Client 0", "Community 5 of Client 2"]
-    )
+_OF_LARGEST: Final = "WHERE workspace_id = $1 AND project_id = $2"
+_ROWS: Final[Mapping[str, str]] = {
+    "inquiry_id": f"SELECT id FROM inquiry {_OF_LARGEST} AND status = 'resolved' LIMIT 1",
+    "post_id": f"SELECT post_id FROM link {_OF_LARGEST} AND post_id IS NOT NULL LIMIT 1",
+    "link_id": f"SELECT id FROM link {_OF_LARGEST} AND post_id IS NOT NULL LIMIT 1",
+    "slug": f"SELECT slug FROM link {_OF_LARGEST} AND archived_at IS NULL LIMIT 1",
+    "entity_id": f"SELECT id FROM post {_OF_LARGEST} AND origin = 'planned' LIMIT 1",
+    "user_id": "SELECT user_id FROM membership WHERE workspace_id = $1 AND $2::uuid IS NOT NULL LIMIT 1",
+    "invitation_id": "SELECT id FROM invitation WHERE workspace_id = $1 AND $2::uuid IS NOT NULL LIMIT 1",
+    "seat_id": f"SELECT id FROM project_seat {_OF_LARGEST} LIMIT 1",
+    "contact_id": f"SELECT id FROM contact {_OF_LARGEST} AND removed_at IS NULL LIMIT 1",
+    "client_link_id": f"SELECT client_link_id FROM client_statement {_OF_LARGEST} LIMIT 1",
+    "subject_id": f"SELECT subject_id FROM client_statement {_OF_LARGEST} LIMIT 1",
+    "alert_id": f"SELECT id FROM alert {_OF_LARGEST} LIMIT 1",
+    "campaign_id": f"""
+        SELECT id FROM campaign {_OF_LARGEST} AND title LIKE '%.1' AND type = 'promo_code' AND status = 'ended'
+        ORDER BY starts_at DESC LIMIT 1""",
+    "promo_code": f"""
+        SELECT code FROM promo_code WHERE (workspace_id, campaign_id) = (
+            SELECT workspace_id, id FROM campaign {_OF_LARGEST} AND title LIKE '%.1' AND type = 'promo_code'
+                AND status = 'ended' ORDER BY starts_at DESC LIMIT 1) LIMIT 1""",
+    "goal_id": f"SELECT id FROM goal {_OF_LARGEST} AND status = 'agreed' LIMIT 1",
+    "correction_id": f"SELECT id FROM correction {_OF_LARGEST} LIMIT 1",
+}
+"""The id of a row of the largest project, by the parameter that takes it."""
 
-    async def one(query: str) -> str:
-        return str(await connection.fetchval(query, world.workspace_id, large["id"]))
 
-    of_project = "WHERE workspace_id = $1 AND project_id = $2"
-    made = {
-        "project_id": [str(large["id"]), str(small["id"])],
-        "community_id": [str(row["id"]) for row in communities],
-        "inquiry_id": [await one(f"SELECT id FROM inquiry {of_project} AND status = 'resolved' LIMIT 1")],
-        "post_id": [await one(f"SELECT post_id FROM link {of_project} AND post_id IS NOT NULL LIMIT 1")],
-        "link_id": [await one(f"SELECT id FROM link {of_project} AND post_id IS NOT NULL LIMIT 1")],
-        "slug": [await one(f"SELECT slug FROM link {of_project} AND archived_at IS NULL LIMIT 1")],
-        "user_id": [
-            await one("SELECT user_id FROM membership WHERE workspace_id = $1 AND $2::uuid IS NOT NULL LIMIT 1")
-        ],
+def _constants(world: World) -> dict[str, Sequence[str]]:
+    """Values that are the same in all data, by parameter; `operation parameter` where others would not fit."""
+
+    def instant(ago: timedelta) -> str:
+        return (world.now - ago).isoformat().replace("+00:00", "Z")
+
+    return {
         "actor": [f"user:{world.workspace_id}"],
         "action": ["posts.create", "inquiries.resolve", "none"],
-        "entity_id": [await one(f"SELECT id FROM post {of_project} AND origin = 'planned' LIMIT 1")],
-        "alerts.list kind": ["inquiry-waiting"],
-        # There are none: a 404 or an empty list, found by the same index.
-        **{name: [str(world.workspace_id)] for name in _NONE},
+        "alerts.list kind": ["inquiry-waiting", "post-overdue"],
         "key": sorted(all_kpis()),
+        "kpi": ["clicks", "engagement", "reach"],
         "keys": ["engagement,inquiries_received,clicks"],
         "platform": ["vk", "mastodon"],
         "q": [
@@ -110,18 +107,36 @@ async def samples(urls: Urls, world: World) -> Mapping[str, Sequence[str]]:
             "ольга",
             "неттакого",
         ],
-        "date": [
-            (world.now - timedelta(days=90)).date().isoformat(),
-            (world.now - timedelta(days=60)).date().isoformat(),
-        ],
-        "date-time": [
-            (world.now - timedelta(days=60)).isoformat().replace("+00:00", "Z"),
-            (world.now - timedelta(days=30)).isoformat().replace("+00:00", "Z"),
-        ],
-        "as_of": [(world.now - timedelta(hours=1)).isoformat().replace("+00:00", "Z")],
+        "date": [(world.now - timedelta(days=ago)).date().isoformat() for ago in (90, 60)],
+        "date-time": [instant(timedelta(days=60)), instant(timedelta(days=30))],
+        "as_of": [instant(timedelta(hours=1)), instant(timedelta(days=7))],
+        "weeks": ["8", "53"],
+    }
+
+
+PARAMETERS: Final = frozenset({"project_id", "community_id", *_ROWS, *_constants(World(0, UUID(int=0), "", EPOCH))})
+"""The parameters, and formats of parameters, for which there are values."""
+
+
+async def samples(urls: Urls, world: World) -> Mapping[str, Sequence[str]]:
+    """Values of `PARAMETERS`: of a large and of a small project, community, and so on."""
+    connection = await asyncpg.connect(asyncpg_url(urls.superuser))
+    projects = "SELECT id FROM project WHERE workspace_id = $1 AND title IN ('Client 0', 'Client 2') ORDER BY title"
+    (large, small) = await connection.fetch(projects, world.workspace_id)
+    by_title = "SELECT id FROM community WHERE workspace_id = $1 AND title = ANY ($2) ORDER BY title"
+    communities = await connection.fetch(
+        by_title, world.workspace_id, ["Community 1 of Client 0", "Community 5 of Client 2"]
+    )
+    rows = {
+        name: [str(await connection.fetchval(query, world.workspace_id, large["id"]))] for name, query in _ROWS.items()
     }
     await connection.close()
-    return made
+    return {
+        "project_id": [str(large["id"]), str(small["id"])],
+        "community_id": [str(row["id"]) for row in communities],
+        **rows,
+        **_constants(world),
+    }
 
 
 def calls(openapi: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> Iterator[Call]:

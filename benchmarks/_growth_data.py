@@ -27,6 +27,7 @@ from app.metrics.differences import COMPARISONS
 from app.posts.lexemes import FACETS
 from app.projects.hours import WorkingHours
 from app.projects.schemas import BriefUpdate
+from benchmarks._growth_rooms import ROOMS
 from benchmarks._servers import Urls
 
 ZONE: Final = "Europe/Minsk"
@@ -219,9 +220,10 @@ FROM thread t JOIN publication p ON p.external_id::bigint = t.n * 2 - t.n * 2 % 
 WHERE inquiry.workspace_id = t.workspace_id AND inquiry.id = t.id AND t.n % 50 = 0 AND t.n % 3 > 0
   AND p.workspace_id = t.workspace_id AND p.community_id = t.community_id;
 INSERT INTO response_wait (workspace_id, id, inquiry_id, project_id, community_id, started_at, ended_at, ended_by,
-        opening, working_seconds)
+        opening, working_seconds, due_at)
 SELECT workspace_id, uuidv7(opened_at - now()), id, project_id, community_id, opened_at, first_answered_at,
-       CASE WHEN status <> 'open' THEN 'answer' END, true, CASE WHEN status <> 'open' THEN n_seconds END
+       CASE WHEN status <> 'open' THEN 'answer' END, true, CASE WHEN status <> 'open' THEN n_seconds END,
+       opened_at + make_interval(mins => 60 + n_seconds::int / 60)
 FROM inquiry, LATERAL (SELECT (extract(epoch FROM opened_at)::bigint % 5400) AS n_seconds);
 UPDATE inquiry SET waiting_since = opened_at WHERE status = 'open';
 INSERT INTO inquiry_count (workspace_id, id, community_id, project_id, status, kind, change)
@@ -303,6 +305,7 @@ SELECT uuidv7(), workspace_id, 'communities.poll', id, '{{}}', CASE WHEN name = 
        '{now}'::timestamptz + interval '1 hour', 0, 0, '{now}'
 FROM (SELECT workspace_id, id, title AS name FROM community) community;
 """,
+    **ROOMS,
 }
 
 

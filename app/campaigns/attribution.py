@@ -4,14 +4,18 @@ Each statement-part here takes tables of rows as they were at an instant: a link
 counts from when it was recorded until it was ended or voided.
 """
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, func, literal, literal_column, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
 from app.campaigns.models import Campaign, CampaignLink, InviteLink, Spend
 from app.campaigns.service import DAYS_AFTER
 from app.metrics.models import MemberChange
+from app.projects.models import Project
 
 NO_LINKS: Final = "no-links"
 NO_PROMO_CODES: Final = "no-promo-codes"
@@ -52,40 +56,106 @@ def day_counts(day: Any) -> ColumnElement[bool]:
 def first_join(at: Any) -> ColumnElement[bool]:
     """Whether `MemberChange` is somebody's first join of the community that is known at an instant."""
     earlier = aliased(MemberChange)
-    return and_(
-        MemberChange.joined.is_(True),
-        MemberChange.recorded_at <= at,
-        ~exists().where(
+    is_repeated = (
+        select(earlier.at)
+        .where(
             earlier.workspace_id == MemberChange.workspace_id,
             earlier.community_id == MemberChange.community_id,
             earlier.member == MemberChange.member,
             earlier.at < MemberChange.at,
-            earlier.joined.is_(True),
+            # Not `IS TRUE`: of a further column of the key behind a range PostgreSQL expects a search for each instant,
+            # and reads all changes of the community instead.
+            earlier.joined.is_not(False),
             earlier.recorded_at <= at,
-        ),
-    )
-
-
-def campaigns_of_join(at: Any, day: Any, *conditions: ColumnElement[bool]) -> Select[Any]:
-    """The campaigns through whose invite links `MemberChange` came on this local day.
-
-    Of a link that somebody else made the platform shows only the beginning.
-    """
-    return (
-        select(InviteLink.campaign_id)
-        .join(
-            Campaign,
-            and_(Campaign.workspace_id == InviteLink.workspace_id, Campaign.id == InviteLink.campaign_id),
         )
+        .limit(1)
+        .correlate(MemberChange)
+        .scalar_subquery()
+    )
+    # A look-up for each row, by the key: joined, it may become a comparison with all changes of the workspace.
+    return and_(MemberChange.joined.is_(True), MemberChange.recorded_at <= at, is_repeated.is_(None))
+
+
+def attributed_joins(
+    *,
+    workspace_id: Any,
+    project_id: Any,
+    at: Any,
+    day: ColumnElement[date],
+    start: Any,
+    end: Any,
+    first: Any,
+    last: Any,
+    conditions: Sequence[ColumnElement[bool]] = (),
+) -> Select[Any]:
+    """The first joins of a project through invite links of its campaigns, a row each.
+
+    A statement around it may have `Project`, and what is passed may be of its row.
+    With `community_id`, `member`, `at`, `day`, `invite_link` and `campaign_id`: the first by id, where several fit.
+
+    Args:
+        at: As far as it was known at this instant.
+        day: The local day of `MemberChange.at`, of which those from `first` to `last` are returned.
+        start: Nothing before this instant is looked at,
+        end: and nothing from this one on: they enclose the days.
+        conditions: Those for which `Campaign` counts.
+    """
+    # Materialised: the campaigns in time are few, and read once, not again for each join.
+    link = (
+        select(
+            InviteLink.community_id, InviteLink.address, InviteLink.campaign_id, Campaign.first_day, Campaign.last_day
+        )
+        .join(Campaign, and_(Campaign.workspace_id == InviteLink.workspace_id, Campaign.id == InviteLink.campaign_id))
         .where(
-            InviteLink.workspace_id == MemberChange.workspace_id,
-            InviteLink.community_id == MemberChange.community_id,
-            func.left(InviteLink.address, func.length(MemberChange.invite_link)) == MemberChange.invite_link,
+            InviteLink.workspace_id == workspace_id,
+            InviteLink.project_id == project_id,
             invite_counts(at),
-            day_counts(day),
+            Campaign.first_day <= last,
+            Campaign.last_day + literal(DAYS_AFTER.days, Integer) >= first,
             *conditions,
         )
-        .correlate(MemberChange)
+        .correlate(Project)
+        .cte("link_of_campaign", nesting=True)
+        .prefix_with("MATERIALIZED")
+    )
+    join = (
+        select(
+            MemberChange.community_id,
+            MemberChange.member,
+            MemberChange.at,
+            day.label("day"),
+            MemberChange.invite_link,
+        )
+        .where(
+            MemberChange.workspace_id == workspace_id,
+            MemberChange.project_id == project_id,
+            MemberChange.at >= start,
+            MemberChange.at < end,
+            MemberChange.invite_link.is_not(None),
+            first_join(at),
+        )
+        .correlate(Project)
+        .offset(literal_column("0"))  # keeps it apart, so that each local day is looked up once
+        .subquery("first_join")
+    )
+    return (
+        select(*join.c, link.c.campaign_id)
+        .join_from(
+            join,
+            link,
+            and_(
+                link.c.community_id == join.c.community_id,
+                # Of a link that somebody else made the platform shows only the beginning.
+                func.left(link.c.address, func.length(join.c.invite_link)) == join.c.invite_link,
+                join.c.day >= link.c.first_day,
+                join.c.day <= link.c.last_day + literal(DAYS_AFTER.days, Integer),
+            ),
+        )
+        .where(join.c.day.between(first, last))
+        # Nobody joins a community for the first time twice.
+        .ext(distinct_on(join.c.community_id, join.c.member))
+        .order_by(join.c.community_id, join.c.member, link.c.campaign_id)
+        .correlate(Project)
     )
 
 

@@ -17,6 +17,7 @@ from app.campaigns import attribution
 from app.campaigns.models import Campaign, CampaignLink, Spend
 from app.kit.db import in_workspace
 from app.kpis.contract import (
+    DAY,
     CommunityData,
     Dataset,
     EvidenceQuery,
@@ -251,7 +252,27 @@ class CampaignClicks(_OfProject):
                     dataset.parts[one] = DailyCounts(one, data.span, columns, request)
 
 
-_JOIN_DAY: Final = local_day(MemberChange.at, PROJECT.c.timezone)
+def joins_of_project(*conditions: ColumnElement[bool]) -> Any:
+    """First joins through invite links of campaigns, in the requested days of the enclosing statement's project."""
+    return (
+        attribution.attributed_joins(
+            workspace_id=WORKSPACE,
+            project_id=PROJECT.c.id,
+            at=AS_OF,
+            day=local_day(MemberChange.__table__.c.at, PROJECT.c.timezone),
+            start=START,
+            end=END,
+            first=FIRST,
+            last=LAST,
+            conditions=conditions,
+        )
+        .subquery("attributed")
+    )
+
+
+def _joins_by_day() -> Any:
+    join = joins_of_project(attribution.has_spend(AS_OF)).c
+    return select(_NO_ID.label("community_id"), position(join.day), func.count()).group_by(join.day)
 
 
 class CampaignJoins(_OfProject):
@@ -259,23 +280,7 @@ class CampaignJoins(_OfProject):
 
     key = "campaign_joins"
     title = "First joins through invite links of campaigns with spend"
-    rows = _with_first_day(
-        columns_by_community(
-            select(_NO_ID.label("community_id"), position(_JOIN_DAY), func.count())
-            .where(
-                MemberChange.workspace_id == WORKSPACE,
-                MemberChange.project_id == PROJECT.c.id,
-                MemberChange.at >= START,
-                MemberChange.at < END,
-                _JOIN_DAY.between(FIRST, LAST),
-                attribution.first_join(AS_OF),
-                attribution.campaigns_of_join(AS_OF, _JOIN_DAY, attribution.has_spend(AS_OF))
-                .correlate(MemberChange, PROJECT)
-                .exists(),
-            )
-            .group_by(_JOIN_DAY)
-        )
-    )
+    rows = _with_first_day(columns_by_community(_joins_by_day()))
 
 
 CLICKS_OF_CAMPAIGNS: Final = Counted(CampaignClicks(), 1, empty=attribution.NO_CLICKS)
@@ -360,23 +365,28 @@ def join_rows(
     workspace_id: UUID, project: Project, first: date, last: date, *conditions: ColumnElement[bool]
 ) -> Select[*tuple[Any, ...]]:
     """The first joins through invite links of the campaigns for which the conditions hold."""
-    day = local_day(MemberChange.at, project.zone.key)
-    campaigns = attribution.campaigns_of_join(project.now, day, *conditions)
+    join = (
+        attribution.attributed_joins(
+            workspace_id=workspace_id,
+            project_id=project.id,
+            at=project.now,
+            day=local_day(MemberChange.__table__.c.at, project.zone.key),
+            start=project.start_of(first),
+            end=project.start_of(last + DAY),
+            first=first,
+            last=last,
+            conditions=conditions,
+        )
+        .subquery("attributed")
+        .c
+    )
     return select(
-        MemberChange.community_id,
-        func.encode(MemberChange.member, literal("hex")).label("member"),
-        MemberChange.at,
-        day.label("day"),
-        MemberChange.invite_link,
-        campaigns.order_by(Campaign.id).limit(1).scalar_subquery().label("campaign_id"),
-    ).where(
-        MemberChange.workspace_id == workspace_id,
-        MemberChange.project_id == project.id,
-        MemberChange.at >= project.start_of(first),
-        day.between(first, last),
-        MemberChange.at <= project.now,
-        attribution.first_join(project.now),
-        campaigns.exists(),
+        join.community_id,
+        func.encode(join.member, literal("hex")).label("member"),
+        join.at,
+        join.day,
+        join.invite_link,
+        join.campaign_id,
     )
 
 

@@ -13,18 +13,15 @@ from app.campaigns.models import Campaign, CampaignCommunity, InviteLink
 from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
 from app.kpis.contract import DAY, CommunityData, Dataset, LoadRequest, Measure, Project, Section, Source, Span, Window
-from app.kpis.inputs.campaigns import JOIN_FIELDS, JOIN_KEY, join_rows
+from app.kpis.inputs.campaigns import JOIN_FIELDS, JOIN_KEY, join_rows, joins_of_project
 from app.kpis.inputs.columns import DailyCounts, sums_of
 from app.kpis.inputs.parameters import (
     AS_OF,
-    END,
     FIRST,
     LAST,
     PROJECT,
-    START,
     WORKSPACE,
     columns_by_community,
-    local_day,
     polled,
     position,
 )
@@ -32,7 +29,7 @@ from app.kpis.values import Community, Missing, Reason
 from app.metrics.models import CommunityDay, MemberChange
 from app.platforms import adapters
 
-_DAY: Final = local_day(MemberChange.at, PROJECT.c.timezone)
+_join: Final = joins_of_project().c
 _own_communities: Final = and_(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECT.c.id)
 
 
@@ -78,17 +75,7 @@ class Joins(Source[DailyCounts]):
     rows = func.json_build_object(
         "rows",
         columns_by_community(
-            select(MemberChange.community_id, position(_DAY), func.count())
-            .where(
-                MemberChange.workspace_id == WORKSPACE,
-                MemberChange.project_id == PROJECT.c.id,
-                MemberChange.at >= START,
-                MemberChange.at < END,
-                _DAY.between(FIRST, LAST),
-                attribution.first_join(AS_OF),
-                attribution.campaigns_of_join(AS_OF, _DAY).correlate(MemberChange, PROJECT).exists(),
-            )
-            .group_by(MemberChange.community_id, _DAY)
+            select(_join.community_id, position(_join.day), func.count()).group_by(_join.community_id, _join.day)
         ),
         "seen",
         _first_seen(),
