@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    case,
     func,
     literal,
     literal_column,
@@ -42,7 +43,11 @@ STALE_AFTER: Final = timedelta(days=1)
 
 
 def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
-    """Expression for the local day of an instant in a zone: `projects.zones.local_day_sql`."""
+    """Expression for the local day of an instant in a zone: `projects.zones.local_day_sql`.
+
+    Where the zone is a column of an enclosing statement, PostgreSQL looks once whether it has rules of its own, which
+    few zones have, and not for each row.
+    """
     utc = func.timezone(literal("UTC"), at)
     rule = (
         select(sql_cast(utc + ZoneRule.utc_offset, Date()))
@@ -52,7 +57,15 @@ def local_day(at: Any, timezone: Any) -> ColumnElement[date]:
         .correlate_except(ZoneRule)
         .scalar_subquery()
     )
-    return func.coalesce(rule, sql_cast(func.timezone(timezone, at), Date()))
+    first_rule = (
+        select(ZoneRule.since)
+        .where(ZoneRule.zone == timezone)
+        .order_by(ZoneRule.since)  # by the key: an `EXISTS` would read the whole table to find none
+        .limit(1)
+        .correlate_except(ZoneRule)
+        .scalar_subquery()
+    )
+    return func.coalesce(case((first_rule.is_not(None), rule)), sql_cast(func.timezone(timezone, at), Date()))
 
 
 def position(day: ColumnElement[date]) -> ColumnElement[Any]:
