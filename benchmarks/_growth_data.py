@@ -100,13 +100,14 @@ ANALYZE place;
 """,
     "publications": """
 INSERT INTO publication (workspace_id, id, community_id, project_id, external_id, url, text, category, published_at,
-        measure_at, total, unchanged_polls, comments, comments_read)
+        measure_at, total, unchanged_polls, comments, comments_read, gone_at)
 SELECT place.workspace_id, uuidv7(at - now()),
        communities[CASE WHEN n / {places} % 401 = 0 THEN 5 ELSE 1 + n / {places} % 4 END],
        project_id, n, 'https://social.example/post' || n, pg_temp.words(n),
        CASE WHEN n % 100 < 17
             THEN (ARRAY['engaging', 'user_generated', 'educational', 'promotional'])[1 + n / {places} % 4] END,
-       at, '{now}'::timestamptz + make_interval(mins => (n % 40000)::int), 1000, 0, n % 30, n % 30 - (n % 211 = 0)::int
+       at, '{now}'::timestamptz + make_interval(mins => (n % 40000)::int), 1000, 0, n % 30, n % 30 - (n % 211 = 0)::int,
+       CASE WHEN n % 100 = 53 AND at < '{now}'::timestamptz - interval '3 days' THEN at + interval '3 days' END
 FROM generate_series(1, {publications}) n JOIN place ON place.place = n % {places},
      LATERAL (SELECT '{start}'::timestamptz + n::float8 / {publications} * '{age} days'::interval AS at);
 """,

@@ -222,6 +222,12 @@ class Publication(Owned, Base):
         ),
         Index(None, "workspace_id", "project_id", "published_at", "id"),
         Index(None, "workspace_id", "community_id", "published_at", "id"),
+        # A project's deleted posts, which what counts leaves out.
+        Index(
+            "ix_publication_gone",
+            *("workspace_id", "project_id", "gone_at", "id"),
+            postgresql_where=text("gone_at IS NOT NULL"),
+        ),
         {"postgresql_with": {"fillfactor": 70}},
     )
 

@@ -246,7 +246,10 @@ CROSS JOIN LATERAL (
     WHERE p.workspace_id = :workspace_id AND p.community_id = community.id
     ORDER BY p.published_at DESC LIMIT :most
 ) AS latest
-JOIN post_last AS last ON last.workspace_id = :workspace_id AND last.publication_id = latest.id
+CROSS JOIN LATERAL (
+    -- By the key, each: of some ten thousand PostgreSQL would join the whole table.
+    SELECT l.missing FROM post_last AS l WHERE l.workspace_id = :workspace_id AND l.publication_id = latest.id OFFSET 0
+) AS last
 """).columns(column("community_id", PG_UUID(as_uuid=True)), column("missing", JSONB))
 
 
