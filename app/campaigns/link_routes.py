@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import Response, status
 
-from app.access.current import CurrentActor, ListDep, ReadDep, ResourcesDep, SessionDep
+from app.access.current import CurrentActor, ListDep, ReadDep, ResourcesDep, SessionDep, connection_of
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.campaigns import reads, tracking
@@ -67,8 +67,6 @@ async def set_link(
 )
 async def list_links(
     campaign_id: UUID,
-    actor: CurrentActor,
-    connection: ReadDep,
     lists: ListDep,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -77,7 +75,8 @@ async def list_links(
 
     Links that were taken out of it are not among them.
     """
-    await reads.require_campaign(connection, actor.workspace_id, campaign_id)
+    async with connection_of(lists.request) as connection:
+        await reads.require_campaign(connection, lists.actor.workspace_id, campaign_id)
     rows, next_cursor = await lists.page(
         reads.LINKS, sort="id", limit=limit, cursor=cursor, filters={"campaign_id": campaign_id}
     )
@@ -130,8 +129,6 @@ async def add_invite_link(
 )
 async def list_invite_links(
     campaign_id: UUID,
-    actor: CurrentActor,
-    connection: ReadDep,
     lists: ListDep,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -140,7 +137,8 @@ async def list_invite_links(
 
     Those that were taken out of it are not among them.
     """
-    await reads.require_campaign(connection, actor.workspace_id, campaign_id)
+    async with connection_of(lists.request) as connection:
+        await reads.require_campaign(connection, lists.actor.workspace_id, campaign_id)
     rows, next_cursor = await lists.page(
         reads.INVITE_LINKS, sort="id", limit=limit, cursor=cursor, filters={"campaign_id": campaign_id}
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Path, Response, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.current import CurrentActor, ListDep, ReadDep, SessionDep
+from app.access.current import CurrentActor, ListDep, SessionDep, connection_of
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.campaigns import promo_codes, reads
@@ -62,8 +62,6 @@ async def create(campaign_id: UUID, body: PromoCodeCreate, actor: CurrentActor, 
 )
 async def list_codes(
     campaign_id: UUID,
-    actor: CurrentActor,
-    connection: ReadDep,
     lists: ListDep,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -72,7 +70,8 @@ async def list_codes(
 
     Retired ones are among them.
     """
-    await reads.require_campaign(connection, actor.workspace_id, campaign_id)
+    async with connection_of(lists.request) as connection:
+        await reads.require_campaign(connection, lists.actor.workspace_id, campaign_id)
     rows, next_cursor = await lists.page(
         reads.PROMO_CODES, sort="created_at", limit=limit, cursor=cursor, filters={"campaign_id": campaign_id}
     )
@@ -172,8 +171,6 @@ async def _results(session: AsyncSession, results: Sequence[UUID | AppError], *,
 async def list_redemptions(
     campaign_id: UUID,
     promo_code: CodeParam,
-    actor: CurrentActor,
-    connection: ReadDep,
     lists: ListDep,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -182,7 +179,10 @@ async def list_redemptions(
 
     Those of the active code; of a code that was retired and made again, the earlier one's are not among them.
     """
-    promo_code_id = await promo_codes.promo_code_id(connection, actor.workspace_id, campaign_id, promo_code)
+    async with connection_of(lists.request) as connection:
+        promo_code_id = await promo_codes.promo_code_id(
+            connection, lists.actor.workspace_id, campaign_id, promo_code
+        )
     rows, next_cursor = await lists.page(
         reads.REDEMPTIONS, sort="at", limit=limit, cursor=cursor, filters={"promo_code_id": promo_code_id}
     )

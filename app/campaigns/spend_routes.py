@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Body, Response, status
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.access.current import CurrentActor, ListDep, ReadDep, SessionDep
+from app.access.current import CurrentActor, ListDep, SessionDep, connection_of
 from app.access.permissions import Permission
 from app.access.routing import Router
 from app.campaigns import reads, spending
@@ -127,8 +127,6 @@ async def _results(session: AsyncSession, results: Sequence[UUID | AppError], *,
 )
 async def list_spend(
     campaign_id: UUID,
-    actor: CurrentActor,
-    connection: ReadDep,
     lists: ListDep,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -137,7 +135,8 @@ async def list_spend(
 
     Voided ones are among them, with the reason; they do not count.
     """
-    await reads.require_campaign(connection, actor.workspace_id, campaign_id)
+    async with connection_of(lists.request) as connection:
+        await reads.require_campaign(connection, lists.actor.workspace_id, campaign_id)
     rows, next_cursor = await lists.page(
         reads.SPEND, sort="day", limit=limit, cursor=cursor, filters={"campaign_id": campaign_id}
     )

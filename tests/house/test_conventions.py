@@ -7,7 +7,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
+from app.access import current
+from app.main import operations as all_operations
 from tests.conftest import Agency
 
 OPERATION_ID = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*")
@@ -53,6 +57,24 @@ def test_every_operation_documents_its_errors(document: dict[str, Any]) -> None:
         for status, answer in operation["responses"].items():
             if "400" <= status <= "599":
                 assert "application/problem+json" in answer["content"], (name, status)
+
+
+HOLDERS = {current.read_connection, current.write_session, current.sign_up_session, current.list_request}
+"""Dependencies that take a connection of a pool, each for itself."""
+
+
+def _dependencies(dependant: Dependant) -> Iterator[object]:
+    for one in dependant.dependencies:
+        yield one.call
+        yield from _dependencies(one)
+
+
+def test_no_operation_takes_two_connections() -> None:
+    """As many requests at once as the pool has connections would wait for each other."""
+    routes = [route for route in all_operations() if isinstance(route, APIRoute)]
+    held = {route.operation_id: HOLDERS.intersection(_dependencies(route.dependant)) for route in routes}
+    assert {frozenset({one}) for one in HOLDERS} <= {frozenset(one) for one in held.values()}
+    assert [name for name, holders in held.items() if len(holders) > 1] == []
 
 
 def test_every_operation_but_the_public_ones_needs_a_key(document: dict[str, Any]) -> None:
