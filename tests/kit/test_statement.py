@@ -42,3 +42,16 @@ async def test_a_wrong_statement_is_no_outage(servers: Servers, database: str) -
             assert await Statement(select(literal_column("1"))).rows(connection, {}) == [(1,)]
     finally:
         await db.close()
+
+
+async def test_a_long_statement_is_prepared_once(servers: Servers, database: str) -> None:
+    """All KPIs are one statement of 60 kB: PostgreSQL would parse and plan it at each request."""
+    long = Statement(select(literal_column("'" + "long " * 20_000 + "'")))
+    prepared = Statement(select(literal_column("count(*) FROM pg_prepared_statements WHERE statement LIKE '%long %'")))
+    db = Database(servers.app_url(database), pool=1)
+    try:
+        async with db.read_connection(uuid7()) as connection:
+            await long.rows(connection, {})
+            assert await prepared.rows(connection, {}) == [(2,)]  # itself, and the long one
+    finally:
+        await db.close()
