@@ -6,6 +6,7 @@ Responses are plain dictionaries, ready for JSON; `schemas` describes them.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,18 +14,21 @@ import structlog
 
 from app.kpis.annotations import within
 from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
-from app.kpis.contract import DAY, Kpi, LoadRequest, Project
+from app.kpis.contract import DAY, Kpi, LoadRequest, Project, Window
 from app.kpis.values import Community, Missing, Reason, Unit, Value, ValueStatus
 from app.kpis.windows import Days, Granularity
 
 log = structlog.get_logger()
 
+# Looked up once: an enumeration's `value` costs as much as the rest of a point of the series.
 _OK: Final = ValueStatus.OK.value
+_PARTIAL: Final = ValueStatus.PARTIAL.value
+_UNKNOWN: Final = ValueStatus.UNKNOWN.value
 _EXPECTED: Final = frozenset({Reason.NOT_YET})
 """Reasons that `coverage` does not list as gaps, because the input is not due yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KpiQuery:
     """A request for a project's KPIs, with the loaded inputs."""
 
@@ -37,14 +41,36 @@ class KpiQuery:
     failed_kpis: set[str] = field(default_factory=set)
     """Keys of KPIs whose computation has failed, so that each is logged once."""
 
-    def values(self, kpi: Kpi, others: Sequence[Days] = ()) -> Values:
-        """The KPI's values for the requested days, in total and by community, and for the windows `others`."""
-        windows = self.request.windows((self.days, *others), self.project.today)
+    @cached_property
+    def parts(self) -> Sequence[Days]:
+        """The parts of the series."""
+        return tuple(self.days.parts(self.granularity))
+
+    @cached_property
+    def _window(self) -> Sequence[Window]:
+        """The requested days."""
+        return self.request.windows([self.days], self.project.today)
+
+    @cached_property
+    def _previous(self) -> Sequence[Window]:
+        """The days before them, as many."""
+        return self.request.windows([self.days.before], self.project.today)
+
+    @cached_property
+    def _series(self) -> Sequence[Window]:
+        return self.request.windows(self.parts, self.project.today)
+
+    def values(self, kpi: Kpi, *, previous: bool = False, series: bool = False) -> Values:
+        """The KPI's values for the requested days, in total and by community.
+
+        As others those of the previous days, and those of the parts of the series.
+        """
+        windows = [*self._window, *(self._previous if previous else ()), *(self._series if series else ())]
         return values(kpi, self.datasets, windows, report=lambda error: self._report(kpi, error))
 
     def gaps(self, kpi: Kpi, of: Sequence[Community]) -> Sequence[Missing]:
         """Days on which data of the KPI's sources was lost."""
-        (window,) = self.request.windows([self.days], self.project.today)
+        (window,) = self._window
         if failed_dataset(kpi, self.datasets) is not None:
             return ()
         try:
@@ -80,16 +106,14 @@ class KpiQuery:
 
 def answer(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
     """The response body of `GET /v1/projects/{id}/kpis/{key}`."""
-    parts = list(query.days.parts(query.granularity))
-    before = [query.days.before] if query.compare else []
-    value, by_community, others = query.values(kpi, [*before, *parts])
-    series = others[len(before) :]
+    value, by_community, others = query.values(kpi, previous=query.compare, series=True)
+    series = others[1:] if query.compare else others
     return {
         **described(kpi),
         "window": query.described(),
         **stated(kpi, value),
         "previous": previous(kpi, query, value, others[0]) if query.compare else None,
-        "series": [_point(kpi, days, one) for days, one in zip(parts, series, strict=True)],
+        "series": [{"from": part.first, **stated(kpi, one)} for part, one in zip(query.parts, series, strict=True)],
         "annotations": within(query.project.annotations, kpi.key, query.days),
         "breakdown": [_share(kpi, one, share) for one, share in by_community.items()],
         "freshness": freshness(kpi, query.datasets),
@@ -111,7 +135,7 @@ def row(kpis: Iterable[Kpi], query: KpiQuery) -> dict[str, Any]:
 
 
 def _of_row(kpi: Kpi, query: KpiQuery) -> dict[str, Any]:
-    value, _, (before,) = query.values(kpi, [query.days.before])
+    value, _, (before,) = query.values(kpi, previous=True)
     earlier = previous(kpi, query, value, before)
     return {
         "key": kpi.key,
@@ -125,13 +149,15 @@ def stated(kpi: Kpi, value: Value) -> dict[str, Any]:
     amount, reason, missing = value[:3]
     variants = {one.key: value.variants.get(one.key) for one in kpi.variants} if kpi.variants else {}
     if amount is None:
-        status, reason = ValueStatus.UNKNOWN.value, value.status_reason
+        status, reason = _UNKNOWN, value.status_reason
     elif missing:
-        status, reason = ValueStatus.PARTIAL.value, reason or missing[0].reason
+        status, reason = _PARTIAL, reason or missing[0].reason
     else:
         status, reason = _OK, None
     stated = {"value": amount, "status": status, "reason": reason, "variants": variants}
-    return {**stated, "currency": value.currency} if kpi.unit is Unit.MONEY else stated
+    if kpi.unit is Unit.MONEY:
+        stated["currency"] = value.currency
+    return stated
 
 
 def described(kpi: Kpi) -> dict[str, Any]:
@@ -158,10 +184,6 @@ def previous(kpi: Kpi, query: KpiQuery, value: Value, earlier: Value) -> dict[st
         **stated(kpi, earlier),
         "change": change,
     }
-
-
-def _point(kpi: Kpi, days: Days, value: Value) -> dict[str, Any]:
-    return {"from": days.first, **stated(kpi, value)}
 
 
 def _share(kpi: Kpi, community: Community, value: Value) -> dict[str, Any]:

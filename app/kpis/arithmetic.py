@@ -5,6 +5,7 @@ known; the others are reported as missing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from app.kpis.contract import Dataset, Kpi, Measure, Source, Window
@@ -139,8 +140,8 @@ def _values(
             totals += [measure.totals(next(columns)) for _ in measure.nothing]
     made = []
     incomplete = set().union(*(part for share in shares for part in share[1:]))
-    for number in range(len(windows)):
-        amounts = [column[number] for column in totals]
+    by_window = zip(*totals, strict=True) if totals else repeat((), len(windows))
+    for number, amounts in enumerate(by_window):
         if shares and number not in incomplete:
             made.append(kpi.value(*amounts))
             continue

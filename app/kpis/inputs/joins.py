@@ -122,6 +122,9 @@ def _span(project: Project, community: Community, seen: str | None, *, has_invit
 JOINS: Final = Joins()
 
 
+_NOTHING_EXPECTED: Final = frozenset({Reason.NOT_YET, Reason.DISCONNECTED})
+
+
 class Joined(Measure[DailyCounts]):
     """How many joined; None where it is not known, so that what stands beside it can be known all the same."""
 
@@ -136,7 +139,7 @@ class Joined(Measure[DailyCounts]):
     def missing(self, data: DailyCounts, window: Window) -> tuple[bool, Sequence[Missing]]:
         """What is missing. Only of days that have not come, and of a disconnected community, nothing is known."""
         has_data, missing = data.missing(window)
-        nothing = not has_data and any(one.reason in {Reason.NOT_YET, Reason.DISCONNECTED} for one in missing)
+        nothing = not has_data and any(one.reason in _NOTHING_EXPECTED for one in missing)
         return not nothing, missing
 
     def totals(self, columns: Iterable[Sequence[int | None]]) -> list[int | None]:
@@ -174,7 +177,7 @@ class GrowthAbove(NamedTuple):
 class CampaignDays(CommunityData):
     """The days of campaigns in one community, and its net growth on each known day."""
 
-    __slots__ = ("_busy", "_growth")
+    __slots__ = ("_busy", "_growth", "_runs")
 
     def __init__(
         self, community: Community, span: Span, growth: Mapping[date, int], busy: set[date], request: LoadRequest
@@ -182,11 +185,17 @@ class CampaignDays(CommunityData):
         super().__init__(community, span, request)
         self._growth = growth
         self._busy = busy
+        firsts = sorted(day for day in busy if day - DAY not in busy)
+        lasts = sorted(day for day in busy if day + DAY not in busy)
+        self._runs = list(zip(firsts, lasts, strict=True))
+        """First and last days of the times in which campaigns ran without a break."""
 
     def above(self, window: Window) -> GrowthAbove | None:
         """The estimate for the days of campaigns within the window that are over; None where there is none."""
         estimates = []
-        for first, last in self._runs():
+        for first, last in self._runs:
+            if last < window.first or window.last < first:
+                continue
             days = [day for day in _days(max(first, window.first), min(last, window.last)) if day < window.today]
             if not days:
                 continue
@@ -200,12 +209,6 @@ class CampaignDays(CommunityData):
         return GrowthAbove(
             sum(one.value for one in estimates), sum(one.low for one in estimates), sum(one.high for one in estimates)
         )
-
-    def _runs(self) -> Iterable[tuple[date, date]]:
-        """First and last days of the times in which campaigns ran without a break."""
-        firsts = sorted(day for day in self._busy if day - DAY not in self._busy)
-        lasts = sorted(day for day in self._busy if day + DAY not in self._busy)
-        return zip(firsts, lasts, strict=True)
 
 
 def _days(first: date, last: date) -> list[date]:
