@@ -110,6 +110,7 @@ def attributed_joins(
             InviteLink.workspace_id == workspace_id,
             InviteLink.project_id == project_id,
             invite_counts(at),
+            Campaign.project_id == project_id,
             Campaign.first_day <= last,
             Campaign.last_day + literal(DAYS_AFTER.days, Integer) >= first,
             *conditions,

@@ -180,9 +180,7 @@ async def list_redemptions(
     Those of the active code; of a code that was retired and made again, the earlier one's are not among them.
     """
     async with connection_of(lists.request) as connection:
-        promo_code_id = await promo_codes.promo_code_id(
-            connection, lists.actor.workspace_id, campaign_id, promo_code
-        )
+        promo_code_id = await promo_codes.promo_code_id(connection, lists.actor.workspace_id, campaign_id, promo_code)
     rows, next_cursor = await lists.page(
         reads.REDEMPTIONS, sort="at", limit=limit, cursor=cursor, filters={"promo_code_id": promo_code_id}
     )

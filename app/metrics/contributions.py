@@ -67,3 +67,32 @@ CROSS JOIN LATERAL (
 ) AS local
 WHERE {publications}
 """
+
+
+def changed_later(workspace: str, projects: str) -> str:
+    """A condition on the publication `p`: a snapshot after `:as_of` may contribute to days between `:start` and `:end`.
+
+    A snapshot contributes to its own day, or to that on which the publication appeared. So it need not be looked for
+    among all that came since, however long ago `:as_of` is: only among those up to `:end`, and among publications that
+    appeared in these days and had no value of a counter by `:as_of`. `workspace` is the workspace's id, `projects` a
+    condition on the publication.
+    """
+    first_value = per_metric(
+        "(count(s.{m}) FILTER (WHERE s.at > :as_of) > 0 AND count(s.{m}) FILTER (WHERE s.at <= :as_of) = 0)", " OR "
+    )
+    # As an array: PostgreSQL would join the project first, and compare each of these with each project.
+    return f"""p.id = ANY (ARRAY(
+    SELECT later.publication_id FROM post_snapshot AS later
+    WHERE later.workspace_id = {workspace} AND later.at > :as_of AND later.at < :end
+    UNION
+    SELECT p.id FROM publication AS p
+    WHERE p.workspace_id = {workspace} AND {projects} AND p.published_at >= :start AND p.published_at < :end
+      AND EXISTS (
+        SELECT FROM post_snapshot AS later
+        WHERE later.workspace_id = {workspace} AND later.publication_id = p.id AND later.at > :as_of
+      )
+      AND EXISTS (
+        SELECT FROM post_snapshot AS s WHERE s.workspace_id = {workspace} AND s.publication_id = p.id
+        HAVING {first_value}
+      )
+))"""

@@ -31,6 +31,8 @@ _TYPES: Final[dict[str, TypeEngine[Any]]] = {
     "community_ids": ARRAY(UUID()),
     "most": BigInteger(),
     "as_of": DateTime(timezone=True),
+    "start": DateTime(timezone=True),
+    "end": DateTime(timezone=True),
     "community": UUID(),
     "instant": DateTime(timezone=True),
     "ids": ARRAY(UUID()),

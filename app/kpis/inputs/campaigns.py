@@ -254,20 +254,17 @@ class CampaignClicks(_OfProject):
 
 def joins_of_project(*conditions: ColumnElement[bool]) -> Any:
     """First joins through invite links of campaigns, in the requested days of the enclosing statement's project."""
-    return (
-        attribution.attributed_joins(
-            workspace_id=WORKSPACE,
-            project_id=PROJECT.c.id,
-            at=AS_OF,
-            day=local_day(MemberChange.__table__.c.at, PROJECT.c.timezone),
-            start=START,
-            end=END,
-            first=FIRST,
-            last=LAST,
-            conditions=conditions,
-        )
-        .subquery("attributed")
-    )
+    return attribution.attributed_joins(
+        workspace_id=WORKSPACE,
+        project_id=PROJECT.c.id,
+        at=AS_OF,
+        day=local_day(MemberChange.__table__.c.at, PROJECT.c.timezone),
+        start=START,
+        end=END,
+        first=FIRST,
+        last=LAST,
+        conditions=conditions,
+    ).subquery("attributed")
 
 
 def _joins_by_day() -> Any:

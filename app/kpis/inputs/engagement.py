@@ -39,7 +39,7 @@ from app.kpis.inputs.parameters import (
     position,
 )
 from app.kpis.values import Community, Excluded, Missing, Reason
-from app.metrics.contributions import COLUMNS, contributions
+from app.metrics.contributions import COLUMNS, changed_later, contributions
 from app.metrics.models import DifferenceSource, RollupDay
 from app.metrics.sql import statement
 from app.platforms.contract import Metric
@@ -340,13 +340,11 @@ def _engagement(metrics: Metrics) -> Engagement:
 
 _OF_PROJECTS: Final = statement(
     contributions(
-        # As an array: PostgreSQL would join the projects first, and compare each of these with each project.
-        "p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids) AND p.id = ANY (ARRAY("
-        "SELECT DISTINCT later.publication_id FROM post_snapshot AS later "
-        "WHERE later.workspace_id = :workspace_id AND later.at > :as_of))"
+        "p.workspace_id = :workspace_id AND p.project_id = ANY (:project_ids) AND "
+        + changed_later(":workspace_id", "p.project_id = ANY (:project_ids)")
     )
 ).columns(*COLUMNS)
-"""The contributions of publications that have a snapshot after `as_of`."""
+"""The contributions of publications of which a snapshot after `as_of` may count for the requested days."""
 
 
 def gains(*metrics: Metric) -> Section:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from app.kpis.contract import DAY, EvidenceRequest, SectionTotal
-from app.metrics.contributions import contributions
+from app.metrics.contributions import changed_later, contributions
 from app.metrics.sql import METRICS
 
 GAIN_KEY: Final = {"published_at": datetime, "publication_id": UUID, "at": datetime, "metric": str}
@@ -69,11 +69,9 @@ SELECT CAST(coalesce(sum(rows), 0) AS bigint) AS rows, CAST(coalesce(sum(amount)
        CAST(sum(CAST(hashtextextended(CAST(sums AS text), 0) AS numeric)) AS text) AS digest
 FROM sums
 """
-# As an array: PostgreSQL would join the project first, and compare each of these with each project.
-_LATER: Final = """p.workspace_id = :workspace AND p.project_id = :project AND p.id = ANY (ARRAY(
-    SELECT DISTINCT later.publication_id FROM post_snapshot AS later
-    WHERE later.workspace_id = :workspace AND later.at > :as_of
-))"""
+_LATER: Final = "p.workspace_id = :workspace AND p.project_id = :project AND " + changed_later(
+    ":workspace", "p.project_id = :project"
+)
 _AFTER: Final = ("after_published_at", "after_id", "after_at", "after_metric")
 _TYPES: Final[dict[str, TypeEngine[Any]]] = {
     "workspace": PG_UUID(as_uuid=True),

@@ -166,18 +166,15 @@ def _sum(one: Mix, other: Mix) -> Mix:
 
 
 def _rows(workspace_id: UUID, project: Project, first: date, last: date) -> EvidenceQuery:
-    return (
-        select(Post.id, Post.published_at, Post.community_id, Post.category, Post.publication_id)
-        .where(
-            in_workspace(Post, workspace_id),
-            Post.project_id == project.id,
-            Post.status == PostStatus.PUBLISHED.value,
-            Post.category.is_not(None),
-            Post.published_at >= project.start_of(first),
-            Post.published_at < project.start_of(last + DAY),
-            Post.published_at <= project.now,
-            _is_there(workspace_id, project.id, project.now),
-        )
+    return select(Post.id, Post.published_at, Post.community_id, Post.category, Post.publication_id).where(
+        in_workspace(Post, workspace_id),
+        Post.project_id == project.id,
+        Post.status == PostStatus.PUBLISHED.value,
+        Post.category.is_not(None),
+        Post.published_at >= project.start_of(first),
+        Post.published_at < project.start_of(last + DAY),
+        Post.published_at <= project.now,
+        _is_there(workspace_id, project.id, project.now),
     )
 
 
