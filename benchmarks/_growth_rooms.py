@@ -98,17 +98,17 @@ WHERE at < '{{now}}';
 INSERT INTO utm_template (workspace_id, project_id, template, updated_at)
 SELECT workspace_id, id, 'utm_source={{{{platform}}}}&utm_campaign={{{{campaign}}}}', '{{start}}' FROM project;
 """,
-    "joins": f"""
+    "joins": """
 INSERT INTO member_change (workspace_id, community_id, member, at, joined, project_id, invite_link, recorded_at)
 SELECT m.workspace_id, m.id, decode(md5(m.id::text || (CASE WHEN n % 5 = 4 THEN n - 4 ELSE n END)), 'hex'), at,
        n % 5 < 4, m.project_id, CASE WHEN n % 5 = 1 THEN i.address END, at
 FROM community m
 JOIN project p ON p.workspace_id = m.workspace_id AND p.id = m.project_id
-CROSS JOIN generate_series(0, {{age}} * 8 * CASE p.title WHEN 'Client 0' THEN 10 ELSE 1 END - 1) n
-CROSS JOIN LATERAL (SELECT '{{start}}'::timestamptz
+CROSS JOIN generate_series(0, {age} * 8 * CASE p.title WHEN 'Client 0' THEN 10 ELSE 1 END - 1) n
+CROSS JOIN LATERAL (SELECT '{start}'::timestamptz
     + n * interval '3 hours' / CASE p.title WHEN 'Client 0' THEN 10 ELSE 1 END AS at) t
 LEFT JOIN campaign c ON n % 5 = 1 AND c.workspace_id = m.workspace_id AND c.project_id = m.project_id
-    AND c.title = 'Campaign ' || floor(extract(epoch FROM at - '{{start}}') / 604800)::int || '.1'
+    AND c.title = 'Campaign ' || floor(extract(epoch FROM at - '{start}') / 604800)::int || '.1'
 LEFT JOIN campaign_invite_link i ON i.workspace_id = c.workspace_id AND i.campaign_id = c.id
 WHERE m.platform = 'telegram';
 """,
@@ -119,7 +119,8 @@ SELECT p.workspace_id, uuidv7(at - now() + make_interval(secs => share)), p.id,
        (ARRAY['traffic', 'awareness', 'support'])[1 + month % 3],
        (ARRAY['clicks', 'engagement', 'first_response_time'])[1 + month % 3],
        share = 1 AND (month = {{age}} / 30 OR month < {{age}} / 30 - 1),
-       CASE WHEN month >= {{age}} / 30 - 1 THEN CASE share % 4 WHEN 3 THEN 'proposed' WHEN 2 THEN 'declined' ELSE 'agreed' END
+       CASE WHEN month >= {{age}} / 30 - 1
+            THEN CASE share % 4 WHEN 3 THEN 'proposed' WHEN 2 THEN 'declined' ELSE 'agreed' END
             WHEN month % 20 = 7 THEN 'withdrawn' ELSE 'ended' END,
        2, CASE WHEN share % 4 = 3 THEN NULL ELSE 2 END,
        (ARRAY['on_track', 'at_risk', 'off_track', 'met', 'missed', 'unknown'])[1 + month % 6], 3, at, at,
@@ -152,25 +153,28 @@ SELECT workspace_id, uuidv7(), project_id, id, 2, created_at::date + n, created_
        'median_week', CASE WHEN over THEN 400 END, CASE WHEN over THEN n % 5 > 0 END,
        CASE WHEN over THEN created_at + interval '30 days' END
 FROM goal, generate_series(0, 28) n,
-     LATERAL (SELECT created_at + interval '30 days' < '{{now}}' AS over) WHERE created_at + make_interval(days => n) < '{{now}}';
+     LATERAL (SELECT created_at + interval '30 days' < '{{now}}' AS over)
+WHERE created_at + make_interval(days => n) < '{{now}}';
 INSERT INTO correction (workspace_id, id, project_id, goal_id, kpi, community_ids, hypothesis, change, changed_on,
         review_on, status, effect, creator_name, created_by, created_at, measured_at)
 SELECT workspace_id, uuidv7(created_at - now() + make_interval(days => n)), project_id, id, kpi, '[]',
        'Posts come too late in the day.', 'Posts at noon.', created_at::date + n, created_at::date + n + 14,
        CASE WHEN n = 5 THEN 'withdrawn' WHEN over THEN 'measured' ELSE 'open' END, NULL, 'Anna', 'system',
-       created_at + make_interval(days => n), CASE WHEN over AND n <> 5 THEN created_at + make_interval(days => n + 14) END
+       created_at + make_interval(days => n),
+       CASE WHEN over AND n <> 5 THEN created_at + make_interval(days => n + 14) END
 FROM goal, unnest(ARRAY[5, 9]) n,
      LATERAL (SELECT created_at + make_interval(days => n + 14) < '{{now}}' AS over);
 """,
     "alerts": """
 INSERT INTO alert (workspace_id, id, kind, project_id, subject_id, since, facts, status, opened_at, ended_at)
 SELECT workspace_id, uuidv7(opened_at - now() + interval '1 hour'), 'inquiry-waiting', project_id, id, opened_at,
-       '{{"community": "Community"}}', CASE WHEN status <> 'open' THEN 'ended' WHEN thread_id LIKE '%3' THEN 'acknowledged'
-                                       ELSE 'open' END,
+       '{{"community": "Community"}}',
+       CASE WHEN status <> 'open' THEN 'ended' WHEN thread_id LIKE '%3' THEN 'acknowledged' ELSE 'open' END,
        opened_at + interval '1 hour', CASE WHEN status <> 'open' THEN first_answered_at END
-FROM inquiry WHERE opened_at < '{now}'::timestamptz - interval '1 hour' AND (status = 'open' OR thread_id LIKE '%77');
-INSERT INTO alert_delivery (workspace_id, id, alert_id, user_id, channel, status, planned_at, due_at, message_id, sent_at,
-        unsettled)
+FROM inquiry
+WHERE opened_at < '{now}'::timestamptz - interval '1 hour' AND (status = 'open' OR thread_id LIKE '%77');
+INSERT INTO alert_delivery (workspace_id, id, alert_id, user_id, channel, status, planned_at, due_at, message_id,
+        sent_at, unsettled)
 SELECT a.workspace_id, uuidv7(a.opened_at - now()), a.id, s.user_id, 'mail', 'sent', a.opened_at, a.opened_at,
        uuidv7(), a.opened_at, 0
 FROM alert a JOIN project_seat s ON s.workspace_id = a.workspace_id AND s.project_id = a.project_id
@@ -179,8 +183,9 @@ WHERE a.status <> 'open' OR a.opened_at < '{now}'::timestamptz - interval '1 day
 """,
     "clients": """
 INSERT INTO contact (workspace_id, id, project_id, name, email, language, created_at, removed_at)
-SELECT workspace_id, uuidv7(), id, 'Contact ' || n, CASE WHEN n % 5 > 0 THEN 'contact' || n || '@client.example' END, 'ru',
-       created_at, CASE WHEN n % 5 = 0 THEN '{now}'::timestamptz END
+SELECT workspace_id, uuidv7(), id, 'Contact ' || n,
+       CASE WHEN n % 5 > 0 THEN 'contact' || n || '@client.example' END, 'ru', created_at,
+       CASE WHEN n % 5 = 0 THEN '{now}'::timestamptz END
 FROM project, generate_series(1, 10) n;
 INSERT INTO client_link (workspace_id, id, project_id, contact_id, purpose, subject_kind, subject_id, created_by,
         created_at, expires_at, revoked_at, used_at, opens, first_opened_at, last_opened_at, mail)
@@ -195,7 +200,8 @@ FROM (
         WHERE origin = 'planned' AND id::text LIKE '%0'
     ) every
 ) s
-JOIN contact c ON c.workspace_id = s.workspace_id AND c.project_id = s.project_id AND c.name = 'Contact ' || 1 + s.n % 10;
+JOIN contact c ON c.workspace_id = s.workspace_id AND c.project_id = s.project_id
+    AND c.name = 'Contact ' || 1 + s.n % 10;
 INSERT INTO client_statement (workspace_id, id, project_id, client_link_id, contact_id, contact_name, purpose,
         subject_kind, subject_id, revision, content_hash, answer, stated_at)
 SELECT workspace_id, uuidv7(used_at - now()), project_id, id, contact_id, 'Contact', purpose, subject_kind, subject_id,
@@ -204,7 +210,8 @@ FROM client_link WHERE used_at IS NOT NULL;
 """,
     "record": """
 INSERT INTO audit_entry (workspace_id, id, at, actor, action, project_id, entity_id, subject)
-SELECT workspace_id, uuidv7(created_at - now()), created_at, 'user:' || workspace_id, 'campaigns.create', project_id, id,
+SELECT workspace_id, uuidv7(created_at - now()), created_at, 'user:' || workspace_id, 'campaigns.create', project_id,
+       id,
        json_build_object('campaign_id', id)
 FROM campaign WHERE created_at < '{now}';
 INSERT INTO audit_entry (workspace_id, id, at, actor, action, project_id, entity_id, subject)

@@ -80,19 +80,17 @@ def changed_later(workspace: str, projects: str) -> str:
     first_value = per_metric(
         "(count(s.{m}) FILTER (WHERE s.at > :as_of) > 0 AND count(s.{m}) FILTER (WHERE s.at <= :as_of) = 0)", " OR "
     )
-    # As an array: PostgreSQL would join the project first, and compare each of these with each project.
+    # As an array, and with look-ups for each row: joined, all later snapshots of the workspace would be read.
     return f"""p.id = ANY (ARRAY(
     SELECT later.publication_id FROM post_snapshot AS later
     WHERE later.workspace_id = {workspace} AND later.at > :as_of AND later.at < :end
     UNION
     SELECT p.id FROM publication AS p
     WHERE p.workspace_id = {workspace} AND {projects} AND p.published_at >= :start AND p.published_at < :end
-      AND EXISTS (
-        SELECT FROM post_snapshot AS later
-        WHERE later.workspace_id = {workspace} AND later.publication_id = p.id AND later.at > :as_of
-      )
-      AND EXISTS (
-        SELECT FROM post_snapshot AS s WHERE s.workspace_id = {workspace} AND s.publication_id = p.id
-        HAVING {first_value}
+      AND (
+        SELECT true FROM post_snapshot AS later
+        WHERE later.workspace_id = {workspace} AND later.publication_id = p.id AND later.at > :as_of LIMIT 1
+      ) AND (
+        SELECT {first_value} FROM post_snapshot AS s WHERE s.workspace_id = {workspace} AND s.publication_id = p.id
       )
 ))"""
