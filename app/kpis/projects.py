@@ -100,7 +100,8 @@ async def load(connection: AsyncConnection, request: LoadRequest, kpis: Iterable
     Projects of other workspaces are absent. A dataset that cannot be loaded is `failed`; the other sources and
     projects still have their data. Raises `Unavailable` where the database is down.
     """
-    sources = tuple(dict.fromkeys(source for kpi in kpis for source in kpi.needs))
+    # In one order, whatever that of the KPIs: PostgreSQL keeps a prepared statement for each.
+    sources = tuple(dict.fromkeys(source for kpi in sorted(kpis, key=lambda kpi: kpi.key) for source in kpi.needs))
     rows = sorted((await _rows(connection, request, sources)).values(), key=lambda row: (row[3], row[0].hex))
     loaded: dict[Project, dict[Source[Any], Dataset[Any]]] = {_project(row, request.now): {} for row in rows}
     for number, source in enumerate(sources, _PROJECT_COLUMNS):
