@@ -8,9 +8,12 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.alerts.contract import AlertKind, ConcernQuery
+from app.alerts.kinds import kinds
 from app.communities import publications
 from app.communities.events import CommentsListed, CommunityRef
 from app.communities.models import Community
+from app.goals import measurements
 from app.inquiries import rereading
 from app.kit.db import Database
 from benchmarks._growth_data import ZONE, World
@@ -38,7 +41,24 @@ def reads(db: Database, world: World, values: Mapping[str, Sequence[str]]) -> di
         listed = CommentsListed(ref, open_ids[0] if open_ids else community_id, frozenset(), now - 30 * day, now)
         return await rereading.absent(session, listed)
 
+    def concerns(kind: AlertKind) -> Read:
+        query = ConcernQuery(kind.key, world.workspace_id, now, now - kind.threshold, kind.ongoing)
+        return lambda session: kind.find(session, query)
+
+    async def goals(session: AsyncSession) -> object:
+        subjects = await measurements.to_measure(session, project_id)
+        return await measurements.measured(
+            await session.connection(),
+            workspace_id=world.workspace_id,
+            project_id=project_id,
+            subject=subjects[0],
+            today=now.date(),
+            at=now,
+        )
+
     made: dict[str, Read] = {
+        "one goal measured": goals,
+        **{f"alerts of {key}": concerns(kind) for key, kind in kinds().items()},
         "due": lambda session: publications.due(session, ref, now, BATCH),
         "due_among": lambda session: publications.due_among(session, ids, now, now + day, BATCH),
         "first_due": lambda session: publications.first_due(session, ids),

@@ -130,7 +130,8 @@ FROM project p, {_SHARES}, generate_series(0, {{age}} / 30) month,
 INSERT INTO goal_revision (workspace_id, id, project_id, goal_id, number, title, kpi, kpi_version, communities,
         baseline, target, first_day, last_day, timezone, is_main, content_hash, proposed_by, proposer_name, proposed_at)
 SELECT workspace_id, uuidv7(created_at - now()), project_id, id, n, 'More of ' || kpi, kpi, 1, '[]',
-       '{{{{"source": "measured", "level": 120.5, "value": 120.5, "known_days": 30, "status": "ok"}}}}', 400,
+       '{{{{"source": "measured", "level": 120.5, "value": 120.5, "from": "2026-01-01", "to": "2026-01-30",
+          "known_days": 30, "status": "ok", "as_of": "2026-01-31T00:00:00Z", "reason": null}}}}', 400,
        created_at::date, created_at::date + 29, '{{zone}}', is_main, md5(id::text || n), 'system', 'Anna', created_at
 FROM goal, generate_series(1, 2) n;
 INSERT INTO goal_agreement (workspace_id, id, project_id, goal_id, revision, content_hash, side, answer, actor, name,
