@@ -49,10 +49,10 @@ async def settle(agency: Agency, project_id: str) -> CommunityRef:
     return ref
 
 
-def vk_event(kind: str, person: int, event_id: str | None = None, **more: Any) -> tuple[Event, ...]:
+def vk_event(kind: str, person: int, **more: Any) -> tuple[Event, ...]:
     """As the Callback API sends it."""
-    body = {"type": kind, "group_id": 77, "event_id": event_id or f"e{next(NUMBERS)}", "object": {"user_id": person}}
-    body["object"] |= more
+    subject = {"user_id": person, **more}
+    body = {"type": kind, "group_id": 77, "event_id": f"e{next(NUMBERS)}", "object": subject}
     return Vk.parse_event(json.dumps(body).encode())
 
 

@@ -8,8 +8,9 @@ import pytest
 from app.platforms.capabilities import JoinOrLeave
 from app.platforms.vk import hooks
 from app.platforms.vk.adapter import Vk
+from tests.platforms.contract.stage import Subject
 from tests.platforms.vk.events import event, only_event
-from tests.platforms.vk.test_sandbox import SECRETS, URL, Subject
+from tests.platforms.vk.test_sandbox import SECRETS, URL
 from tests.platforms.vk.test_sandbox import s as s
 from tests.platforms.vk.test_sandbox import vk as vk
 
