@@ -66,6 +66,11 @@ def first_join(at: Any) -> ColumnElement[bool]:
     )
 
 
+def through_a_link() -> ColumnElement[bool]:
+    """Whether the platform names the link through which `MemberChange` came: an index has these alone."""
+    return MemberChange.invite_link.is_not(None)
+
+
 def campaigns_of_join(at: Any, day: Any, *conditions: ColumnElement[bool]) -> Select[Any]:
     """The campaigns through whose invite links `MemberChange` came on this local day.
 
@@ -135,8 +140,12 @@ def joins_reason(*, counts: bool, attributes: bool, seen: bool, has_invites: boo
     """Why the joins of a community cannot be attributed to campaigns; None where they can."""
     if not counts:
         return NOT_COUNTED
+    reason = attributed_reason(attributes=attributes, has_invites=has_invites)
+    return reason if reason is not None or seen else NONE_SEEN
+
+
+def attributed_reason(*, attributes: bool, has_invites: bool) -> str | None:
+    """Why joins that are known cannot be attributed to campaigns; None where they can."""
     if not attributes:
         return NOT_ATTRIBUTED
-    if not has_invites:
-        return NO_INVITE_LINKS
-    return None if seen else NONE_SEEN
+    return None if has_invites else NO_INVITE_LINKS

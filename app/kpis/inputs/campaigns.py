@@ -17,6 +17,7 @@ from app.campaigns import attribution
 from app.campaigns.models import Campaign, CampaignLink, Spend
 from app.kit.db import in_workspace
 from app.kpis.contract import (
+    DAY,
     CommunityData,
     Dataset,
     EvidenceQuery,
@@ -267,6 +268,7 @@ class CampaignJoins(_OfProject):
                 MemberChange.project_id == PROJECT.c.id,
                 MemberChange.at >= START,
                 MemberChange.at < END,
+                attribution.through_a_link(),
                 _JOIN_DAY.between(FIRST, LAST),
                 attribution.first_join(AS_OF),
                 attribution.campaigns_of_join(AS_OF, _JOIN_DAY, attribution.has_spend(AS_OF))
@@ -357,11 +359,17 @@ CLICK_ROWS: Final = Section(
 
 
 def join_rows(
-    workspace_id: UUID, project: Project, first: date, last: date, *conditions: ColumnElement[bool]
+    workspace_id: UUID,
+    project: Project,
+    first: date,
+    last: date,
+    *conditions: ColumnElement[bool],
+    attributed: bool = True,
 ) -> Select[*tuple[Any, ...]]:
-    """The first joins through invite links of the campaigns for which the conditions hold."""
+    """The first joins through invite links of the campaigns for which the conditions hold; or all first joins."""
     day = local_day(MemberChange.at, project.zone.key)
     campaigns = attribution.campaigns_of_join(project.now, day, *conditions)
+    through = (attribution.through_a_link(), campaigns.exists()) if attributed else ()
     return select(
         MemberChange.community_id,
         func.encode(MemberChange.member, literal("hex")).label("member"),
@@ -373,10 +381,10 @@ def join_rows(
         MemberChange.workspace_id == workspace_id,
         MemberChange.project_id == project.id,
         MemberChange.at >= project.start_of(first),
+        MemberChange.at < project.start_of(last + DAY),
         day.between(first, last),
-        MemberChange.at <= project.now,
         attribution.first_join(project.now),
-        campaigns.exists(),
+        *through,
     )
 
 
