@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "1120"
-down_revision: str | None = "1091"
+down_revision: str | None = "1100"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
