@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from migrations.tables import isolate, isolate_projects, unfenced
+from migrations.tables import isolate, isolate_projects, require_finite, unfenced
 
 revision: str = "1100"
 down_revision: str | None = "1091"
@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("joins", sa.BigInteger(), nullable=False),
         sa.Column("leaves", sa.BigInteger(), nullable=False),
         sa.Column("first_joins", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("isfinite(day)", name=op.f("ck_member_day_day_is_finite")),
         sa.ForeignKeyConstraint(
             ["workspace_id", "community_id"],
             ["community.workspace_id", "community.id"],
@@ -61,6 +62,7 @@ GROUP BY m.workspace_id, m.community_id, day, m.project_id
         )
     isolate("member_day")
     isolate_projects("member_day")
+    require_finite("community_day", "compared_since")
     with op.get_context().autocommit_block():
         op.execute("SET statement_timeout = '2h'")
         op.create_index(

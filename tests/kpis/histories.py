@@ -621,7 +621,7 @@ def _attributed(window: Window) -> float | None:
 
 def _unexplained_growth(window: Window) -> float | None:
     """From the last poll of one day to that of the next polled one, against who joined and left in between."""
-    history, known = window.history, []
+    history, parts = window.history, []
     for community in _counting_joins(window):
         last_of_days: dict[date, tuple[datetime, int]] = {}
         for at, size in sorted((at, size) for one, at, size in history.sizes if one == community):
@@ -630,8 +630,8 @@ def _unexplained_growth(window: Window) -> float | None:
         for (_, (since, before)), (day, (until, size)) in pairwise(sorted(last_of_days.items())):
             if window.first <= day <= window.last and min(at for at, _, _ in changes) <= since:
                 net = sum(-1 if left else 1 for at, _, left in changes if since < at <= until)
-                known.append(size - before - net)
-    return sum(known) if known else None
+                parts.append(size - before - net)
+    return sum(parts) if parts else None
 
 
 def _cost(window: Window, campaigns: Sequence[Campaign], amount: int) -> float | None:

@@ -51,7 +51,7 @@ async def stored(client: Client) -> dict[date, tuple[int, int, int]]:
     return {row["day"]: (row["joins"], row["leaves"], row["first_joins"]) for row in rows}
 
 
-def happened(chance: random.Random, many: int = 120) -> list[SeenMember]:
+def random_changes(chance: random.Random, many: int = 120) -> list[SeenMember]:
     """Of few people, over some days: many join again, at one instant too."""
     instants = [NOON + timedelta(minutes=chance.randrange(-9000, 9000)) for _ in range(many // 2)]
     return [changed(chance.randrange(20), chance.choice(instants), joined=chance.random() < 0.6) for _ in range(many)]
@@ -61,7 +61,7 @@ def happened(chance: random.Random, many: int = 120) -> list[SeenMember]:
 async def test_the_days_are_the_same_in_any_order_with_repeats_and_at_once(client: Client, seed: int) -> None:
     chance = random.Random(seed)
     await client.rezone(chance.choice(ZONES))
-    members = happened(chance)
+    members = random_changes(chance)
     sent = [*members, *chance.sample(members, 30)]
     chance.shuffle(sent)
     batches = []
@@ -87,7 +87,7 @@ async def test_the_first_join_of_another_community_is_another(client: Client) ->
 
 
 async def test_a_wrong_day_is_found_and_counted_again_in_any_zone(client: Client) -> None:
-    members = happened(random.Random(9))
+    members = random_changes(random.Random(9))
     await record(client, members)
     async with client.work() as session:
         await session.execute(update(MemberDay).values(first_joins=MemberDay.first_joins + 1))

@@ -26,17 +26,17 @@ def value(joined: JoinAmounts | None, above: GrowthAbove | None) -> Value:
         one.key: amount for one, amount in zip((ESTIMATED, LOW, HIGH), estimates, strict=False)
     }
     if joined is None:
-        return Value(None, variants=_known(beside))
+        return Value(None, variants=_without_unknown(beside))
     beside |= {ATTRIBUTED.key: joined.attributed, UNEXPLAINED.key: joined.unexplained}
     terms = (
         Term("J", "People who joined for the first time", joined.first_joins),
         Term("A", "Of them through invite links of campaigns", joined.attributed, joined.not_attributed),
         Term("U", "Growth of the polled size that joins less leaves do not explain", joined.unexplained),
     )
-    return Value(joined.first_joins, evidence=terms, variants=_known(beside))
+    return Value(joined.first_joins, evidence=terms, variants=_without_unknown(beside))
 
 
-def _known(amounts: dict[str, float | None]) -> dict[str, float]:
+def _without_unknown(amounts: dict[str, float | None]) -> dict[str, float]:
     return {key: amount for key, amount in amounts.items() if amount is not None}
 
 

@@ -371,8 +371,8 @@ class Joined(Measure[JoinDays]):
         firsts, attributed = sums_of(data.sums(1), windows), sums_of(beside.attributed, windows)
         made: list[JoinAmounts | None] = []
         for first, through, window in zip(firsts, attributed, windows, strict=True):
-            known = through if beside.not_attributed is None else None
-            amounts = JoinAmounts(first, known, beside.not_attributed, data.unexplained(window))
+            proven = through if beside.not_attributed is None else None
+            amounts = JoinAmounts(first, proven, beside.not_attributed, data.unexplained(window))
             made.append(amounts if data.missing(window)[0] else None)
         return [made]
 
@@ -390,18 +390,18 @@ class Joined(Measure[JoinDays]):
         """The sums of what is known; None where nothing is."""
         made: list[JoinAmounts | None] = []
         for parts in zip(*columns, strict=True):
-            known = [part for part in parts if part is not None]
-            attributed = _sum(part.attributed for part in known)
-            reason = next((part.not_attributed for part in known), None) if attributed is None else None
-            total = sum(part.first_joins for part in known)
-            unexplained = _sum(part.unexplained for part in known)
-            made.append(JoinAmounts(total, attributed, reason, unexplained) if known else None)
+            amounts = [part for part in parts if part is not None]
+            attributed = _sum(part.attributed for part in amounts)
+            reason = next((part.not_attributed for part in amounts), None) if attributed is None else None
+            total = sum(part.first_joins for part in amounts)
+            unexplained = _sum(part.unexplained for part in amounts)
+            made.append(JoinAmounts(total, attributed, reason, unexplained) if amounts else None)
         return made
 
 
 def _sum(amounts: Iterable[int | None]) -> int | None:
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known) if known else None
+    summands = [amount for amount in amounts if amount is not None]
+    return sum(summands) if summands else None
 
 
 def _join_rows(workspace_id: Any, project: Project, first: date, last: date) -> Any:

@@ -175,10 +175,10 @@ def to_event(event: vk.Event, event_id: str, body: bytes) -> Event:
             new = wire.parse_bytes(vk.EVENT_POST, body).object
             posts = (post(new),) if is_own(new, -own_id) else ()
         case "group_join":
-            answer, undated = wire.parse_bytes(vk.EVENT_JOINED, body).object, True
+            answer, undated = wire.parse_bytes(vk.EVENT_GROUP_JOIN, body).object, True
             members = (JoinOrLeave(str(answer.user_id), UNDATED, joined=True),) if answer.is_member else ()
         case "group_leave":
-            left, undated = wire.parse_bytes(vk.EVENT_LEFT, body).object, True
+            left, undated = wire.parse_bytes(vk.EVENT_GROUP_LEAVE, body).object, True
             members = (JoinOrLeave(str(left.user_id), UNDATED, joined=False),)
         case _:
             pass

@@ -354,7 +354,7 @@ class DeletedComment(wire.Model):
     id: ItemId
 
 
-class Joined(wire.Model):
+class GroupJoin(wire.Model):
     """Somebody's answer to a community. VK does not say when it was."""
 
     user_id: ItemId
@@ -369,7 +369,7 @@ class Joined(wire.Model):
         return self.join_type in {"join", "accepted", "approved"}
 
 
-class Left(wire.Model):
+class GroupLeave(wire.Model):
     """Somebody left a community, or was removed from it. VK does not say when it was."""
 
     user_id: ItemId
@@ -409,5 +409,5 @@ EVENT_MESSAGE: Final = TypeAdapter(EventOf[Message])
 EVENT_COMMENT: Final = TypeAdapter(EventOf[Comment])
 EVENT_COMMENT_DELETED: Final = TypeAdapter(EventOf[DeletedComment])
 EVENT_POST: Final = TypeAdapter(EventOf[Post])
-EVENT_JOINED: Final = TypeAdapter(EventOf[Joined])
-EVENT_LEFT: Final = TypeAdapter(EventOf[Left])
+EVENT_GROUP_JOIN: Final = TypeAdapter(EventOf[GroupJoin])
+EVENT_GROUP_LEAVE: Final = TypeAdapter(EventOf[GroupLeave])
