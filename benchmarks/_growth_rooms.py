@@ -107,6 +107,14 @@ LEFT JOIN campaign c ON n % 5 = 1 AND c.workspace_id = m.workspace_id AND c.proj
     AND c.title = 'Campaign ' || floor(extract(epoch FROM at - '{start}') / 604800)::int || '.1'
 LEFT JOIN campaign_invite_link i ON i.workspace_id = c.workspace_id AND i.campaign_id = c.id
 WHERE m.platform = 'telegram';
+INSERT INTO member_day (workspace_id, community_id, day, project_id, joins, leaves, first_joins)
+SELECT workspace_id, community_id, (m.at AT TIME ZONE '{zone}')::date, project_id, count(*) FILTER (WHERE joined),
+       count(*) FILTER (WHERE NOT joined), count(*) FILTER (WHERE joined AND m.at = first.at)
+FROM member_change m
+LEFT JOIN (
+    SELECT workspace_id, community_id, member, min(at) AS at FROM member_change WHERE joined GROUP BY 1, 2, 3
+) first USING (workspace_id, community_id, member)
+GROUP BY 1, 2, 3, 4;
 """,
     "goals": f"""
 INSERT INTO goal (workspace_id, id, project_id, type, kpi, is_main, status, revision, agreed_revision, pace, version,

@@ -76,7 +76,12 @@ def first_join(at: Any) -> ColumnElement[bool]:
     return and_(MemberChange.joined.is_(True), MemberChange.recorded_at <= at, is_repeated.is_(None))
 
 
-def attributed_joins(
+def through_a_link() -> ColumnElement[bool]:
+    """Whether the platform names the link through which `MemberChange` came: an index has these alone."""
+    return MemberChange.invite_link.is_not(None)
+
+
+def first_joins(
     *,
     workspace_id: Any,
     project_id: Any,
@@ -87,6 +92,7 @@ def attributed_joins(
     first: Any,
     last: Any,
     conditions: Sequence[ColumnElement[bool]] = (),
+    attributed: bool = True,
 ) -> Select[Any]:
     """The first joins of a project through invite links of its campaigns, a row each.
 
@@ -99,6 +105,7 @@ def attributed_joins(
         start: Nothing before this instant is looked at,
         end: and nothing from this one on: they enclose the days.
         conditions: Those for which `Campaign` counts.
+        attributed: False: all first joins; the campaign of those that came otherwise is null.
     """
     # Materialised: the campaigns in time are few, and read once, not again for each join.
     link = (
@@ -132,7 +139,7 @@ def attributed_joins(
             MemberChange.project_id == project_id,
             MemberChange.at >= start,
             MemberChange.at < end,
-            MemberChange.invite_link.is_not(None),
+            *((through_a_link(),) if attributed else ()),
             first_join(at),
         )
         .correlate(Project)
@@ -151,6 +158,7 @@ def attributed_joins(
                 join.c.day >= link.c.first_day,
                 join.c.day <= link.c.last_day + literal(DAYS_AFTER.days, Integer),
             ),
+            isouter=not attributed,
         )
         .where(join.c.day.between(first, last))
         # Nobody joins a community for the first time twice.
@@ -206,8 +214,12 @@ def joins_reason(*, counts: bool, attributes: bool, seen: bool, has_invites: boo
     """Why the joins of a community cannot be attributed to campaigns; None where they can."""
     if not counts:
         return NOT_COUNTED
+    reason = attributed_reason(attributes=attributes, has_invites=has_invites)
+    return reason if reason is not None or seen else NONE_SEEN
+
+
+def attributed_reason(*, attributes: bool, has_invites: bool) -> str | None:
+    """Why joins that are known cannot be attributed to campaigns; None where they can."""
     if not attributes:
         return NOT_ATTRIBUTED
-    if not has_invites:
-        return NO_INVITE_LINKS
-    return None if seen else NONE_SEEN
+    return None if has_invites else NO_INVITE_LINKS

@@ -201,7 +201,7 @@ async def _joins(connection: AsyncConnection, subject: _Subject) -> ProvenJoins:
             MemberChange.community_id.in_(ids),
             MemberChange.at >= begin,
             MemberChange.at < end,
-            MemberChange.invite_link.is_not(None),
+            attribution.through_a_link(),
             attribution.first_join(subject.now),
             through,
         )

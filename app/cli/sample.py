@@ -67,6 +67,8 @@ TEAM: Final = (
     ("Vera", "community_manager", "answers your customers, from eight to ten"),
 )
 """Who gets a seat: name, seat, and what the client reads of them."""
+WITH_HOOK: Final = ("vk",)
+"""The platforms that send events to a hook: nothing else says who joins."""
 CATEGORISED: Final = 12
 """So many of the newest posts that were found on the platforms get a category, as a person would give it."""
 
@@ -157,10 +159,12 @@ async def _make(http: Client, api_url: str, sandbox_url: str) -> dict[str, Any]:
             "faq": [{"question": "Are you open on Sunday?", "answer": "Yes, from ten to eight."}],
         },
     )
-    communities = [
-        await _connect(api, project["id"], community) for community in await _busiest_communities(http, sandbox_url)
-    ]
-    done("connected its communities on Mastodon and VK")
+    communities = []
+    for community in await _busiest_communities(http, sandbox_url):
+        communities.append(await _connect(api, project["id"], community))
+        if community["platform"] in WITH_HOOK:
+            await api.call("PUT", f"/v1/communities/{communities[-1]}/hook", {"secrets": {}})
+    done("connected its communities on Mastodon and VK, which calls when somebody writes, joins or leaves")
     people = [await _invite(http, api, project["id"], *each) for each in TEAM]
     done("gave a manager and a community manager their seats")
     now = datetime.now(ZoneInfo(project["timezone"]))

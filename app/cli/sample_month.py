@@ -238,11 +238,22 @@ async def read(api: SampleApi, project_id: str, made: dict[str, Any]) -> Month:
         goal = await api.call("GET", f"/v1/goals/{made['waiting']}")
         figures = f"from {_amount(goal['baseline']['level'])} to {_amount(goal['target'])}"
         rows.append((goal["title"], goal["status"], figures))
+    rows.append(await _joined(api, project_id))
     directions = await api.call("GET", f"/v1/projects/{project_id}/directions?weeks=5")
     for one in directions["data"]:
         holders = ", ".join(each["name"] for each in one["holders"]) or "nobody"
         rows.append((one["title"], f"held by {holders}", f"{one['deeds']} deeds"))
     return Month(f"The month from {made['period']['from']} to {made['period']['to']}", rows, made.get("client_page"))
+
+
+async def _joined(api: SampleApi, project_id: str) -> tuple[str, str, str]:
+    """Who has joined since the platforms say so; of each community, or why it is not known."""
+    answer = await api.call("GET", f"/v1/projects/{project_id}/kpis/attracted_users")
+    each = [
+        f"{one['platform']} {_amount(one['value'])}" + (f" ({one['reason']})" if one["reason"] else "")
+        for one in answer["breakdown"]
+    ]
+    return "People who joined", f"{answer['status']}, {_amount(answer['value'])}", "; ".join(each)
 
 
 def _amount(amount: float | None) -> str:

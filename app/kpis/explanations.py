@@ -64,6 +64,7 @@ def _inputs(terms: Sequence[Term], community: Community | None) -> list[dict[str
             "symbol": term.symbol,
             "title": term.title,
             "amount": term.amount,
+            "reason": term.reason,
             "community_id": community.id if community else None,
             "scope": "community" if community else "total",
         }

@@ -297,6 +297,7 @@ class InputRead(Output):
     symbol: str = Field(description="Its symbol in the formula.")
     title: str = Field(description="What it is.")
     amount: Amount | None = Field(description="How much; null: unknown.")
+    reason: str | None = Field(description="Why it is unknown, where that is known of it.", examples=[None])
     community_id: Id | None = Field(description="The community it is of; null for a total.")
     scope: str = Field(description="`total`, or `community` for one community's part.", examples=["total"])
 

@@ -129,6 +129,8 @@ class Term(NamedTuple):
     symbol: str
     title: str
     amount: float | None
+    reason: str | None = None
+    """Why the amount is not known."""
 
 
 class Excluded(NamedTuple):

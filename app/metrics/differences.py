@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.metrics import rollups, sizes
+from app.metrics import members, rollups, sizes
 from app.metrics.contributions import OF_PROJECT
 from app.metrics.sql import METRICS, per_metric, statement
 
@@ -93,6 +93,13 @@ COMPARISONS: Final = (
         sizes.AMOUNTS,
         stored="SELECT * FROM community_day WHERE workspace_id = :workspace AND project_id = :project",
         counted=sizes.RECOUNTED,
+    ),
+    _comparison(
+        "member_day",
+        members.KEY,
+        members.AMOUNTS,
+        stored="SELECT * FROM member_day WHERE workspace_id = :workspace AND project_id = :project",
+        counted=members.RECOUNTED,
     ),
     _comparison(
         "post_last",

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.db import Base
@@ -147,6 +147,11 @@ class CommunityDay(Base):
     lowest: Mapped[int]
     highest: Mapped[int]
     snapshots: Mapped[int]
+    compared_since: Mapped[date | None]
+    """The polled day before, from whose last poll to this day's last one the growth is compared with who joined and
+    left; null: it is not compared."""
+    unexplained: Mapped[int | None]
+    """By how much the size has grown more than by the joins less the leaves that were received in that time."""
 
 
 class MemberChange(Base):
@@ -159,6 +164,13 @@ class MemberChange(Base):
         ),
         Index(None, "workspace_id", "community_id", "at"),
         Index(None, "workspace_id", "project_id", "at"),
+        Index(
+            "ix_member_change_invited",
+            "workspace_id",
+            "project_id",
+            "at",
+            postgresql_where=text("invite_link IS NOT NULL"),
+        ),
     )
 
     workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -172,3 +184,25 @@ class MemberChange(Base):
     invite_link: Mapped[str | None]
     """The invite link that was used, as far as the platform shows it: its beginning, where somebody else made it."""
     recorded_at: Mapped[datetime]
+
+
+class MemberDay(Base):
+    """How many joined a community and left it on one local day of its project."""
+
+    __tablename__ = "member_day"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["workspace_id", "community_id"], ["community.workspace_id", "community.id"], ondelete="CASCADE"
+        ),
+        Index(None, "workspace_id", "project_id", "day"),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    workspace_id: Mapped[UUID] = mapped_column(primary_key=True)
+    community_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    project_id: Mapped[UUID]
+    joins: Mapped[int]
+    leaves: Mapped[int]
+    first_joins: Mapped[int]
+    """Of the joins: a member's first one that is known."""

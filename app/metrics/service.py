@@ -8,7 +8,7 @@ publications that the same transaction changes must be changed before.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import compress
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -19,11 +19,10 @@ from app.access import audit
 from app.communities.events import CommunityRef, SeenMember
 from app.communities.models import Publication
 from app.kit.actors import Actor
-from app.kit.bulk import bulk_insert, column_arrays
-from app.kit.db import Base, in_workspace, now, workspace_of
+from app.kit.db import in_workspace, now, workspace_of
 from app.metrics import differences, rollups, sizes
+from app.metrics import members as members_of_days
 from app.metrics.differences import Difference
-from app.metrics.models import MemberChange
 from app.platforms.contract import Metric, PostMetrics
 
 
@@ -84,30 +83,23 @@ async def record_size(session: AsyncSession, community: CommunityRef, at: dateti
     await connection.execute(rollups.LOCK_COMMUNITY, params)
     if await connection.scalar(sizes.ADD, params):
         await connection.execute(sizes.COUNT, params)
-
-
-_MEMBER_CHANGE: Final = tuple(column.name for column in MemberChange.__table__.columns)
-_STORE_MEMBERS: Final = bulk_insert(Base.metadata.tables[MemberChange.__tablename__], _MEMBER_CHANGE)
+        await connection.execute(sizes.COMPARE, params)
 
 
 async def record_members(session: AsyncSession, community: CommunityRef, members: Sequence[SeenMember]) -> None:
     """Store who joined a community and who left it; what is stored already changes nothing."""
-    rows = {
-        (one.member, one.at, one.joined): {
-            "workspace_id": community.workspace_id,
-            "community_id": community.community_id,
-            "project_id": community.project_id,
-            "member": one.member,
-            "at": one.at,
-            "joined": one.joined,
-            "invite_link": one.invite_link,
-            "recorded_at": now(session),
-        }
-        for one in members
+    links = {(one.member, one.at, one.joined): one.invite_link for one in members}
+    keys = list(links)
+    connection = await session.connection()
+    await connection.execute(rollups.LOCK_COMMUNITY, _community_params(community))
+    params = {
+        "members": [member for member, _, _ in keys],
+        "instants": [at for _, at, _ in keys],
+        "joined": [joined for _, _, joined in keys],
+        "invite_links": [links[key] for key in keys],
+        "instant": now(session),
     }
-    # In key order, to avoid deadlocks.
-    ordered = [rows[key] for key in sorted(rows)]
-    await session.execute(_STORE_MEMBERS.on_conflict_do_nothing(), column_arrays(ordered, _MEMBER_CHANGE))
+    await connection.execute(members_of_days.ADD, {**_community_params(community), **params})
 
 
 async def set_category(
@@ -167,6 +159,9 @@ async def recount_project(
         rollups.INSERT_ALL,
         sizes.DELETE_ALL,
         sizes.INSERT_ALL,
+        sizes.COMPARE_ALL,
+        members_of_days.DELETE_ALL,
+        members_of_days.INSERT_ALL,
         differences.REBUILD_LAST,
     ):
         await connection.execute(statement, params)

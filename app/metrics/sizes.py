@@ -7,7 +7,12 @@ from typing import Final
 
 from app.metrics.sql import local_day, statement
 
+SETTLED_AFTER: Final = 3
+"""Days after which no join or leave is received late any more: Telegram keeps updates for one day, and VK repeats an
+event for less."""
 KEY: Final = ("workspace_id", "community_id", "day")
+COMPARED: Final = ("compared_since", "unexplained")
+"""What is compared with joins and leaves; the nightly comparison leaves it out, because days settle."""
 AMOUNTS: Final = ("project_id", "first", "first_at", "last", "last_at", "lowest", "highest", "snapshots")
 
 _KEY: Final = ", ".join(KEY)
@@ -58,3 +63,45 @@ RECOUNTED: Final = _days()
 """A query of the day rows of a whole project, as they should be."""
 DELETE_ALL: Final = statement("DELETE FROM community_day WHERE workspace_id = :workspace AND project_id = :project")
 INSERT_ALL: Final = statement(_add(RECOUNTED))
+
+
+def _compare(days: str) -> str:
+    """Compare the growth on the days `d` that a condition selects with who joined and left.
+
+    From poll to poll, not from midnight to midnight: what happened between a day's last poll and midnight is in the
+    next day's growth. Not where the first join or leave was received later than the poll before.
+    """
+    return f"""
+UPDATE community_day AS stored SET compared_since = computed.since, unexplained = computed.unexplained
+FROM (
+    SELECT d.workspace_id, d.community_id, d.day, e.day AS since, d.last - e.last - (
+               SELECT coalesce(sum(CASE WHEN m.joined THEN 1 ELSE -1 END), 0) FROM member_change AS m
+               WHERE m.workspace_id = d.workspace_id AND m.community_id = d.community_id
+                 AND m.at > e.last_at AND m.at <= d.last_at
+           ) AS unexplained
+    FROM community_day AS d
+    CROSS JOIN LATERAL (
+        SELECT before.day, before.last, before.last_at FROM community_day AS before
+        WHERE before.workspace_id = d.workspace_id AND before.community_id = d.community_id AND before.day < d.day
+        ORDER BY before.day DESC LIMIT 1
+    ) AS e
+    WHERE d.workspace_id = :workspace AND d.project_id = :project AND {days}
+      AND EXISTS (
+          SELECT FROM member_change AS m
+          WHERE m.workspace_id = d.workspace_id AND m.community_id = d.community_id AND m.at <= e.last_at
+      )
+) AS computed
+WHERE stored.workspace_id = computed.workspace_id AND stored.community_id = computed.community_id
+  AND stored.day = computed.day
+  AND (stored.compared_since, stored.unexplained) IS DISTINCT FROM (computed.since, computed.unexplained)
+"""
+
+
+COMPARE: Final = statement(
+    _compare(f"""d.community_id = :community AND d.day >= (
+        SELECT {local_day("CAST(:instant AS timestamptz)")} - {SETTLED_AFTER} FROM project AS z
+        WHERE z.workspace_id = :workspace AND z.id = :project
+    )""")
+)
+"""The days that are not settled at the instant of a poll."""
+COMPARE_ALL: Final = statement(_compare("true"))

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Text, TextClause, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, LargeBinary, Text, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import UUID
 from sqlalchemy.types import TypeEngine
 
@@ -35,6 +35,10 @@ _TYPES: Final[dict[str, TypeEngine[Any]]] = {
     "end": DateTime(timezone=True),
     "community": UUID(),
     "instant": DateTime(timezone=True),
+    "instants": ARRAY(DateTime(timezone=True)),
+    "members": ARRAY(LargeBinary()),
+    "joined": ARRAY(Boolean()),
+    "invite_links": ARRAY(Text()),
     "ids": ARRAY(UUID()),
     "reasons": ARRAY(Text()),
     **{f"new_{name}": ARRAY(BigInteger()) for name in METRICS},

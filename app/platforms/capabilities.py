@@ -132,8 +132,8 @@ class Event:
     at: datetime | None = None
     """The platform's time of the event; required with `metrics`."""
     undated: bool = False
-    """The platform does not say when it happened: its messages were sent when it was received, whatever their
-    `sent_at`."""
+    """The platform does not say when it happened: its messages were sent, and its members joined or left, when it was
+    received, whatever they say themselves."""
     unparsed: UnparsedEvent | None = None
     """The event itself, where it cannot be parsed: it is stored, and parsed again by later versions."""
     changes: tuple[MessageChange, ...] = ()
@@ -418,6 +418,8 @@ class HookState:
     """The number of events that wait to be sent; None where it does not say."""
     detail: str = ""
     """The platform's problem with the hook, for people."""
+    outdated: bool = False
+    """It sends to this address, but not all kinds of event that this version reads: it is to be subscribed again."""
 
 
 @runtime_checkable

@@ -246,7 +246,7 @@ class Spec:
     """The domains, with those below them, on which the platform shows posts; empty: those of the community's own
     addresses (Mastodon's servers); None: any (Bluesky's posts are shown by other clients, too)."""
     counts_joins: bool = False
-    """Events say that somebody has joined or left (Telegram's `chat_member`, VK's `group_join`)."""
+    """Events say that somebody has joined or left (Telegram's `chat_member`, VK's `group_join` and `group_leave`)."""
     attributes_joins: bool = False
     """They say through which invite link, too (Telegram)."""
     history: bool = True

@@ -8,7 +8,7 @@ from alembic import op
 from migrations.tables import require_finite
 
 revision: str = "1105"
-down_revision: str | None = "1091"
+down_revision: str | None = "1100"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -13,9 +13,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import and_, select, update
 
 from app.communities.events import CommunityRef, SeenMember
+from app.communities.inbound.models import Hook
 from app.communities.models import Community, Publication
 from app.inquiries.models import Inquiry, ResolvedEpisode, ResponseWait
 from app.kit.db import in_workspace
@@ -114,8 +115,27 @@ class Client:
 
     async def members(self, place: CommunityRef, members: Sequence[SeenMember]) -> None:
         """The platform said who joined and who left."""
+        await self.open_hook(place)
         async with self.agency.resources.transaction(self.agency.workspace_id) as session:
             await metrics.record_members(session, place, members)
+
+    async def open_hook(self, place: CommunityRef, **values: Any) -> None:
+        """The community has a hook, with these values."""
+        ours = and_(Hook.workspace_id == self.agency.workspace_id, Hook.community_id == place.community_id)
+        async with self.agency.resources.transaction(self.agency.workspace_id) as session:
+            hook = await session.scalar(select(Hook).where(ours))
+            if hook is None:
+                hook = Hook(
+                    workspace_id=self.agency.workspace_id,
+                    id=uuid7(),
+                    community_id=place.community_id,
+                    public_id=uuid.uuid4(),
+                    sealed="",
+                    created_at=CONNECTED,
+                )
+                session.add(hook)
+            for name, value in values.items():
+                setattr(hook, name, value)
 
     async def publish(self, place: CommunityRef, at: datetime) -> uuid.UUID:
         """A post appeared."""
@@ -355,6 +375,8 @@ async def run_campaign(client: Client, chance: random.Random) -> None:
     ]
     again = SeenMember(bytes([0]), at + timedelta(days=2), joined=True, invite_link="https://t.me/+AbCdEfGh")
     await client.members(channel, [*members, again])
+    # The next poll, with which joins and leaves are compared.
+    await client.size(channel, now - timedelta(minutes=30), size)
 
 
 async def _posts(client: Client, place: CommunityRef, chance: random.Random, now: datetime) -> None:

@@ -117,11 +117,13 @@ class Click:
 
 @dataclass(frozen=True)
 class Join:
-    """Somebody joined the channel; `through`: the campaign whose invite link was used, None: none."""
+    """Somebody joined, or left; `through`: the campaign whose invite link was used, None: none."""
 
+    community: int
     at: datetime
     member: int
-    through: int | None
+    through: int | None = None
+    left: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ def history(chance: random.Random) -> History:
             _add_post(made, community, chance, instant)
     _add_clicks(made, chance, instant)
     _add_campaigns(made, chance, instant)
+    _add_joins(made, chance, instant)
     _add_deeds(made, chance, instant)
     return made
 
@@ -341,9 +344,18 @@ def _add_campaigns(made: History, chance: random.Random, instant: Instant) -> No
         days = [first + timedelta(days=chance.randrange((until - first).days + 1)) for _ in range(chance.randrange(5))]
         made.campaigns.append(Campaign(first, last, [(day, chance.randrange(1, 99999)) for day in days]))
     for member in range(chance.randrange(20)):
-        made.joins.append(Join(instant(), member % 12, chance.choice((None, 0, 0, 1))))
+        made.joins.append(Join(CHANNEL, instant(), member % 12, chance.choice((None, 0, 0, 1))))
     # Since long ago it is known who joins.
-    made.joins.append(Join(NOW - 3 * LENGTH, 99, None))
+    made.joins.append(Join(CHANNEL, NOW - 3 * LENGTH, 99))
+
+
+def _add_joins(made: History, chance: random.Random, instant: Instant) -> None:
+    """To the channel, and to the first community, whose platform does not say through which link it was."""
+    for member in range(chance.randrange(16)):
+        community, left = chance.choice((0, CHANNEL)), chance.random() < 0.3
+        made.joins.append(Join(community, instant(), member % 9, left=left))
+    for _ in range(chance.choice((0, 12))):
+        made.sizes.append((CHANNEL, instant(), chance.randrange(100, 160)))
 
 
 def _add_deeds(made: History, chance: random.Random, instant: Instant) -> None:
@@ -573,17 +585,53 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _first_joins(window: Window, *, with_spend: bool = False) -> list[Join]:
-    """First joins through invite links, on days that count for their campaigns."""
-    first: dict[int, Join] = {}
+def _first_joins(window: Window, *of: int) -> list[Join]:
+    """First joins of these communities."""
+    first: dict[tuple[int, int], Join] = {}
     for one in sorted(window.history.joins, key=lambda join: join.at):
-        first.setdefault(one.member, one)
+        if not one.left and one.community in of:
+            first.setdefault((one.community, one.member), one)
+    return [one for one in first.values() if window.has(one.at)]
+
+
+def _joins_of_campaigns(window: Window, *, with_spend: bool = False) -> list[Join]:
+    """First joins through invite links, on days that count for their campaigns."""
     made = []
-    for one in first.values():
+    for one in _first_joins(window, CHANNEL):
         campaign = None if one.through is None else window.history.campaigns[one.through]
-        if campaign is not None and window.has(one.at) and campaign.has(window.history.day(one.at)):
+        if campaign is not None and campaign.has(window.history.day(one.at)):
             made += [one] if campaign.spend or not with_spend else []
     return made
+
+
+def _counting_joins(window: Window) -> list[int]:
+    """The communities of which somebody had joined or left by the end of the window."""
+    received = {one.community for one in window.history.joins if window.history.day(one.at) <= window.last}
+    return [one for one in window.of if one in received and one is not None]
+
+
+def _attracted_users(window: Window) -> float | None:
+    of = _counting_joins(window)
+    return len(_first_joins(window, *of)) if of else None
+
+
+def _attributed(window: Window) -> float | None:
+    return len(_joins_of_campaigns(window)) if CHANNEL in _counting_joins(window) else None
+
+
+def _unexplained_growth(window: Window) -> float | None:
+    """From the last poll of one day to that of the next polled one, against who joined and left in between."""
+    history, parts = window.history, []
+    for community in _counting_joins(window):
+        last_of_days: dict[date, tuple[datetime, int]] = {}
+        for at, size in sorted((at, size) for one, at, size in history.sizes if one == community):
+            last_of_days[history.day(at)] = at, size
+        changes = {(one.at, one.member, one.left) for one in history.joins if one.community == community}
+        for (_, (since, before)), (day, (until, size)) in pairwise(sorted(last_of_days.items())):
+            if window.first <= day <= window.last and min(at for at, _, _ in changes) <= since:
+                net = sum(-1 if left else 1 for at, _, left in changes if since < at <= until)
+                parts.append(size - before - net)
+    return sum(parts) if parts else None
 
 
 def _cost(window: Window, campaigns: Sequence[Campaign], amount: int) -> float | None:
@@ -660,9 +708,9 @@ RECOUNTS: Final[dict[str, Callable[[Window], float | None]]] = {
     "unique_visitors": _unique_visitors,
     "clicks_per_post": _clicks_per_post,
     "click_through_rate": _click_through_rate,
-    "attracted_users": lambda window: len(_first_joins(window)) if CHANNEL in window.of else None,
+    "attracted_users": _attracted_users,
     "cost_per_attracted_user": lambda window: _cost(
-        window, window.history.campaigns, len(_first_joins(window, with_spend=True))
+        window, window.history.campaigns, len(_joins_of_campaigns(window, with_spend=True))
     ),
     "cost_per_click": _cost_per_click,
     "direction_activity": _deeds,
@@ -672,6 +720,8 @@ VARIANTS: Final[dict[tuple[str, str], Callable[[Window], float | None]]] = {
     ("first_response_time", "wall_clock"): lambda window: _median(_answered(window), 1),
     ("resolution_time", "p90"): lambda window: _p90(_resolved(window)),
     ("resolution_time", "wall_clock"): lambda window: _median(_resolved(window), 1),
+    ("attracted_users", "attributed"): _attributed,
+    ("attracted_users", "unexplained_growth"): _unexplained_growth,
     **{
         ("direction_activity", one): partial(_deeds, direction=one)
         for one in ("content", "promotion", "community", "management")

@@ -87,6 +87,7 @@ async def _stored(agency: Agency, made: History) -> tuple[Client, Communities]:
     workspace_id, project_id = agency.workspace_id, uuid.UUID(client.project_id)
     common: dict[str, Any] = {"workspace_id": workspace_id, "project_id": project_id}
     ids: list[uuid.UUID | None] = [ref.community_id for ref in refs]
+    await _store_joins(client, made, refs)
     async with agency.resources.transaction(workspace_id) as session:
         links = {number: uuid7() for number in (None, *made.communities)}
         for number, link_id in links.items():
@@ -222,16 +223,22 @@ async def _store_campaigns(
         for day, kopecks in one.spend:
             row = {"day": str(day), "amount": f"{kopecks // 100}.{kopecks % 100:02}", "currency": "RUB"}
             await client.agency.post(f"{path}/spend", row)
-    members = [
-        SeenMember(
-            bytes([one.member]),
-            one.at,
-            joined=True,
-            invite_link=None if one.through is None else f"https://t.me/+Campaign{one.through}",
-        )
-        for one in made.joins
-    ]
-    await client.members(channel, members)
+
+
+async def _store_joins(client: Client, made: History, refs: list[CommunityRef]) -> None:
+    """Before the sizes: these are compared with what is received by then."""
+    for number, ref in enumerate(refs):
+        members = [
+            SeenMember(
+                bytes([one.member]),
+                one.at,
+                joined=not one.left,
+                invite_link=None if one.through is None else f"https://t.me/+Campaign{one.through}",
+            )
+            for one in made.joins
+            if one.community == number
+        ]
+        await client.members(ref, members)
 
 
 async def _store_clicks(agency: Agency, made: History, links: dict[int | None, uuid.UUID]) -> None:

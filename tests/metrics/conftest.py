@@ -114,7 +114,7 @@ class Client:
 
     async def stored(self) -> dict[Key, dict[str, int | None]]:
         """The rollup as it is stored; all-zero rows are left out."""
-        rows = await self._all(RollupDay)
+        rows = await self.all_rows(RollupDay)
         return {
             (row["day"], row["community_id"], row["category"], row["source"]): {
                 name: row[name] for name in (*NAMES, *(f"{name}_n" for name in NAMES), "snapshots")
@@ -125,13 +125,14 @@ class Client:
 
     async def last(self) -> dict[uuid.UUID, dict[str, Any]]:
         """Each publication's row of last values."""
-        return {row["publication_id"]: row for row in await self._all(PostLast)}
+        return {row["publication_id"]: row for row in await self.all_rows(PostLast)}
 
     async def sizes(self) -> list[dict[str, Any]]:
         """The community's days, in order."""
-        return sorted(await self._all(CommunityDay), key=lambda row: row["day"])
+        return sorted(await self.all_rows(CommunityDay), key=lambda row: row["day"])
 
-    async def _all(self, model: Any) -> list[dict[str, Any]]:
+    async def all_rows(self, model: Any) -> list[dict[str, Any]]:
+        """All rows of a table in its workspace."""
         async with self.db.read_connection(self.workspace_id) as connection:
             query = select(model.__table__).where(model.workspace_id == self.workspace_id)
             return [dict(row) for row in (await connection.execute(query)).mappings()]

@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import text
 
 from app.kit.db import Base
-from app.metrics import rollups, sizes
+from app.metrics import members, rollups, sizes
 from app.metrics.contributions import COLUMNS, OF_PROJECT, contributions
-from app.metrics.models import CommunityDay, PostLast, PostSnapshot, RollupDay
+from app.metrics.models import CommunityDay, MemberDay, PostLast, PostSnapshot, RollupDay
 from app.metrics.sql import METRICS, statement
 from tests.metrics.conftest import NOON, Client
 
@@ -23,12 +23,14 @@ def test_the_statements_name_all_columns_of_the_tables() -> None:
     assert {*_key(PostSnapshot), *METRICS} == _columns(PostSnapshot)
     assert {*_key(PostLast), "at", "missing", *METRICS} == _columns(PostLast)
     assert {*rollups.KEY, *rollups.AMOUNTS} == _columns(RollupDay)
-    assert {*sizes.KEY, *sizes.AMOUNTS} == _columns(CommunityDay)
+    assert {*sizes.KEY, *sizes.AMOUNTS, *sizes.COMPARED} == _columns(CommunityDay)
+    assert {*members.KEY, *members.AMOUNTS} == _columns(MemberDay)
 
 
 def test_rows_are_written_in_the_order_of_the_primary_key() -> None:
     assert _key(RollupDay) == rollups.KEY
     assert _key(CommunityDay) == sizes.KEY
+    assert _key(MemberDay) == members.KEY
 
 
 async def test_the_columns_of_contributions_are_those_of_its_query(client: Client) -> None:

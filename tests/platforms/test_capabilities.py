@@ -55,6 +55,9 @@ def test_an_adapter_implements_what_its_spec_declares(key: str) -> None:
     spec = kind.spec
     assert (spec.publishing is not None) == issubclass(kind, capabilities.Publishes)
     assert bool(spec.hook_secrets) == issubclass(kind, capabilities.Receives)
+    if spec.counts_joins:
+        assert issubclass(kind, (capabilities.Receives, capabilities.Streams)), "they come with events alone"
+    assert spec.counts_joins or not spec.attributes_joins
     assert issubclass(kind, capabilities.Receives) or not issubclass(kind, capabilities.Subscribes)
     assert spec.pushed_metrics | spec.counted_metrics | spec.delayed_metrics <= spec.metrics
     assert not spec.pushed_metrics & spec.counted_metrics

@@ -59,6 +59,8 @@ def matrix() -> str:
         ("read without a token", lambda one: _mark(one.public)),
         ("posts from before the connection", lambda one: _mark(one.history)),
         ("sends events at once", lambda one: _mark(one.capabilities.hooks or one.capabilities.stream)),
+        ("who joins and who leaves", lambda one: _mark(one.counts_joins)),
+        ("… through which link", lambda one: _mark(one.attributes_joins)),
         ("counters in one call", lambda one: str(one.metrics_batch) if _polled(one) else NO),
         ("… of several communities", lambda one: _mark(one.capabilities.measure_across)),
         ("answers in its own app seen", _natively_answered),

@@ -135,14 +135,18 @@ async def _load(session: AsyncSession, batch: UUID, community_id: UUID) -> "_Eve
     await _record_kinds(session, community_id, set().union(*map(_kinds, events.values())), last)
     own_account_ids = frozenset({community.external_id, *community.aliases} - {None})
     ref = CommunityRef(workspace_id, community.project_id, community_id, community.platform, zone, own_account_ids)
-    return _EventGroup(ref, adapter_class.spec, community.backfill_since, last, events)
+    return _EventGroup(ref, community.external_id, adapter_class.spec, community.backfill_since, last, events)
 
 
 def _dated(event: Event, received_at: datetime) -> Event:
-    """The event with the time of its messages, where the platform did not say it."""
+    """The event with the time of its messages and members, where the platform did not say it."""
     if not event.undated:
         return event
-    return replace(event, messages=tuple(replace(message, sent_at=received_at) for message in event.messages))
+    return replace(
+        event,
+        messages=tuple(replace(message, sent_at=received_at) for message in event.messages),
+        members=tuple(replace(one, at=received_at) for one in event.members),
+    )
 
 
 def _hook_may_deliver(session: AsyncSession, community: Community) -> ColumnElement[bool]:
@@ -181,6 +185,8 @@ class _EventGroup:
     """Events of one community that are applied together."""
 
     ref: CommunityRef
+    account_id: str | None
+    """The community's id on the platform; None before the first poll."""
     spec: Spec
     since: datetime
     """Older posts and messages are left out, as by polls."""
@@ -218,11 +224,11 @@ class _EventGroup:
                     community_id=self.ref.community_id,
                     reference=reference,
                 )
-            if members := self._members(run):
-                await publish(session, MembersChanged(self.ref, members))
             if changes := tuple(change for event in self.events.values() for change in event.changes):
                 await publish(session, MessagesChanged(self.ref, changes))
             await self._pushed_metrics(session)
+            if members := self._members(run):
+                await publish(session, MembersChanged(self.ref, members))
             await session.execute(
                 update(InboundEvent)
                 .where(InboundEvent.workspace_id == self.ref.workspace_id)
@@ -231,7 +237,10 @@ class _EventGroup:
             )
 
     def _members(self, run: Run) -> tuple[SeenMember, ...]:
-        """Who joined and who left, each known by a keyed hash of the community's and the account's ids alone."""
+        """Who joined and who left, each known by a keyed hash of the community's and the account's ids alone.
+
+        Of the community itself: who joins another of its chats (a channel's discussion group) is not one more member.
+        """
         keyring, community = run.resources.keyring, self.ref.community_id.bytes
         return tuple(
             SeenMember(
@@ -241,6 +250,7 @@ class _EventGroup:
                 one.invite_link,
             )
             for event in self.events.values()
+            if event.account_id in {None, self.account_id}
             for one in event.members
         )
 

@@ -35,7 +35,7 @@ from app.communities.platform_client import PlatformClient, platform_client
 from app.kit.actors import SYSTEM
 from app.kit.db import fetch, now, workspace_of
 from app.kit.events import publish
-from app.kit.jobs import Reschedule, Run, Snooze, job
+from app.kit.jobs import Reschedule, Run, Snooze, enqueue, job
 from app.platforms.capabilities import HookState, ReadsAnnounced, Subscribes, Unsubscribes
 from app.platforms.contract import Adapter, Credentials
 from app.projects.models import Project
@@ -218,7 +218,10 @@ async def _store_status(
 
 @job(PROBE, attempts=1000)
 async def probe(run: Run, community_id: UUID) -> Reschedule | None:
-    """Read a hook's subscription from its platform: daily, and once in each unusual silence."""
+    """Read a hook's subscription from its platform: daily, and once in each unusual silence.
+
+    One that an earlier version has subscribed to fewer kinds of event is subscribed again.
+    """
     async with run.step() as session:
         community, client = await platform_client(run.resources, session, community_id)
         hook = await session.scalar(select(Hook).where(hook_of(session, community_id)))
@@ -264,6 +267,15 @@ async def _probe(run: Run, hook: Hook, community: Community, client: PlatformCli
         case Answered(reported):
             detail = reported.detail
     async with run.step() as session:
+        if reported is not None and reported.outdated and hook.status == SubscriptionStatus.SUBSCRIBED:
+            # A worker locks the job's row first and the hook's second.
+            await enqueue(
+                session,
+                SUBSCRIBE,
+                workspace_id=workspace_of(session),
+                key=str(community.id),
+                community_id=community.id,
+            )
         for one in await lock_hooks_at(session, hook.public_id):
             if one.community_id == hook.community_id:
                 one.checked_at, one.detail = run.now, detail

@@ -43,7 +43,8 @@ KPI: Final = Kpi(
                 "added: the value is unknown then (`several-currencies`), and `inputs` of the explanation has each."
             ),
             (
-                "Only proven joins count, never estimated growth. A campaign that runs on platforms which do not "
+                "Only proven joins count, never estimated growth, and never the others of `attracted_users`: of these "
+                "nothing says that a campaign brought them. A campaign that runs on platforms which do not "
                 "attribute joins, too, costs more by this figure than it did: make a campaign for each platform."
             ),
             "Of the project as a whole: spend belongs to campaigns, not to communities.",

@@ -258,7 +258,7 @@ class CampaignClicks(_OfProject):
 
 def joins_of_project(*conditions: ColumnElement[bool]) -> Any:
     """First joins through invite links of campaigns, in the requested days of the enclosing statement's project."""
-    return attribution.attributed_joins(
+    return attribution.first_joins(
         workspace_id=WORKSPACE,
         project_id=PROJECT.c.id,
         at=AS_OF,
@@ -363,11 +363,16 @@ CLICK_ROWS: Final = Section(
 
 
 def join_rows(
-    workspace_id: UUID, project: Project, first: date, last: date, *conditions: ColumnElement[bool]
+    workspace_id: UUID,
+    project: Project,
+    first: date,
+    last: date,
+    *conditions: ColumnElement[bool],
+    attributed: bool = True,
 ) -> Select[*tuple[Any, ...]]:
-    """The first joins through invite links of the campaigns for which the conditions hold."""
+    """The first joins through invite links of the campaigns for which the conditions hold; or all first joins."""
     join = (
-        attribution.attributed_joins(
+        attribution.first_joins(
             workspace_id=workspace_id,
             project_id=project.id,
             at=project.now,
@@ -377,6 +382,7 @@ def join_rows(
             first=first,
             last=last,
             conditions=conditions,
+            attributed=attributed,
         )
         .subquery("attributed")
         .c

@@ -1,42 +1,86 @@
-"""Joins that platforms attribute to campaigns, by community and day; and beside them growth above the expected path."""
+"""Who joined, by community and day: first joins, those of them that campaigns prove to be theirs, and what was missed.
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+Events of joins can be lost: a hook is switched off, a server is down for longer than the platform repeats them. So the
+joins less the leaves that were received are compared with the growth of the polled size (`CommunityDay.unexplained`):
+where it has grown by more, joins are missing.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from functools import cached_property
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, Text, and_, case, func, or_, select
 from sqlalchemy import cast as sql_cast
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.campaigns import attribution, expected_growth
-from app.campaigns.expected_growth import HISTORY, GrowthEstimate
-from app.campaigns.models import Campaign, CampaignCommunity, InviteLink
+from app.campaigns import attribution
+from app.campaigns.models import InviteLink
+from app.communities.inbound.models import Hook
 from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
-from app.kpis.contract import DAY, CommunityData, Dataset, LoadRequest, Measure, Project, Section, Source, Span, Window
+from app.kpis.contract import Dataset, LoadRequest, Measure, Project, Section, Source, Span, Window
 from app.kpis.inputs.campaigns import JOIN_FIELDS, JOIN_KEY, join_rows, joins_of_project
-from app.kpis.inputs.columns import DailyCounts, sums_of
+from app.kpis.inputs.columns import Columns, DailyCounts, running_sums, sums_of
 from app.kpis.inputs.parameters import (
     AS_OF,
+    END,
     FIRST,
     LAST,
     PROJECT,
+    PROJECTS,
+    START,
     WORKSPACE,
     columns_by_community,
+    local_day,
     polled,
     position,
 )
 from app.kpis.values import Community, Missing, Reason
-from app.metrics.models import CommunityDay, MemberChange
+from app.metrics.models import CommunityDay, MemberChange, MemberDay
 from app.platforms import adapters
+from app.platforms.capabilities import Receives, Streams
+from app.projects.models import Project as ProjectRow
 
-_join: Final = joins_of_project().c
+JOINS_MISSED: Final = "joins-missed"
+"""The size grew by more than the joins and leaves that were received explain."""
+NO_HOOK: Final = "no-hook"
+"""The platform sends joins to a hook, and the community has none (any more)."""
+HOOK_FAILS: Final = "hook-not-delivering"
+"""The platform says that it does not send events to the community's hook."""
+
+TOLERATED: Final = 3
+"""Members by which the size may have grown without a join being missed: the poll and the events are not of the same
+second."""
+TOLERATED_OF_JOINS: Final = 0.05
+"""The same, as a share of the joins received: a count that misses fewer is still of use."""
+TOLERATED_OF_SIZE: Final = 0.0001
+"""The same, as a share of the size: platforms give accounts back that were blocked, without an event."""
+
 _own_communities: Final = and_(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECT.c.id)
 
 
-def _first_seen() -> ColumnElement[Any]:
-    """By community, when the first join or leave was received."""
-    seen = (
-        select(func.min(MemberChange.at))
+def tolerance(joins: int, size: int) -> float:
+    """By how much a size may grow without an explanation before joins count as missed."""
+    return max(TOLERATED, TOLERATED_OF_JOINS * joins, TOLERATED_OF_SIZE * size)
+
+
+def _by_community(amount: ColumnElement[Any]) -> ColumnElement[Any]:
+    return (
+        select(func.json_object_agg(sql_cast(CommunityRow.id, Text), amount))
+        .where(_own_communities)
+        .correlate(PROJECT)
+        .scalar_subquery()
+    )
+
+
+def _received(*, last: bool) -> ColumnElement[Any]:
+    """When a community's first, or last, join or leave was received."""
+    return (
+        select(func.max(MemberChange.at) if last else func.min(MemberChange.at))
         .where(
             MemberChange.workspace_id == CommunityRow.workspace_id,
             MemberChange.community_id == CommunityRow.id,
@@ -45,10 +89,14 @@ def _first_seen() -> ColumnElement[Any]:
         .correlate(CommunityRow)
         .scalar_subquery()
     )
+
+
+def _hook() -> ColumnElement[Any]:
+    """Whether the platform says that a community's hook gets no events; null: the community has no hook."""
     return (
-        select(func.json_object_agg(sql_cast(CommunityRow.id, Text), seen))
-        .where(_own_communities)
-        .correlate(PROJECT)
+        select(or_(Hook.subscribed.is_(False), Hook.delivering.is_(False)))
+        .where(Hook.workspace_id == CommunityRow.workspace_id, Hook.community_id == CommunityRow.id)
+        .correlate(CommunityRow)
         .scalar_subquery()
     )
 
@@ -67,248 +115,303 @@ def _with_invites() -> ColumnElement[Any]:
     )
 
 
-class Joins(Source[DailyCounts]):
-    """First joins through invite links of campaigns."""
+def _counted() -> ColumnElement[str]:
+    """First joins and all joins, by day."""
+    return columns_by_community(
+        select(
+            MemberDay.community_id,
+            position(MemberDay.__table__.c.day),
+            MemberDay.first_joins,
+            MemberDay.joins,
+        ).where(
+            MemberDay.workspace_id == WORKSPACE,
+            MemberDay.project_id == PROJECT.c.id,
+            MemberDay.day.between(FIRST, LAST),
+        )
+    )
+
+
+def _attributed() -> ColumnElement[str]:
+    """First joins through invite links of campaigns, by day."""
+    join = joins_of_project().c
+    return columns_by_community(
+        select(join.community_id, position(join.day), func.count()).group_by(join.community_id, join.day)
+    )
+
+
+def _compared() -> ColumnElement[str]:
+    """Since which day a day's growth is compared, what of it is not explained, and the size."""
+    return columns_by_community(
+        select(
+            CommunityDay.community_id,
+            position(CommunityDay.__table__.c.day),
+            (CommunityDay.__table__.c.compared_since - FIRST).label("since"),
+            CommunityDay.unexplained,
+            CommunityDay.last,
+        ).where(
+            CommunityDay.workspace_id == WORKSPACE,
+            CommunityDay.project_id == PROJECT.c.id,
+            CommunityDay.day.between(FIRST, LAST),
+            CommunityDay.unexplained.is_not(None),
+        )
+    )
+
+
+_PAST_DAY: Final = local_day(MemberChange.at, ProjectRow.timezone)
+_UNTIL: Final = (
+    select(
+        MemberChange.community_id,
+        _PAST_DAY.label("day"),
+        sql_cast(func.sum(case((attribution.first_join(AS_OF), 1), else_=0)), Integer),
+        func.count(),
+    )
+    .join(
+        ProjectRow, and_(ProjectRow.workspace_id == MemberChange.workspace_id, ProjectRow.id == MemberChange.project_id)
+    )
+    .where(
+        MemberChange.workspace_id == WORKSPACE,
+        MemberChange.project_id == PROJECTS,
+        MemberChange.at >= START,
+        MemberChange.at < END,
+        MemberChange.joined.is_(True),
+        MemberChange.recorded_at <= AS_OF,
+        _PAST_DAY.between(FIRST, LAST),
+    )
+    .group_by(MemberChange.community_id, _PAST_DAY)
+    .order_by(MemberChange.community_id, _PAST_DAY)
+)
+"""For a past instant: first joins and all joins by day, as they were known at it."""
+
+
+class Comparison(NamedTuple):
+    """The growth from the last poll of a day to that of a later one, against joins and leaves."""
+
+    first: date
+    """The day after the poll before."""
+    last: date
+    unexplained: int
+    """Members by which the size grew more than by joins less leaves."""
+    is_lost: bool
+    """By itself that is more than is tolerated."""
+
+
+class JoinDays(DailyCounts):
+    """First joins of one community by day, which of them are attributed, and where joins are missing."""
+
+    def __init__(
+        self, community: Community, span: Span, columns: Columns, request: LoadRequest, beside: "Beside"
+    ) -> None:
+        super().__init__(community, span, columns, request)
+        self.beside = beside
+        self._positions, self._since, unexplained, self._sizes = beside.compared or ((), (), (), ())
+        self._compared = running_sums(self.length, self._positions, [1] * len(self._positions))
+        self._unexplained = running_sums(self.length, self._positions, unexplained)
+        self.may_have_lost = any(one > 0 for one in unexplained)
+        """Whether any growth is not explained."""
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """In order of their days."""
+        origin, joins, unexplained = self.first.toordinal(), self.sums(2), self._unexplained
+        made = []
+        for at, since, size in zip(self._positions, self._since, self._sizes, strict=True):
+            more = unexplained[at + 1] - unexplained[at]
+            is_lost = more > tolerance(joins[at + 1] - joins[max(since + 1, 0)], size)
+            made.append(Comparison(date.fromordinal(origin + since + 1), date.fromordinal(origin + at), more, is_lost))
+        return made
+
+    def unexplained(self, window: Window) -> int | None:
+        """The growth that the joins and leaves do not explain; None where nothing is compared."""
+        (compared,) = sums_of(self._compared, [window])
+        return sums_of(self._unexplained, [window])[0] if compared else None
+
+    def lost(self, window: Window) -> Iterator[Missing]:
+        """Days on which joins were missed; all compared ones, where only together they miss too many."""
+        rest = self.unexplained(window) or 0
+        begin = bisect_left(self._positions, window.start)
+        for one in self.comparisons[begin:]:
+            if one.first > window.last:
+                break
+            if one.is_lost:
+                rest -= one.unexplained if one.last <= window.last else 0
+                yield Missing(self.community, JOINS_MISSED, max(one.first, window.first), min(one.last, window.last))
+        end = bisect_right(self._positions, window.stop - 1)
+        if begin < end and rest > tolerance(sums_of(self.sums(2), [window])[0], self._sizes[end - 1]):
+            first = max(self.comparisons[begin].first, window.first)
+            yield Missing(self.community, JOINS_MISSED, first, self.comparisons[end - 1].last)
+
+
+class Beside(NamedTuple):
+    """What stands beside the joins of one community."""
+
+    attributed: Sequence[int]
+    """Running sums of first joins through invite links of campaigns."""
+    not_attributed: str | None
+    """Why none can be attributed; None where they can."""
+    compared: Columns
+    """Positions of days, those of the polled days before, unexplained growth, sizes."""
+
+
+class Joins(Source[JoinDays]):
+    """First joins."""
 
     key = "joins"
-    title = "Joins through invite links of campaigns, as the platforms say"
+    title = "Joins and leaves, as the platforms say, and the sizes polled"
     rows = func.json_build_object(
         "rows",
-        columns_by_community(
-            select(_join.community_id, position(_join.day), func.count()).group_by(_join.community_id, _join.day)
-        ),
-        "seen",
-        _first_seen(),
+        _counted(),
+        "attributed",
+        _attributed(),
+        "compared",
+        _compared(),
+        "since",
+        _by_community(_received(last=False)),
+        "until",
+        _by_community(func.greatest(CommunityRow.last_event_at, _received(last=True))),
+        "hooks",
+        _by_community(_hook()),
         "invites",
         _with_invites(),
     )
 
-    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[DailyCounts]:
+    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[JoinDays]:
         """The requested days, by community."""
         invites = frozenset(rows["invites"] or ())
         return Dataset(
-            DailyCounts(
+            self._days(
+                project,
                 one,
-                _span(project, one, (rows["seen"] or {}).get(str(one.id)), has_invites=str(one.id) in invites),
-                (rows["rows"] or {}).get(str(one.id), ()),
+                {key: (of or {}).get(str(one.id)) for key, of in rows.items() if key != "invites"},
                 request,
+                has_invites=str(one.id) in invites,
             )
             for one in project.communities
         )
 
-    def gaps(self, data: DailyCounts, window: Window) -> Iterable[Missing]:
-        """No gaps: a day without a row had no joins."""
+    @staticmethod
+    def _days(
+        project: Project, community: Community, rows: Mapping[str, Any], request: LoadRequest, *, has_invites: bool
+    ) -> JoinDays:
+        adapter_class = adapters().get(community.platform or "")
+        attributes = adapter_class is not None and adapter_class.spec.attributes_joins
+        positions, amounts = rows["attributed"] or ((), ())
+        compared = rows["compared"] or ()
+        if request.is_past and compared:
+            # Of the day of the instant a later poll may be compared.
+            kept = [row for row in zip(*compared, strict=True) if row[0] < (project.today - request.first).days]
+            compared = [list(column) for column in zip(*kept, strict=True)]
+        beside = Beside(
+            running_sums(request.length, positions, amounts),
+            attribution.attributed_reason(attributes=attributes, has_invites=has_invites),
+            compared,
+        )
+        return JoinDays(community, _span(project, community, rows), rows["rows"] or (), request, beside)
+
+    async def supplement(
+        self, connection: AsyncConnection, request: LoadRequest, datasets: Mapping[Project, Dataset[JoinDays]]
+    ) -> None:
+        """For a past instant, count what was known at it."""
+        if not request.is_past:
+            return
+        until: defaultdict[UUID | None, list[tuple[int, int, int]]] = defaultdict(list)
+        for community_id, day, first_joins, joins in (await connection.execute(_UNTIL, request.parameters)).all():
+            until[community_id].append(((day - request.first).days, first_joins, joins))
+        for dataset in datasets.values():
+            for one, data in dataset.parts.items():
+                columns = [list(column) for column in zip(*until[one.id], strict=True)]
+                dataset.parts[one] = JoinDays(one, data.span, columns, request, data.beside)
+
+    def gaps(self, data: JoinDays, window: Window) -> Iterable[Missing]:
+        """None beside those that the value itself misses."""
         return ()
 
 
-def _span(project: Project, community: Community, seen: str | None, *, has_invites: bool) -> Span:
+def _span(project: Project, community: Community, rows: Mapping[str, Any]) -> Span:
     """From the first join or leave that was received; of other communities nothing is known."""
     adapter_class = adapters().get(community.platform or "")
-    spec = None if adapter_class is None else adapter_class.spec
-    reason = attribution.joins_reason(
-        counts=spec is not None and spec.counts_joins,
-        attributes=spec is not None and spec.attributes_joins,
-        seen=seen is not None,
-        has_invites=has_invites,
-    )
-    if reason is not None or seen is None:
-        why = reason or attribution.NONE_SEEN
+    if adapter_class is None or not adapter_class.spec.counts_joins or rows["since"] is None:
+        counts = adapter_class is not None and adapter_class.spec.counts_joins
+        why = attribution.NONE_SEEN if counts else attribution.NOT_COUNTED
         return Span(date.max, None, None, why, before=why, end=community.disconnected)
-    since = project.day_of(datetime.fromisoformat(seen))
+    since = project.day_of(datetime.fromisoformat(rows["since"]))
     span = polled(project, community, since=since, seen_at=community.conversations_seen_at)
-    return Span(span.first, span.last, span.as_of, span.reason, before=attribution.NONE_SEEN, end=span.end)
+    last, as_of, reason = span.last, span.as_of, span.reason
+    by_hook_alone = issubclass(adapter_class, Receives) and not issubclass(adapter_class, Streams)
+    if by_hook_alone and rows["hooks"] is not False and span.end is None:
+        # The hook is closed, or the platform says that it does not work: later joins are not received.
+        as_of = min(datetime.fromisoformat(rows["until"]), project.now)
+        last, reason = project.day_of(as_of), NO_HOOK if rows["hooks"] is None else HOOK_FAILS
+    return Span(since, last, as_of, reason, before=attribution.NONE_SEEN, end=span.end)
 
 
 JOINS: Final = Joins()
 
 
-_NOTHING_EXPECTED: Final = frozenset({Reason.NOT_YET, Reason.DISCONNECTED})
+class JoinAmounts(NamedTuple):
+    """First joins, and what stands beside them."""
+
+    first_joins: int
+    attributed: int | None
+    """Of them through invite links of campaigns; None where that is not known."""
+    not_attributed: str | None
+    """Why it is not known."""
+    unexplained: int | None
+    """Growth of the polled size that joins and leaves do not explain; None where nothing was compared."""
 
 
-class Joined(Measure[DailyCounts]):
+class Joined(Measure[JoinDays]):
     """How many joined; None where it is not known, so that what stands beside it can be known all the same."""
 
     source = JOINS
     nothing = (None,)
 
-    def amounts(self, data: DailyCounts, windows: Sequence[Window]) -> list[list[int | None]]:
-        """The number, by window."""
-        sums = sums_of(data.sums(1), windows)
-        return [[sum_ if data.missing(window)[0] else None for sum_, window in zip(sums, windows, strict=True)]]
+    def amounts(self, data: JoinDays, windows: Sequence[Window]) -> list[list[JoinAmounts | None]]:
+        """The numbers, by window."""
+        beside = data.beside
+        firsts, attributed = sums_of(data.sums(1), windows), sums_of(beside.attributed, windows)
+        made: list[JoinAmounts | None] = []
+        for first, through, window in zip(firsts, attributed, windows, strict=True):
+            proven = through if beside.not_attributed is None else None
+            amounts = JoinAmounts(first, proven, beside.not_attributed, data.unexplained(window))
+            made.append(amounts if data.missing(window)[0] else None)
+        return [made]
 
-    def missing(self, data: DailyCounts, window: Window) -> tuple[bool, Sequence[Missing]]:
+    def complete(self, data: JoinDays, today: date) -> tuple[date, date]:
+        """No days, where joins may be missing."""
+        return (date.max, date.min) if data.may_have_lost else super().complete(data, today)
+
+    def missing(self, data: JoinDays, window: Window) -> tuple[bool, Sequence[Missing]]:
         """What is missing. Only of days that have not come, and of a disconnected community, nothing is known."""
         has_data, missing = data.missing(window)
-        nothing = not has_data and any(one.reason in _NOTHING_EXPECTED for one in missing)
-        return not nothing, missing
+        nothing = not has_data and any(one.reason in {Reason.NOT_YET, Reason.DISCONNECTED} for one in missing)
+        return not nothing, [*missing, *data.lost(window)] if has_data else missing
 
-    def totals(self, columns: Iterable[Sequence[int | None]]) -> list[int | None]:
-        """The sum of what is known; None where nothing is."""
-        made: list[int | None] = []
+    def totals(self, columns: Iterable[Sequence[JoinAmounts | None]]) -> list[JoinAmounts | None]:
+        """The sums of what is known; None where nothing is."""
+        made: list[JoinAmounts | None] = []
         for parts in zip(*columns, strict=True):
             amounts = [part for part in parts if part is not None]
-            made.append(sum(amounts) if amounts else None)
+            attributed = _sum(part.attributed for part in amounts)
+            reason = next((part.not_attributed for part in amounts), None) if attributed is None else None
+            total = sum(part.first_joins for part in amounts)
+            unexplained = _sum(part.unexplained for part in amounts)
+            made.append(JoinAmounts(total, attributed, reason, unexplained) if amounts else None)
         return made
 
 
+def _sum(amounts: Iterable[int | None]) -> int | None:
+    summands = [amount for amount in amounts if amount is not None]
+    return sum(summands) if summands else None
+
+
 def _join_rows(workspace_id: Any, project: Project, first: date, last: date) -> Any:
-    return join_rows(workspace_id, project, first, last)
+    return join_rows(workspace_id, project, first, last, attributed=False)
 
 
 JOIN_ROWS: Final = Section(
     "join",
-    f"Somebody joined for the first time through an invite link of a campaign: `community_id`, {JOIN_FIELDS}",
+    f"Somebody joined for the first time that is known: `community_id`, {JOIN_FIELDS} Where `campaign_id` is null, it "
+    "was through no invite link of a campaign, or the platform does not say.",
     _join_rows,
     JOIN_KEY,
 )
-
-
-# ── growth above the expected path ────────────────────────────────────────────────────────────────
-
-
-class GrowthAbove(NamedTuple):
-    """Estimated growth above the expected path, and its interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class CampaignDays(CommunityData):
-    """The days of campaigns in one community, and its net growth on each known day."""
-
-    __slots__ = ("_busy", "_growth", "_runs")
-
-    def __init__(
-        self, community: Community, span: Span, growth: Mapping[date, int], busy: set[date], request: LoadRequest
-    ) -> None:
-        super().__init__(community, span, request)
-        self._growth = growth
-        self._busy = busy
-        firsts = sorted(day for day in busy if day - DAY not in busy)
-        lasts = sorted(day for day in busy if day + DAY not in busy)
-        self._runs = list(zip(firsts, lasts, strict=True))
-        """First and last days of the times in which campaigns ran without a break."""
-
-    def above(self, window: Window) -> GrowthAbove | None:
-        """The estimate for the days of campaigns within the window that are over; None where there is none."""
-        estimates = []
-        for first, last in self._runs:
-            if last < window.first or window.last < first:
-                continue
-            days = [day for day in _days(max(first, window.first), min(last, window.last)) if day < window.today]
-            if not days:
-                continue
-            before = [day for day in _days(first - timedelta(days=HISTORY), first - DAY) if day not in self._busy]
-            estimate = expected_growth.estimate(self._growth, before, days)
-            if not isinstance(estimate, GrowthEstimate):
-                return None
-            estimates.append(estimate)
-        if not estimates:
-            return None
-        return GrowthAbove(
-            sum(one.value for one in estimates), sum(one.low for one in estimates), sum(one.high for one in estimates)
-        )
-
-
-def _days(first: date, last: date) -> list[date]:
-    return [date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1)]
-
-
-_RUNS_IN_TIME: Final = and_(
-    in_workspace(Campaign, WORKSPACE),
-    Campaign.project_id == PROJECT.c.id,
-    Campaign.created_at <= AS_OF,
-    Campaign.last_day >= FIRST - 2 * HISTORY,
-    Campaign.first_day <= LAST,
-    or_(Campaign.cancelled_at.is_(None), Campaign.cancelled_at >= Campaign.starts_at),
-)
-
-
-def _campaigns() -> ColumnElement[Any]:
-    communities = (
-        select(func.json_agg(cast(CampaignCommunity.community_id, Text)))
-        .where(CampaignCommunity.workspace_id == Campaign.workspace_id, CampaignCommunity.campaign_id == Campaign.id)
-        .correlate(Campaign)
-        .scalar_subquery()
-    )
-    row = func.json_build_array(
-        Campaign.first_day, Campaign.last_day, Campaign.cancelled_at, Campaign.all_communities, communities
-    )
-    return select(func.json_agg(row)).where(_RUNS_IN_TIME).correlate(PROJECT).scalar_subquery()
-
-
-def _sizes() -> ColumnElement[Any]:
-    """The last size of each day, from `HISTORY` days before the first campaign that is of interest."""
-    begin = (
-        select(func.min(Campaign.first_day) - (HISTORY + 1)).where(_RUNS_IN_TIME).correlate(PROJECT).scalar_subquery()
-    )
-    row = func.json_build_array(cast(CommunityDay.community_id, Text), CommunityDay.day, CommunityDay.last)
-    return (
-        select(func.json_agg(row))
-        .where(
-            CommunityDay.workspace_id == WORKSPACE,
-            CommunityDay.project_id == PROJECT.c.id,
-            CommunityDay.day >= begin,
-            CommunityDay.day <= LAST,
-        )
-        .correlate(PROJECT)
-        .scalar_subquery()
-    )
-
-
-class GrowthInCampaigns(Source[CampaignDays]):
-    """Sizes of communities before and in their campaigns."""
-
-    key = "growth_in_campaigns"
-    title = "Sizes of communities before and during campaigns, as polled"
-    rows = func.json_build_object("campaigns", _campaigns(), "sizes", _sizes())
-
-    def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[CampaignDays]:
-        """Growth and days of campaigns, by community."""
-        sizes: dict[str, dict[date, int]] = {}
-        for community_id, day, size in rows["sizes"] or ():
-            sizes.setdefault(community_id, {})[date.fromisoformat(day)] = size
-        busy: dict[str | None, set[date]] = {}
-        for first, last, cancelled_at, of_all, community_ids in rows["campaigns"] or ():
-            end = date.fromisoformat(last)
-            if cancelled_at is not None:
-                end = min(end, project.day_of(datetime.fromisoformat(cancelled_at)))
-            days = _days(date.fromisoformat(first), end)
-            for community_id in [None] if of_all else community_ids or ():
-                busy.setdefault(community_id, set()).update(days)
-        parts = []
-        for one in project.communities:
-            own = sizes.get(str(one.id), {})
-            growth = {day: size - own[day - DAY] for day, size in own.items() if day - DAY in own}
-            span = Span(one.connected, project.today, one.size_seen_at, end=one.disconnected)
-            days_of_campaigns = busy.get(str(one.id), set()) | busy.get(None, set())
-            parts.append(CampaignDays(one, span, growth, days_of_campaigns, request))
-        return Dataset(parts)
-
-    def gaps(self, data: CampaignDays, window: Window) -> Iterable[Missing]:
-        """None are reported: only the estimate beside the value depends on sizes."""
-        return ()
-
-
-class EstimatedGrowth(Measure[CampaignDays]):
-    """Growth above the expected path; None where there is no estimate."""
-
-    source = GrowthInCampaigns()
-    nothing = (None,)
-
-    def amounts(self, data: CampaignDays, windows: Sequence[Window]) -> list[list[GrowthAbove | None]]:
-        """The estimate, by window."""
-        return [[data.above(window) for window in windows]]
-
-    def complete(self, data: CampaignDays, today: date) -> tuple[date, date]:
-        """All days: a missing estimate does not make the value beside it unknown."""
-        return date.min, date.max
-
-    def totals(self, columns: Iterable[Sequence[GrowthAbove | None]]) -> list[GrowthAbove | None]:
-        """The sums of what is known. Whether communities err together is not known: the intervals are added."""
-        made: list[GrowthAbove | None] = []
-        for parts in zip(*columns, strict=True):
-            amounts = [part for part in parts if part is not None]
-            made.append(GrowthAbove(*map(sum, zip(*amounts, strict=True))) if amounts else None)
-        return made

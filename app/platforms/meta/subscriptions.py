@@ -73,12 +73,13 @@ async def state(
     """Whether the community sends its events to the application, and the application those of `fields` to `url`."""
     client_id = c.app.get("client_id")
     listed = (await calls.get(access, path, graph.SUBSCRIBED, {})).data
-    missing = set(subscribed_fields) - OPTIONAL
+    missing, sent_fields = set(subscribed_fields) - OPTIONAL, set[str]()
     for one in listed:
         if client_id is None or one.id in {None, client_id}:
-            missing -= set(one.subscribed_fields)
-    if missing:
-        return HookState(False, detail=f"the community does not send: {', '.join(sorted(missing))}")
+            sent_fields |= set(one.subscribed_fields)
+    if missing := missing - sent_fields:
+        detail = f"the community does not send: {', '.join(sorted(missing))}"
+        return HookState(False, detail=detail, outdated=bool(sent_fields))
     app = app_access(c)
     if app is None:
         return HookState(True, detail=DASHBOARD)
@@ -89,4 +90,4 @@ async def state(
     active_fields = {field.name for one in there for field in one.fields}
     missing = set(fields) - OPTIONAL - active_fields if active_fields else set()
     detail = f"the application does not send: {', '.join(sorted(missing))}" if missing else ""
-    return HookState(not missing, detail=detail)
+    return HookState(not missing, detail=detail, outdated=bool(missing))

@@ -7,8 +7,8 @@ updates for deletions, nor for what the bot itself writes. Telegram has no field
 to look a message up: a person has to settle an unknown outcome.
 
 `chat_member` updates say who joined the channel, and through which invite link. They come only to an administrator
-that requests them by name; a webhook set before they were requested is set again (`subscription`). Of a link that
-another administrator made the second part is not shown.
+that requests them by name; a webhook set before they were requested is set again (`HookState.outdated`). Of a
+link that another administrator made the second part is not shown.
 
 `Event.account_id` is the channel or group where the update happened. A message to the bot itself has no channel. It
 belongs to every community with the bot's token, so the bot's id is an alias of each of them: where a bot serves
@@ -317,7 +317,8 @@ class Telegram:
         pending, failed = hook.pending_update_count, hook.last_error_date is not None
         if hook.url == url and "chat_member" not in hook.allowed_updates:
             # It was set before joins were requested.
-            return HookState(subscribed=False, detail="Telegram does not send who joins: chat_member")
+            detail = "Telegram does not send who joins: chat_member"
+            return HookState(subscribed=False, outdated=True, detail=detail)
         return HookState(
             subscribed=hook.url == url,
             delivering=True if not pending else False if failed else None,

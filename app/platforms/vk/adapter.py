@@ -7,6 +7,9 @@ A user's token of VK ID lasts an hour; it is renewed with a refresh token, which
 id of the device it was issued to: both are stored as one text, `device_id:refresh_token`. Tokens of VK ID may not
 post.
 
+The Callback API says who joins and who leaves, but neither when it was nor through which link: the instant of receipt
+counts. Servers that were set before these events were read are set again (`HookState.outdated`).
+
 Lists are paged by offset, as `offsets` explains. Direct messages are read through the list of conversations, whose
 order changes with every new message: see `MessagePaginator`. A pinned post comes first, out of its order; one that
 is pinned during a scan, and unpinned before the next, can be missed.
@@ -14,7 +17,8 @@ is pinned during a scan, and unpinned before the next, can be missed.
 Sources: VKCOM/vk-api-schema, dev.vk.com, id.vk.com. Unverified: that a pinned post is not also listed in its old
 position (harmless if it is); for how long repeats of a `guid` or `random_id` are dropped; that a post made with a
 community's token may contain photos that a user uploaded; that a refresh token lasts 180 days; that
-`groups.getTokenPermissions` names `wall`, and that VK ID's tokens report their permissions.
+`groups.getTokenPermissions` names `wall`, and that VK ID's tokens report their permissions; whether `group_leave` is
+also sent for who had only asked to be let in.
 """
 
 import hashlib
@@ -117,6 +121,7 @@ class Vk:
         metrics_group_tokens=frozenset({Token.USER}),
         changes=hooks.CHANGES,
         no_changes=hooks.NO_CHANGES,
+        counts_joins=True,
     )
 
     def __init__(self, http: httpx.AsyncClient) -> None:

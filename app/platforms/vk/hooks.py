@@ -29,6 +29,7 @@ NO_CHANGES: Final = OF_MENTIONS | {NativeChange.COMMENT_HIDDEN}
 EVENTS: Final = (
     *("message_new", "message_reply", "message_edit", "message_event"),
     *("wall_reply_new", "wall_reply_edit", "wall_reply_delete", "wall_reply_restore", "wall_post_new"),
+    *("group_join", "group_leave"),
 )
 """The kinds of event that are subscribed to."""
 TITLE: Final = "Instep"
@@ -120,7 +121,7 @@ async def state(calls: Calls, c: Credentials, url: str) -> HookState:
     events = (await calls.call(c, vk.SETTINGS, "groups.getCallbackSettings", TOKENS, server_settings)).events
     unsent = sorted(name for name in EVENTS if not events.get(name))
     if unsent:
-        return HookState(subscribed=False, detail=f"VK does not send: {', '.join(unsent)}")
+        return HookState(subscribed=False, outdated=True, detail=f"VK does not send: {', '.join(unsent)}")
     return HookState(True, DELIVERING.get(server.status), detail=DETAILS.get(server.status, ""))
 
 

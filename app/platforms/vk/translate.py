@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from app.platforms import wire
-from app.platforms.capabilities import Event
+from app.platforms.capabilities import Event, JoinOrLeave
 from app.platforms.contract import (
     Malformed,
     MessageKind,
@@ -152,6 +152,7 @@ def to_event(event: vk.Event, event_id: str, body: bytes) -> Event:
     messages: tuple[RemoteMessage, ...] = ()
     posts: tuple[RemotePost, ...] = ()
     deleted: tuple[str, ...] = ()
+    members: tuple[JoinOrLeave, ...] = ()
     match event.type:
         case "message_new":
             messages = _direct(wire.parse_bytes(vk.EVENT_MESSAGE_NEW, body).object.message, own_id, incoming=True)
@@ -173,9 +174,15 @@ def to_event(event: vk.Event, event_id: str, body: bytes) -> Event:
         case "wall_post_new":
             new = wire.parse_bytes(vk.EVENT_POST, body).object
             posts = (post(new),) if is_own(new, -own_id) else ()
+        case "group_join":
+            answer, undated = wire.parse_bytes(vk.EVENT_GROUP_JOIN, body).object, True
+            members = (JoinOrLeave(str(answer.user_id), UNDATED, joined=True),) if answer.is_member else ()
+        case "group_leave":
+            left, undated = wire.parse_bytes(vk.EVENT_GROUP_LEAVE, body).object, True
+            members = (JoinOrLeave(str(left.user_id), UNDATED, joined=False),)
         case _:
             pass
-    return Event(event_id, str(own_id), messages, posts, deleted, undated=undated)
+    return Event(event_id, str(own_id), messages, posts, deleted, undated=undated, members=members)
 
 
 def _press(pressed: vk.PressedButton, own_id: int) -> RemoteMessage:

@@ -354,6 +354,27 @@ class DeletedComment(wire.Model):
     id: ItemId
 
 
+class GroupJoin(wire.Model):
+    """Somebody's answer to a community. VK does not say when it was."""
+
+    user_id: ItemId
+    join_type: Literal["join", "accepted", "approved", "unsure", "request"]
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the answer makes them a member: they joined, accepted an invitation, or were let in.
+
+        `request` asks to be let in, and is followed by `approved` where that happens; `unsure` is "Maybe" to an event.
+        """
+        return self.join_type in {"join", "accepted", "approved"}
+
+
+class GroupLeave(wire.Model):
+    """Somebody left a community, or was removed from it. VK does not say when it was."""
+
+    user_id: ItemId
+
+
 class EventOf(wire.Model, Generic[T]):
     object: T
 
@@ -388,3 +409,5 @@ EVENT_MESSAGE: Final = TypeAdapter(EventOf[Message])
 EVENT_COMMENT: Final = TypeAdapter(EventOf[Comment])
 EVENT_COMMENT_DELETED: Final = TypeAdapter(EventOf[DeletedComment])
 EVENT_POST: Final = TypeAdapter(EventOf[Post])
+EVENT_GROUP_JOIN: Final = TypeAdapter(EventOf[GroupJoin])
+EVENT_GROUP_LEAVE: Final = TypeAdapter(EventOf[GroupLeave])

@@ -274,12 +274,17 @@ async def test_the_states_of_a_subscription() -> None:
     subscriptions[0]["fields"] = [one for one in versioned if one["name"] != "message_echoes"]
     state = await adapter(graph).subscription(credentials(), HOOK)
     assert (state.subscribed, state.detail) == (False, "the application does not send: message_echoes")
+    assert state.outdated
+    listed["data"][0]["subscribed_fields"] = ["feed"]
+    assert (await adapter(graph).subscription(credentials(), HOOK)).outdated
+    listed["data"][0]["subscribed_fields"] = list(EVENTS)
     without_app = await adapter(graph).subscription(credentials(app={}), HOOK)
     assert without_app.subscribed
     assert "dashboard" in without_app.detail
     listed["data"] = [{"id": "9999", "subscribed_fields": list(EVENTS)}]
     state = await adapter(graph).subscription(credentials(), HOOK)
     assert (state.subscribed, state.detail) == (False, "the community does not send: feed, message_echoes, messages")
+    assert not state.outdated, "somebody has taken the application away"
     graph.bodies = {"/subscribed_apps": {"success": False}}
     with pytest.raises(Rejected):
         await adapter(graph).subscribe(credentials(app={}), HOOK, SECRETS)

@@ -358,6 +358,7 @@ async def test_the_state_of_a_webhook(info: Json, *, delivering: bool | None) ->
             subscribed, delivering, info["pending_update_count"],
         )  # fmt: skip
         assert state.detail == info.get("last_error_message", "")
+        assert not state.outdated
 
 
 async def test_a_webhook_that_was_set_without_joins_is_set_again() -> None:
@@ -365,7 +366,7 @@ async def test_a_webhook_that_was_set_without_joins_is_set_again() -> None:
     for kinds in ({}, {"allowed_updates": ["message", "channel_post"]}):
         info = {"url": url, "has_custom_certificate": False, "pending_update_count": 0, **kinds}
         state = await FakeBotApi([ok_response(info)]).adapter().subscription(C, url)
-        assert not state.subscribed
+        assert (state.subscribed, state.outdated) == (False, True)
         assert "chat_member" in state.detail
 
 

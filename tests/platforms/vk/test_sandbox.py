@@ -349,7 +349,7 @@ async def test_the_state_of_a_webhook(
     state = await vk.subscription(s.c, URL)
     assert (state.subscribed, state.delivering, bool(state.detail)) == (True, delivering, status != "ok")
     ours.topics.remove("message_new")
-    assert await vk.subscription(s.c, URL) == HookState(False, detail="VK does not send: message_new")
+    assert await vk.subscription(s.c, URL) == HookState(False, outdated=True, detail="VK does not send: message_new")
 
 
 async def test_a_webhook_is_unsubscribed_once_and_another_stays(s: Subject, vk: Vk) -> None:

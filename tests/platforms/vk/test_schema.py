@@ -21,6 +21,7 @@ from app.platforms.vk.adapter import Vk
 from app.platforms.vk.errors import CODES
 from tests.platforms.data import data
 from tests.platforms.vk.server import FakeVk
+from tests.platforms.vk.test_joins import JOINS
 
 CLASSES: dict[ErrorMeaning, type[PlatformError]] = {
     ErrorMeaning.THROTTLED: Throttled,
@@ -72,3 +73,8 @@ def test_errors_that_name_a_cause_have_its_class() -> None:
         ]
         for error in matches:
             assert CODES[error["code"]] is meaning, error
+
+
+def test_every_answer_to_a_community_is_known() -> None:
+    definitions = json.loads(data("vk/schema/callback/objects.json").read_text())["definitions"]
+    assert definitions["callback_group_join_type"]["enum"] == list(JOINS)
