@@ -13,37 +13,19 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, Text, and_, case, func, or_, select
-from sqlalchemy import cast as sql_cast
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.campaigns import attribution
-from app.campaigns.models import InviteLink
-from app.communities.inbound.models import Hook
 from app.communities.models import Community as CommunityRow
-from app.kit.db import in_workspace
 from app.kpis.contract import Dataset, LoadRequest, Measure, Project, Section, Source, Span, Window
-from app.kpis.inputs.campaigns import JOIN_FIELDS, JOIN_KEY, join_rows, joins_of_project
+from app.kpis.inputs import join_statements
+from app.kpis.inputs.campaigns import JOIN_FIELDS, JOIN_KEY, join_rows
 from app.kpis.inputs.columns import Columns, DailyCounts, running_sums, sums_of
-from app.kpis.inputs.parameters import (
-    AS_OF,
-    END,
-    FIRST,
-    LAST,
-    PROJECT,
-    PROJECTS,
-    START,
-    WORKSPACE,
-    columns_by_community,
-    local_day,
-    polled,
-    position,
-)
+from app.kpis.inputs.parameters import polled
 from app.kpis.values import Community, Missing, Reason
-from app.metrics.models import CommunityDay, MemberChange, MemberDay
 from app.platforms import adapters
 from app.platforms.capabilities import Receives, Streams
-from app.projects.models import Project as ProjectRow
 
 JOINS_MISSED: Final = "joins-missed"
 """The size grew by more than the joins and leaves that were received explain."""
@@ -60,127 +42,10 @@ TOLERATED_OF_JOINS: Final = 0.05
 TOLERATED_OF_SIZE: Final = 0.0001
 """The same, as a share of the size: platforms give accounts back that were blocked, without an event."""
 
-_own_communities: Final = and_(in_workspace(CommunityRow, WORKSPACE), CommunityRow.project_id == PROJECT.c.id)
-
 
 def tolerance(joins: int, size: int) -> float:
     """By how much a size may grow without an explanation before joins count as missed."""
     return max(TOLERATED, TOLERATED_OF_JOINS * joins, TOLERATED_OF_SIZE * size)
-
-
-def _by_community(amount: ColumnElement[Any]) -> ColumnElement[Any]:
-    return (
-        select(func.json_object_agg(sql_cast(CommunityRow.id, Text), amount))
-        .where(_own_communities)
-        .correlate(PROJECT)
-        .scalar_subquery()
-    )
-
-
-def _received(*, last: bool) -> ColumnElement[Any]:
-    """When a community's first, or last, join or leave was received."""
-    return (
-        select(func.max(MemberChange.at) if last else func.min(MemberChange.at))
-        .where(
-            MemberChange.workspace_id == CommunityRow.workspace_id,
-            MemberChange.community_id == CommunityRow.id,
-            MemberChange.recorded_at <= AS_OF,
-        )
-        .correlate(CommunityRow)
-        .scalar_subquery()
-    )
-
-
-def _hook() -> ColumnElement[Any]:
-    """Whether the platform says that a community's hook gets no events; null: the community has no hook."""
-    return (
-        select(or_(Hook.subscribed.is_(False), Hook.delivering.is_(False)))
-        .where(Hook.workspace_id == CommunityRow.workspace_id, Hook.community_id == CommunityRow.id)
-        .correlate(CommunityRow)
-        .scalar_subquery()
-    )
-
-
-def _with_invites() -> ColumnElement[Any]:
-    """The communities that have invite links of campaigns."""
-    return (
-        select(func.json_agg(sql_cast(InviteLink.community_id, Text).distinct()))
-        .where(
-            in_workspace(InviteLink, WORKSPACE),
-            InviteLink.project_id == PROJECT.c.id,
-            attribution.invite_counts(AS_OF),
-        )
-        .correlate(PROJECT)
-        .scalar_subquery()
-    )
-
-
-def _counted() -> ColumnElement[str]:
-    """First joins and all joins, by day."""
-    return columns_by_community(
-        select(
-            MemberDay.community_id,
-            position(MemberDay.__table__.c.day),
-            MemberDay.first_joins,
-            MemberDay.joins,
-        ).where(
-            MemberDay.workspace_id == WORKSPACE,
-            MemberDay.project_id == PROJECT.c.id,
-            MemberDay.day.between(FIRST, LAST),
-        )
-    )
-
-
-def _attributed() -> ColumnElement[str]:
-    """First joins through invite links of campaigns, by day."""
-    join = joins_of_project().c
-    return columns_by_community(
-        select(join.community_id, position(join.day), func.count()).group_by(join.community_id, join.day)
-    )
-
-
-def _compared() -> ColumnElement[str]:
-    """Since which day a day's growth is compared, what of it is not explained, and the size."""
-    return columns_by_community(
-        select(
-            CommunityDay.community_id,
-            position(CommunityDay.__table__.c.day),
-            (CommunityDay.__table__.c.compared_since - FIRST).label("since"),
-            CommunityDay.unexplained,
-            CommunityDay.last,
-        ).where(
-            CommunityDay.workspace_id == WORKSPACE,
-            CommunityDay.project_id == PROJECT.c.id,
-            CommunityDay.day.between(FIRST, LAST),
-            CommunityDay.unexplained.is_not(None),
-        )
-    )
-
-
-_PAST_DAY: Final = local_day(MemberChange.at, ProjectRow.timezone)
-_UNTIL: Final = (
-    select(
-        MemberChange.community_id,
-        _PAST_DAY.label("day"),
-        sql_cast(func.sum(case((attribution.first_join(AS_OF), 1), else_=0)), Integer),
-        func.count(),
-    )
-    .join(
-        ProjectRow, and_(ProjectRow.workspace_id == MemberChange.workspace_id, ProjectRow.id == MemberChange.project_id)
-    )
-    .where(
-        MemberChange.workspace_id == WORKSPACE,
-        MemberChange.project_id == PROJECTS,
-        MemberChange.at >= START,
-        MemberChange.at < END,
-        MemberChange.joined.is_(True),
-        MemberChange.recorded_at <= AS_OF,
-        _PAST_DAY.between(FIRST, LAST),
-    )
-    .group_by(MemberChange.community_id, _PAST_DAY)
-    .order_by(MemberChange.community_id, _PAST_DAY)
-)
-"""For a past instant: first joins and all joins by day, as they were known at it."""
 
 
 class Comparison(NamedTuple):
@@ -259,19 +124,19 @@ class Joins(Source[JoinDays]):
     title = "Joins and leaves, as the platforms say, and the sizes polled"
     rows = func.json_build_object(
         "rows",
-        _counted(),
+        join_statements.counted(),
         "attributed",
-        _attributed(),
+        join_statements.attributed(),
         "compared",
-        _compared(),
+        join_statements.compared(),
         "since",
-        _by_community(_received(last=False)),
+        join_statements.by_community(join_statements.received(last=False)),
         "until",
-        _by_community(func.greatest(CommunityRow.last_event_at, _received(last=True))),
+        join_statements.by_community(func.greatest(CommunityRow.last_event_at, join_statements.received(last=True))),
         "hooks",
-        _by_community(_hook()),
+        join_statements.by_community(join_statements.hook()),
         "invites",
-        _with_invites(),
+        join_statements.with_invites(),
     )
 
     def dataset(self, project: Project, rows: Any, request: LoadRequest) -> Dataset[JoinDays]:
@@ -314,7 +179,9 @@ class Joins(Source[JoinDays]):
         if not request.is_past:
             return
         until: defaultdict[UUID | None, list[tuple[int, int, int]]] = defaultdict(list)
-        for community_id, day, first_joins, joins in (await connection.execute(_UNTIL, request.parameters)).all():
+        for community_id, day, first_joins, joins in (
+            await connection.execute(join_statements.UNTIL, request.parameters)
+        ).all():
             until[community_id].append(((day - request.first).days, first_joins, joins))
         for dataset in datasets.values():
             for one, data in dataset.parts.items():
