@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from app.access import audit
+from app.communities.models import Community as CommunityRow
 from app.goals import baselines, progress
 from app.goals.events import GoalPaceChanged
 from app.goals.models import OPEN, Goal, GoalForecast, GoalProgress, GoalRevision, GoalStatus
@@ -95,7 +96,8 @@ async def to_measure(session: AsyncSession, project_id: UUID) -> list[GoalToMeas
             .distinct()
         )
         baseline = baselines.stored(revision.baseline)
-        proposed_on = revision.proposed_at.astimezone(ZoneInfo(revision.timezone)).date()
+        zone = ZoneInfo(revision.timezone)
+        promised_on = baseline.last_day or revision.proposed_at.astimezone(zone).date()
         subjects.append(
             GoalToMeasure(
                 goal.id,
@@ -104,12 +106,30 @@ async def to_measure(session: AsyncSession, project_id: UUID) -> list[GoalToMeas
                 Promise(
                     revision.target, baseline.level, Days(revision.first_day, revision.last_day), revision.currency
                 ),
-                [UUID(one["id"]) for one in revision.communities],
-                baseline.last_day or proposed_on,
+                [UUID(one["id"]) for one in revision.communities]
+                or await _of_the_level(session, goal, datetime.combine(promised_on + DAY, time(), zone)),
+                promised_on,
                 sorted(days.all()),
             )
         )
     return subjects
+
+
+async def _of_the_level(session: AsyncSession, goal: Goal, end: datetime) -> Sequence[UUID]:
+    """The communities whose level a goal on all of them promises to move: those that were connected before `end`.
+
+    A level that another community is added to has not grown. Empty: all, as elsewhere.
+    """
+    if all_kpis()[goal.kpi].adds_up is not AddsUp.STOCK:
+        return ()
+    rows = await session.scalars(
+        select(CommunityRow.id).where(
+            in_workspace(CommunityRow, workspace_of(session)),
+            CommunityRow.project_id == goal.project_id,
+            CommunityRow.created_at < end,
+        )
+    )
+    return sorted(rows.all())
 
 
 async def measured(

@@ -130,7 +130,7 @@ class GoalRevision(Owned, Audited, Base):
     kpi_version: Mapped[int]
     """The version of the KPI's formula when it was proposed."""
     communities: Mapped[list[Any]]
-    """`id`, `platform` and `title` of each, as they were; empty: all of the project, later ones too."""
+    """`id`, `platform` and `title` of each, as they were; empty: all of the project, later ones too, but for levels."""
     baseline: Mapped[dict[str, Any]]
     """As `baselines.Baseline` writes it."""
     target: Mapped[float] = mapped_column(Double())

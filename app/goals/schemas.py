@@ -78,7 +78,9 @@ class GoalCreate(Input):
     )
     period: GoalPeriod = Field(description="In which days.")
     community_ids: CommunityIds = Field(
-        default_factory=list, description="Only what these communities have counts; empty: all, later ones too."
+        default_factory=list,
+        description="Only what these communities have counts; empty: all, those that are connected later too. Of a "
+        "level (`adds_up` is `stock`) only those that were connected by then: another community is no growth.",
     )
     currency: Currency | None = Field(
         None,

@@ -187,6 +187,24 @@ async def test_a_disconnected_community_turns_no_goal_round(agency: Agency, setu
     assert other["reason"] == "not-begun"
 
 
+async def test_another_community_is_no_growth(agency: Agency, setup: Setup, clock: SetClock) -> None:
+    """A level of all communities is of those that it was promised for; what is summed is of later ones too."""
+    level, flow = await setup.goal(target=1680), await setup.goal(kpi="net_growth", target=330)
+    place = await setup.client.connect("mastodon", created_at=NOON + timedelta(hours=1))
+    await grow(setup.client, place, NOON + timedelta(hours=2), NOON + 5 * DAY, 9000, 100)
+    await grow(setup.client, setup.place, NOON + timedelta(hours=5), NOON + 5 * DAY, 1440, 10)
+    clock.at = NOON + 5 * DAY + timedelta(hours=1)
+    made = await measured(agency, level)
+    assert (made["day"], made["value"], made["value_status"]) == ("2026-10-19", 1480, "ok")
+    assert made["pace"] == "on_track", "and not met"
+    assert (await measured(agency, flow))["value"] > 100 + 300, "what the other one grows by is growth"
+    window: dict[str, Any] = {"from": "2026-10-19", "to": "2026-10-19"}
+    both = await agency.get(f"/v1/projects/{setup.project_id}/kpis/community_size", **window)
+    assert both["value"] > 9000, "the project has both"
+    again = await setup.goal(target=11_000, title="Both", period={"from": "2026-10-20", "to": "2026-11-20"})
+    assert again["baseline"]["level"] > 9000, "the next promise is of both"
+
+
 async def test_nothing_is_missed_of_which_a_part_is_not_known(agency: Agency, setup: Setup, clock: SetClock) -> None:
     goal = await setup.goal(target=1680)
     await grow(setup.client, setup.place, NOON + timedelta(hours=5), NOON + 10 * DAY, 1440, 10)
