@@ -12,7 +12,7 @@ from math import ceil, floor
 from typing import Any, Final
 
 from app.cli.console import done
-from app.cli.sample_api import SampleApi
+from app.cli.sample_api import SampleApi, SampleError
 
 ELAPSED: Final = 16
 """Whole days of the month that are over."""
@@ -247,8 +247,15 @@ async def read(api: SampleApi, project_id: str, made: dict[str, Any]) -> Month:
 
 
 async def _joined(api: SampleApi, project_id: str) -> tuple[str, str, str]:
-    """Who has joined since the platforms say so; of each community, or why it is not known."""
-    answer = await api.call("GET", f"/v1/projects/{project_id}/kpis/attracted_users")
+    """Who has joined since the platforms say so; of each community, or why it is not known.
+
+    Waits for the first one: nothing is known before, and somebody joins the sandbox's communities twice a minute.
+    """
+    path = f"/v1/projects/{project_id}/kpis/attracted_users"
+    try:
+        answer = await api.get_until(path, lambda one: one["value"] is not None, "nobody has joined yet")
+    except SampleError:
+        answer = await api.call("GET", path)
     each = [
         f"{one['platform']} {_amount(one['value'])}" + (f" ({one['reason']})" if one["reason"] else "")
         for one in answer["breakdown"]
