@@ -21,21 +21,30 @@ _DIALECT: Final = make_url("postgresql+asyncpg://").get_dialect()()
 
 
 class Statement:
-    """A statement with parameters. Its constants are part of its text: sending one costs as much as a parameter."""
+    """A statement with parameters. Its constants are part of its text: sending one costs as much as a parameter.
 
-    def __init__(self, query: ClauseElement) -> None:
+    Each connection keeps it prepared, but for `keep=False`: where callers can make any number of long statements, each
+    of which would take PostgreSQL as much memory as its plan does.
+    """
+
+    def __init__(self, query: ClauseElement, *, keep: bool = True) -> None:
         inlined = replacement_traverse(query, {}, _as_literal)
         assert isinstance(inlined, ClauseElement)
         compiled = inlined.compile(dialect=_DIALECT)
         assert isinstance(compiled, SQLCompiler)
         self.text = str(compiled)
         self.names = tuple(compiled.positiontup or ())
+        self.keep = keep
 
     async def rows(self, connection: AsyncConnection, values: Mapping[str, Any]) -> list[Any]:
         """Execute it with these parameters and return the rows; `Unavailable` where the connection breaks."""
         raw: Any = pooled(connection).driver_connection
         try:
-            rows: list[Any] = await raw.fetch(self.text, *[values[name] for name in self.names])
+            parameters = [values[name] for name in self.names]
+            if self.keep:
+                rows: list[Any] = await raw.fetch(self.text, *parameters)
+            else:
+                rows = await (await raw.prepare(self.text)).fetch(*parameters)
         except Exception as error:
             answered = isinstance(error, asyncpg.PostgresError) and not raw.is_closed()
             if answered or not (is_outage(error) or raw.is_closed()):

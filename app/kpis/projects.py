@@ -21,11 +21,11 @@ from app.communities.models import Community as CommunityRow
 from app.kit.db import in_workspace
 from app.kit.errors import NotFound, is_outage
 from app.kit.statement import Statement
-from app.kpis import annotations
+from app.kpis import all_kpis, annotations
 from app.kpis.arithmetic import Datasets
 from app.kpis.contract import DAY, CommunityData, Dataset, Kpi, LoadRequest, Project, Source, Span
 from app.kpis.inputs.parameters import WORKSPACE
-from app.kpis.values import Community, Reason
+from app.kpis.values import Community, GoalType, Reason
 from app.projects.models import Project as ProjectRow
 
 log = structlog.get_logger()
@@ -64,6 +64,19 @@ _COMMUNITIES: Final = (
 )
 
 
+def _sources_of(kpis: Iterable[Kpi]) -> tuple[Source[Any], ...]:
+    """Their sources, in one order, whatever that of the KPIs."""
+    return tuple(dict.fromkeys(source for kpi in sorted(kpis, key=lambda kpi: kpi.key) for source in kpi.needs))
+
+
+@lru_cache(maxsize=1)
+def _frequent() -> frozenset[tuple[Source[Any], ...]]:
+    """The sources of each KPI, of each task's KPIs, and of all."""
+    kpis = all_kpis().values()
+    of_tasks = ([kpi for kpi in kpis if kpi.goal is goal] for goal in GoalType)
+    return frozenset(map(_sources_of, [(), *([kpi] for kpi in kpis), *of_tasks, kpis]))
+
+
 @lru_cache(maxsize=256)
 def _statement(sources: tuple[Source[Any], ...]) -> Statement:
     """The statement that reads projects with their communities and the rows of these sources."""
@@ -81,7 +94,9 @@ def _statement(sources: tuple[Source[Any], ...]) -> Statement:
             in_workspace(ProjectRow, WORKSPACE),
             ProjectRow.id == any_(bindparam("project_ids", type_=ARRAY(PG_UUID(as_uuid=True)))),
         )
-        .order_by(ProjectRow.created_at, ProjectRow.id)
+        .order_by(ProjectRow.created_at, ProjectRow.id),
+        # Any subset of the KPIs can be requested, and each connection would keep a plan of some megabytes for it.
+        keep=len(sources) == 1 or sources in _frequent(),
     )
 
 
@@ -100,8 +115,7 @@ async def load(connection: AsyncConnection, request: LoadRequest, kpis: Iterable
     Projects of other workspaces are absent. A dataset that cannot be loaded is `failed`; the other sources and
     projects still have their data. Raises `Unavailable` where the database is down.
     """
-    # In one order, whatever that of the KPIs: PostgreSQL keeps a prepared statement for each.
-    sources = tuple(dict.fromkeys(source for kpi in sorted(kpis, key=lambda kpi: kpi.key) for source in kpi.needs))
+    sources = _sources_of(kpis)
     rows = sorted((await _rows(connection, request, sources)).values(), key=lambda row: (row[3], row[0].hex))
     loaded: dict[Project, dict[Source[Any], Dataset[Any]]] = {_project(row, request.now): {} for row in rows}
     for number, source in enumerate(sources, _PROJECT_COLUMNS):

@@ -49,9 +49,13 @@ async def test_a_long_statement_is_prepared_once(servers: Servers, database: str
     long = Statement(select(literal_column("'" + "long " * 20_000 + "'")))
     prepared = Statement(select(literal_column("count(*) FROM pg_prepared_statements WHERE statement LIKE '%long %'")))
     db = Database(servers.app_url(database), pool=1)
+    other = Statement(select(literal_column("'" + "long " * 20_001 + "'")), keep=False)
     try:
         async with db.read_connection(uuid7()) as connection:
             await long.rows(connection, {})
             assert await prepared.rows(connection, {}) == [(2,)]  # itself, and the long one
+            assert len((await other.rows(connection, {}))[0][0]) == 100_005
+            await Statement(select(literal_column("1"))).rows(connection, {})  # it is closed once another is prepared
+            assert await prepared.rows(connection, {}) == [(2,)], "what need not be kept is not"
     finally:
         await db.close()

@@ -11,11 +11,15 @@ import pytest
 from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import literal_column, select
 
 from app import kpis
 from app.kit.clock import SetClock
 from app.kit.errors import Invalid
+from app.kit.statement import Statement
 from app.kpis import catalogue
+from app.kpis.contract import LoadRequest
+from app.kpis.projects import load
 from app.kpis.windows import Days, Granularity, requested_days
 from app.platforms.contract import Metric
 from tests.conftest import Agency
@@ -124,6 +128,24 @@ async def test_the_catalogue_by_goal(client: Client) -> None:
         answers = (await client.agency.get(client.path, goal_type=goal))["data"]
         assert [one["key"] for one in answers] == [one["key"] for one in listed if one["goal_type"] == goal]
         assert answers
+
+
+async def test_only_frequent_statements_are_kept(busy: Client, clock: SetClock) -> None:
+    """Each connection keeps a plan of megabytes for a statement: callers could have it keep a thousand."""
+    project_ids = (uuid.UUID(busy.project_id),)
+    workspace_id, last = busy.agency.workspace_id, clock.now().date()
+    request = LoadRequest(workspace_id, project_ids, last - timedelta(days=6), last, clock.now())
+    prepared = Statement(select(literal_column("count(*) FROM pg_prepared_statements")))
+    whole = list(kpis.all_kpis().values())
+    async with busy.agency.resources.db.read_connection(workspace_id) as connection:
+        ((before,),) = await prepared.rows(connection, {})
+        await load(connection, request, whole)
+        ((with_whole,),) = await prepared.rows(connection, {})
+        assert with_whole > before, "all KPIs are requested often"
+        for one in whole[1:]:
+            assert await load(connection, request, [whole[0], one])
+        # The last one that is not kept is closed once another is prepared.
+        assert await prepared.rows(connection, {}) == [(with_whole + 1,)]
 
 
 async def test_the_portfolio_equals_each_projects_own_answer(agency: Agency, rival: Agency) -> None:
