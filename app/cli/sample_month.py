@@ -247,7 +247,7 @@ async def read(api: SampleApi, project_id: str, made: dict[str, Any]) -> Month:
 
 
 async def _joined(api: SampleApi, project_id: str) -> tuple[str, str, str]:
-    """Who has joined since the platforms say so; of each community, or why it is not known.
+    """How many have joined since the platforms say so, by community.
 
     Waits for the first one: nothing is known before, and somebody joins the sandbox's communities twice a minute.
     """
@@ -256,10 +256,7 @@ async def _joined(api: SampleApi, project_id: str) -> tuple[str, str, str]:
         answer = await api.get_until(path, lambda one: one["value"] is not None, "nobody has joined yet")
     except SampleError:
         answer = await api.call("GET", path)
-    each = [
-        f"{one['platform']} {_amount(one['value'])}" + (f" ({one['reason']})" if one["reason"] else "")
-        for one in answer["breakdown"]
-    ]
+    each = [f"{one['platform']} {_amount(one['value'])}" for one in answer["breakdown"]]
     return "People who joined", f"{answer['status']}, {_amount(answer['value'])}", "; ".join(each)
 
 

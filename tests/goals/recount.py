@@ -240,6 +240,8 @@ class Recount:
         if key == "direction_activity":
             return self._activity(first, last, variant)
         if key == "attracted_users" and variant is not None:
+            if variant in {"attributed", "unexplained_growth"}:
+                return None  # a Mastodon server tells nobody's joins
             estimate = self.estimate(first, last)
             bound = {"estimated_growth": "value", "estimated_low": "low", "estimated_high": "high"}[variant]
             return None if estimate is None else float(getattr(estimate, bound))

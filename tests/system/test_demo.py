@@ -278,7 +278,7 @@ def _check_month(api: Api, running: Demo) -> None:
     lines = running.output_text().partition("The month from ")[2].partition("Documentation")[0].splitlines()
     assert max(map(len, lines)) <= 80
     printed = [re.split(r"  +", line.strip()) for line in lines[2:] if line.strip()]
-    easy, hard, correction, campaign, waiting, *directions = printed
+    easy, hard, correction, campaign, waiting, joined, *directions = printed
     goals = {one["title"]: one for one in api.all("/v1/portfolio/goals")}
     for title, stands, figures in (easy, hard):
         goal = goals[title]
@@ -293,6 +293,10 @@ def _check_month(api: Api, running: Demo) -> None:
     cost = sum(float(amount) for _, amount in SPEND) / len(BROWSERS)
     assert campaign[-1] == f"{len(BROWSERS)} clicks at {cost:.2f} RUB"
     assert waiting == ["Guests see the menu", "proposed", "from 5 to 20"]
+    assert joined[0] == "People who joined"
+    assert re.fullmatch(r"mastodon unknown; vk (unknown|\d+)|vk (unknown|\d+); mastodon unknown", joined[-1]), (
+        "by events"
+    )
     (page,) = re.findall(r"Client's page +(\S+)", running.output_text())
     visible = httpx.get(page, headers={"Accept": "application/json"}).json()
     assert (visible["subject"]["title"], visible["answers"]) == (waiting[0], ["agree", "decline"])

@@ -69,7 +69,7 @@ class ReplacesPayload(Vk):
 
     @classmethod
     def parse_event(cls, payload: bytes) -> tuple[Event, ...]:
-        less = b'{"type": "group_join", "group_id": 1, "event_id": "e", "object": {}}'
+        less = b'{"type": "group_change_settings", "group_id": 1, "event_id": "e", "object": {}}'
         return tuple(
             event if event.unparsed is None else unparsed_event(less, event.unparsed.why)
             for event in super().parse_event(payload)
