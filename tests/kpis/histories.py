@@ -354,8 +354,11 @@ def _add_joins(made: History, chance: random.Random, instant: Instant) -> None:
     for member in range(chance.randrange(16)):
         community, left = chance.choice((0, CHANNEL)), chance.random() < 0.3
         made.joins.append(Join(community, instant(), member % 9, left=left))
-    for _ in range(chance.choice((0, 12))):
-        made.sizes.append((CHANNEL, instant(), chance.randrange(100, 160)))
+    polled = {at for community, at, _ in made.sizes if community == CHANNEL}  # once at any instant
+    for at in [instant() for _ in range(chance.choice((0, 12)))]:
+        if at not in polled:
+            polled.add(at)
+            made.sizes.append((CHANNEL, at, chance.randrange(100, 160)))
 
 
 def _add_deeds(made: History, chance: random.Random, instant: Instant) -> None:
