@@ -207,7 +207,7 @@ def test_the_command_says_so_in_one_line(
     assert len(answer.output.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["up", "demo"])
+@pytest.mark.parametrize("name", ["up", pytest.param("demo", marks=pytest.mark.long)])
 def test_up_and_demo_say_so_too_and_end(tmp_path: Path, name: str) -> None:
     with start_postgres(tmp_path / "postgres") as postgres:
         run(prepare_database(postgres.url(), DATABASE))

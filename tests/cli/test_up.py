@@ -57,7 +57,9 @@ def status(url: str) -> int:
         return code
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signal_number", [pytest.param(signal.SIGINT, marks=pytest.mark.long), pytest.param(signal.SIGTERM)]
+)
 def test_it_answers_and_stops_when_asked(tmp_path: Path, signal_number: signal.Signals) -> None:
     with up(tmp_path) as (process, output):
         assert status(f"{api_url(output)}/live") == 200

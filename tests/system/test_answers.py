@@ -53,7 +53,7 @@ class Scenario:
         self.network.fault(effect, seconds=300, path=path, method=method, count=1, when="after")
 
 
-@pytest.fixture(params=sorted(SENDS))
+@pytest.fixture(params=["velo_dvor", pytest.param("coffee", marks=pytest.mark.long)])
 def scenario(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scenario]:
     """A customer's message, read by a worker that has ended."""
     database = servers.clone()

@@ -21,7 +21,7 @@ from tests.system.serving import ROOT, api, environment, process, until
 
 FOLDER = Path(__file__).parent
 RUNS = (
-    pytest.param("examples,fuzzing", 3, id="few"),
+    pytest.param("examples,fuzzing", 2, id="few"),
     pytest.param("examples,coverage,fuzzing,stateful", 10, id="many", marks=pytest.mark.long),
 )
 """The phases of schemathesis, and how many examples it makes for each operation."""
