@@ -13,6 +13,7 @@ from math import isclose
 from statistics import fmean
 from typing import Any, Final
 
+from app.campaigns.attribution import NONE_SEEN
 from app.goals.forecast import (
     LEAST_HISTORY,
     SEASON_HISTORY,
@@ -24,6 +25,7 @@ from app.goals.forecast import (
 )
 from app.goals.models import Pace
 from app.kpis.contract import DAY, Kpi
+from app.kpis.inputs.joins import HOOK_FAILS, JOINS_MISSED, NO_HOOK
 from app.kpis.values import AddsUp, Direction, Reason, Value
 from app.kpis.windows import Days
 
@@ -55,10 +57,11 @@ class ProgressReason(StrEnum):
     ANOTHER_CURRENCY = "another-currency"
 
 
-_LOST: Final = frozenset(
+_LOST: Final[frozenset[str]] = frozenset(
     {
         *(Reason.STALE, Reason.NO_SNAPSHOT, Reason.NOT_MEASURED_YET, Reason.PENDING, Reason.NO_PERMISSION),
         *(Reason.REAUTH_REQUIRED, Reason.PAUSED, Reason.NOT_COMPUTED, Reason.DISCONNECTED),
+        *(JOINS_MISSED, NO_HOOK, HOOK_FAILS, NONE_SEEN),
     }
 )
 """Why something that was promised is missing, or is not there yet. What a platform never gives was never promised."""

@@ -277,6 +277,13 @@ ENDS: list[tuple[str, float, float, list[Missing], str]] = [
     (LOWER_STOCK, 10, 10.1, [LOST], "missed"),
     *((key, 10, 10.1, [LOST], "unknown") for key in (LOWER_RATIO,)),
     *((RATIO, 0.5, value, [LOST], "unknown") for value in (0.49, 0.5)),
+    # Joins that were not received are joins all the same.
+    *(
+        ("attracted_users", 10, 9, [LOST._replace(reason=reason)], "unknown")
+        for reason in ("joins-missed", "no-hook", "hook-not-delivering", "no-join-seen")
+    ),
+    ("attracted_users", 10, 10, [LOST._replace(reason="joins-missed")], "met"),
+    ("attracted_users", 10, 9, [LOST._replace(reason="joins-not-counted")], "missed"),
     # What a platform never gives was not promised.
     *((key, 10, 9.9, [NEVER], "missed") for key in (FLOW, STOCK)),
     (LOWER_RATIO, 10, 9.9, [NEVER], "met"),
