@@ -28,6 +28,8 @@ INQUIRY_TALLY: Final = Tally(
 )
 _STATUSES: Final = [status.value for status in InquiryStatus]
 _NUMBERS: Final = (*_STATUSES, "overdue")
+_ALWAYS: Final = ("workspace_id", "at")
+"""Parameters of every statement; the others are filters."""
 _TYPES: Final[Mapping[str, TypeEngine[Any]]] = {
     **dict.fromkeys(("workspace_id", "project_id", "community_id"), PG_UUID(as_uuid=True)),
     **dict.fromkeys(("status", "kind"), Text()),
@@ -82,9 +84,6 @@ def _statement(filters: tuple[str, ...]) -> Statement:
     for name, part in parts.items():
         sql = sql.replace(name, part)
     return Statement(text(sql).bindparams(*(bindparam(name, type_=_TYPES[name]) for name in (*_ALWAYS, *filters))))
-
-
-_ALWAYS: Final = ("workspace_id", "at")
 
 
 async def counts(

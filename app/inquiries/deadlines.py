@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from app.inquiries.deadline_schemas import DeadlineDay, DeadlineRead, InquiryDeadlines, NoDeadline, WorkingPeriod
 from app.inquiries.models import DueTarget, InquiryStatus
 from app.inquiries.reads import is_overdue
-from app.inquiries.schemas import DeadlineDay, DeadlineRead, InquiryDeadlines, NoDeadline, WorkingPeriod
 from app.inquiries.waits import due_at, resolution_due_at
 from app.kit.i18n import translate
 from app.projects.hours import DayRule, WorkingHours, working_days, working_seconds

@@ -1,5 +1,6 @@
 """The inbox: inquiries, their threads, replies and status changes."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -14,6 +15,7 @@ from app.access.permissions import Permission
 from app.access.routing import Router
 from app.inquiries import counts, deadlines, reads, service
 from app.inquiries.conversation import EndedBy
+from app.inquiries.deadline_schemas import InquiryDeadlines
 from app.inquiries.lexemes import INQUIRY_LEXEMES
 from app.inquiries.models import (
     Inquiry,
@@ -29,7 +31,6 @@ from app.inquiries.schemas import (
     InquiryBulkResult,
     InquiryBulkResults,
     InquiryCounts,
-    InquiryDeadlines,
     InquiryDetail,
     InquiryEventRead,
     InquiryRead,
@@ -185,13 +186,7 @@ async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep, resou
     inquiry = await reads.INQUIRIES.one(connection, actor.workspace_id, inquiry_id)
     latest = _THREAD_END.after(_messages(actor.workspace_id, inquiry_id), None, THREAD)
     messages = list((await connection.execute(latest)).all())[:THREAD]
-    waits = (
-        await connection.execute(
-            select(ResponseWait.__table__)
-            .where(in_workspace(ResponseWait, actor.workspace_id), ResponseWait.inquiry_id == inquiry_id)
-            .order_by(ResponseWait.started_at)
-        )
-    ).all()
+    waits = await _waits(connection, actor.workspace_id, inquiry_id)
     first = next((wait for wait in waits if wait.opening and wait.ended_by == EndedBy.ANSWER.value), None)
     return InquiryDetail(
         **InquiryRead.model_validate(reads.inquiry_read(inquiry, resources.clock.now())).model_dump(),
@@ -200,6 +195,16 @@ async def read(inquiry_id: UUID, actor: CurrentActor, connection: ReadDep, resou
         messages=[MessageRead.model_validate(row) for row in reversed(messages)],
         waits=[WaitRead(**_fields(wait), seconds=_seconds(wait)) for wait in waits],
     )
+
+
+async def _waits(connection: AsyncConnection, workspace_id: UUID, inquiry_id: UUID) -> Sequence[Row[Any]]:
+    """The times the customer waited, oldest first."""
+    query = (
+        select(ResponseWait.__table__)
+        .where(in_workspace(ResponseWait, workspace_id), ResponseWait.inquiry_id == inquiry_id)
+        .order_by(ResponseWait.started_at)
+    )
+    return (await connection.execute(query)).all()
 
 
 def _fields(wait: Row[Any]) -> dict[str, Any]:
@@ -227,13 +232,7 @@ async def read_deadlines(
     `note` and `detail` are in the language of `Accept-Language`, English or Russian. Nothing is owed: no deadlines.
     """
     inquiry = await _row(connection, actor.workspace_id, inquiry_id)
-    waits = (
-        await connection.execute(
-            select(ResponseWait.__table__)
-            .where(in_workspace(ResponseWait, actor.workspace_id), ResponseWait.inquiry_id == inquiry_id)
-            .order_by(ResponseWait.started_at)
-        )
-    ).all()
+    waits = await _waits(connection, actor.workspace_id, inquiry_id)
     work = await read_calendar(connection, actor.workspace_id, inquiry.project_id)
     return deadlines.of_inquiry(inquiry, waits, work, resources.clock.now(), reader_language())
 

@@ -94,7 +94,7 @@ class ConversationReads(PollState):
             ]
             new = new or any(last is None or message.sent_at > last for message in page.items)
             cursors[name], more = page.cursor, page.more
-            unfinished = self.turned(scan, more=more)
+            unfinished = self.unfinished_after(scan, more=more)
             if page.items or posts or more or self.newly_unread:
                 async with self.run.step() as session:
                     community = await self.lock_community(session)  # before its publications, as everywhere

@@ -210,14 +210,14 @@ class Poll(PublicationReads, ConversationReads):
             at = self.run.now
             if await self._shows_nothing_new(page, at):
                 self.column_updates |= {"posts_cursor": page.cursor, "posts_seen_at": scan.began}
-                self.column_updates["unfinished_scans"] = self.turned(scan, more=False)
+                self.column_updates["unfinished_scans"] = self.unfinished_after(scan, more=False)
                 self.column_updates["posts_idle_polls"] = 0 if new else self.community.posts_idle_polls + 1
                 return
             async with self.run.step() as session:
                 community = await self.lock_community(session)  # before its publications, as everywhere
                 new += await self.store_posts(session, page.items, at)
                 community.posts_cursor = page.cursor
-                community.unfinished_scans = self.turned(scan, more=page.more)
+                community.unfinished_scans = self.unfinished_after(scan, more=page.more)
                 if community.backfilled_at is None:
                     community.backfilled_to = _furthest(community.backfilled_to, page.items)
                 if not page.more:

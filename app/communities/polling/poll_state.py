@@ -141,7 +141,7 @@ class PollState:
         unfinished = self.unfinished_scans.get(key)
         return Scan(key, began if unfinished is None else min(began, datetime.fromisoformat(unfinished)))
 
-    def turned(self, scan: Scan, *, more: bool) -> dict[str, str]:
+    def unfinished_after(self, scan: Scan, *, more: bool) -> dict[str, str]:
         """`Community.unfinished_scans` after a page of a scan; `more`: it goes on."""
         began = {scan.key: scan.began.isoformat()} if more else {}
         self.unfinished_scans = {key: at for key, at in self.unfinished_scans.items() if key != scan.key} | began

@@ -31,6 +31,7 @@ _own_communities: Final = and_(in_workspace(CommunityRow, WORKSPACE), CommunityR
 
 
 def by_community(amount: ColumnElement[Any]) -> ColumnElement[Any]:
+    """An amount of each of the project's communities, as a JSON object by the community's id."""
     return (
         select(func.json_object_agg(sql_cast(CommunityRow.id, Text), amount))
         .where(_own_communities)
@@ -120,7 +121,7 @@ def compared() -> ColumnElement[str]:
 
 
 _PAST_DAY: Final = local_day(MemberChange.at, ProjectRow.timezone)
-UNTIL: Final = (
+KNOWN_JOINS: Final = (
     select(
         MemberChange.community_id,
         _PAST_DAY.label("day"),

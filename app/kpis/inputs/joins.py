@@ -180,7 +180,7 @@ class Joins(Source[JoinDays]):
             return
         until: defaultdict[UUID | None, list[tuple[int, int, int]]] = defaultdict(list)
         for community_id, day, first_joins, joins in (
-            await connection.execute(join_statements.UNTIL, request.parameters)
+            await connection.execute(join_statements.KNOWN_JOINS, request.parameters)
         ).all():
             until[community_id].append(((day - request.first).days, first_joins, joins))
         for dataset in datasets.values():
