@@ -121,6 +121,7 @@ async def seed(api_url: str, sandbox_url: str, *, state_file: Path) -> Sample:
         if not state.get("answered"):
             await _categorise(api, state["communities"][0])
             await _answer_latest_customer(api)
+            await _let_people_join(api, sandbox_url, state["communities"])
             state = {**state, "answered": True}
             state_file.write_text(json.dumps(state))
         if "month" not in state and "link_id" in state:
@@ -277,6 +278,18 @@ async def _answer_latest_customer(api: SampleApi) -> None:
 
     await api.get_until(inquiry, sent, "the answer to a customer is not sent yet")
     done(f"answered {open_inquiries[0]['customer']['name']}, who wrote: {open_inquiries[0]['preview'][:60]}")
+
+
+async def _let_people_join(api: SampleApi, sandbox_url: str, communities: Sequence[str]) -> None:
+    """Let one simulated person join each community whose platform tells of it, so that nobody waits for the first."""
+    for community, simulated in zip(communities, await _busiest_communities(api.http, sandbox_url), strict=True):
+        if simulated["platform"] not in WITH_HOOK:
+            continue
+        hook = f"/v1/communities/{community}/hook"
+        await api.get_until(hook, lambda one: one["status"] == "subscribed", "a platform does not call yet")
+        address = f"{sandbox_url}/_sandbox/communities/{simulated['key']}"
+        (await api.http.post(address, json={"act": "follow"})).raise_for_status()
+    done("somebody joined the community on VK, which called")
 
 
 async def _kpi_answer(api: SampleApi, project_id: str, title: str, key: str) -> Answer:

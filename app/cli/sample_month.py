@@ -27,6 +27,10 @@ SPEND: Final = ((6, "40.00"), (4, "60.00"), (2, "50.00"))
 CURRENCY: Final = "RUB"
 CLICKS: Final = (5, 20)
 """What the goal starts from that waits for the client, and what it promises."""
+MAIN_TITLE: Final = "Customers are answered"
+HARD_TITLE: Final = "People talk with us"
+WAITING_TITLE: Final = "Guests see the menu"
+CHANGE: Final = "Ask in every post"
 LINK_LASTS: Final = timedelta(days=90)
 REVIEW_AFTER: Final = timedelta(days=7)
 
@@ -59,7 +63,7 @@ async def begin(api: SampleApi, project_id: str, link_id: str, today: date) -> d
             "project_id": project_id,
             "goal_id": hard,
             "hypothesis": "Few posts ask anything, so few people answer.",
-            "change": "Every post asks something",
+            "change": CHANGE,
             "review_on": str(today + REVIEW_AFTER),
         },
     )
@@ -96,7 +100,7 @@ async def _easy_goal(api: SampleApi, project_id: str, contact_id: str, period: d
         period,
         expected,
         max(floor(EASY * expected), 1),
-        title="Customers are answered",
+        title=MAIN_TITLE,
         type="support",
         kpi="inquiries_handled",
         is_main=True,
@@ -115,7 +119,7 @@ async def _hard_goal(api: SampleApi, project_id: str, contact_id: str, period: d
         period,
         expected,
         max(floor(EASY * expected), 1),
-        title="People talk with the house",
+        title=HARD_TITLE,
         type="awareness",
         kpi="engagement",
     )
@@ -136,7 +140,7 @@ async def _waiting_goal(api: SampleApi, project_id: str, today: date) -> str:
     level, target = CLICKS
     body = {
         "project_id": project_id,
-        "title": "Guests see the menu",
+        "title": WAITING_TITLE,
         "type": "traffic",
         "kpi": "clicks",
         "period": {"from": str(today + timedelta(days=1)), "to": str(today + timedelta(days=LENGTH))},
@@ -213,11 +217,11 @@ async def _campaign(api: SampleApi, project_id: str, link_id: str, today: date) 
 async def read(api: SampleApi, project_id: str, made: dict[str, Any]) -> Month:
     """The month as it stands now."""
     rows: list[tuple[str, str, str]] = []
+    joined = await _joined(api, project_id)  # before the goals, which are measured again while this waits
     for goal_id in made["goals"]:
         one = await _measured(api, goal_id, (await api.call("GET", f"/v1/goals/{goal_id}"))["revision"])
         stands = f"{one['status']}, {str(one['pace']).replace('_', ' ')}"
-        figures = f"{_amount(one['value'])} of {_amount(one['target'])}, forecast {_amount(one['forecast']['value'])}"
-        rows.append((one["title"], stands, figures))
+        rows.append((one["title"], stands, goal_figures(one["value"], one["target"], one["forecast"]["value"])))
     correction = await api.call("GET", f"/v1/corrections/{made['correction']}")
     rows.append(
         (f"↳ {correction['change']}", f"correction {correction['status']}", f"review on {correction['review_on']}")
@@ -238,7 +242,7 @@ async def read(api: SampleApi, project_id: str, made: dict[str, Any]) -> Month:
         goal = await api.call("GET", f"/v1/goals/{made['waiting']}")
         figures = f"from {_amount(goal['baseline']['level'])} to {_amount(goal['target'])}"
         rows.append((goal["title"], goal["status"], figures))
-    rows.append(await _joined(api, project_id))
+    rows.append(joined)
     directions = await api.call("GET", f"/v1/projects/{project_id}/directions?weeks=5")
     for one in directions["data"]:
         holders = ", ".join(each["name"] for each in one["holders"]) or "nobody"
@@ -247,17 +251,19 @@ async def read(api: SampleApi, project_id: str, made: dict[str, Any]) -> Month:
 
 
 async def _joined(api: SampleApi, project_id: str) -> tuple[str, str, str]:
-    """How many have joined since the platforms say so, by community.
-
-    Waits for the first one: nothing is known before, and somebody joins the sandbox's communities twice a minute.
-    """
+    """How many have joined since the platforms say so, by community; somebody has, but the call may be on its way."""
     path = f"/v1/projects/{project_id}/kpis/attracted_users"
     try:
         answer = await api.get_until(path, lambda one: one["value"] is not None, "nobody has joined yet")
-    except SampleError:
+    except SampleError:  # the days for which it is asked, the last 30, may all be without a call
         answer = await api.call("GET", path)
     each = [f"{one['platform']} {_amount(one['value'])}" for one in answer["breakdown"]]
     return "People who joined", f"{answer['status']}, {_amount(answer['value'])}", "; ".join(each)
+
+
+def goal_figures(value: float | None, target: float, forecast: float | None) -> str:
+    """What is printed of a goal's progress."""
+    return f"{_amount(value)} of {_amount(target)}, forecast {_amount(forecast)}"
 
 
 def _amount(amount: float | None) -> str:
