@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.campaigns import attribution
+from app.goals.history import counts_elsewhere
 from app.kit.errors import Conflict
 from app.kpis.contract import DAY, Kpi
 from app.kpis.measuring import measure
@@ -139,7 +140,9 @@ async def baseline(
         )
     if stated is not None:
         return Baseline(BaselineSource.STATED, stated.value, reason=stated.reason)
-    known_days = sum(_is_of(whole, day, value) for day, value in zip(days, daily, strict=True))
+    known_days = sum(
+        value.amount is not None or counts_elsewhere(whole, day.first) for day, value in zip(days, daily, strict=True)
+    )
     if whole.amount is None or not known_days:
         raise Conflict(
             f"{kpi.title!r} has no value from {window.first} to {window.last} ({whole.status_reason}), so there is "
@@ -164,17 +167,6 @@ async def baseline(
         known_days=known_days,
         status=whole.status.value,
         as_of=now,
-    )
-
-
-def _is_of(whole: Value, days: Days, value: Value) -> bool:
-    """Whether the value of all days is of this one too.
-
-    A size is not read on every day: its growth is then counted on the next day on which it is, and of the days in
-    between nothing is missing, although they have no value of their own.
-    """
-    return value.amount is not None or not any(
-        one.first <= days.last and days.first <= one.last for one in whole.missing
     )
 
 

@@ -15,6 +15,7 @@ from app.access import audit
 from app.communities.models import Community as CommunityRow
 from app.goals import baselines, progress
 from app.goals.events import GoalPaceChanged
+from app.goals.history import is_whole
 from app.goals.models import OPEN, Goal, GoalForecast, GoalProgress, GoalRevision, GoalStatus
 from app.goals.progress import Outlook, Progress, Promise
 from app.kit.actors import Actor
@@ -153,24 +154,26 @@ async def measured(
         workspace_id=workspace_id,
         project_id=project_id,
         kpi=kpi,
-        windows=[*(Days(period.first, end) for end in ends), *days],
+        windows=[*(Days(period.first, end) for end in ends), history, *days],
         now=at,
         community_ids=subject.community_ids,
     )
     lost = _disconnected(result.project, subject)
     so_far = [_without(value, lost, Days(period.first, end)) for value, end in zip(result.values, ends, strict=False)]
-    daily = list(result.values[len(ends) :])
+    whole, *daily = result.values[len(ends) :]
     if kpi.adds_up is AddsUp.STOCK and lost:
         # A level that falls because a community is not counted any more is no level to go by.
         last = max(day for _, day in lost)
         daily = [
             Value(None, Reason.DISCONNECTED) if day.first <= last else one for day, one in zip(days, daily, strict=True)
         ]
-    made = progress.progress(kpi, subject.promise, so_far=so_far[0] if so_far else None, history=history, daily=daily)
+    made = progress.progress(
+        kpi, subject.promise, so_far=so_far[0] if so_far else None, history=history, whole=whole, daily=daily
+    )
     truths = {
         day: float(value.amount)
         for day, value in zip(ends[1:], so_far[1:], strict=True)
-        if value.amount is not None and value.currency == subject.promise.currency and progress.is_whole(value)
+        if value.amount is not None and value.currency == subject.promise.currency and is_whole(value)
     }
     return GoalMeasured(subject, made, truths, result.project.timezone)
 

@@ -13,7 +13,6 @@ from math import isclose
 from statistics import fmean
 from typing import Any, Final
 
-from app.campaigns.attribution import NONE_SEEN
 from app.goals.forecast import (
     LEAST_HISTORY,
     SEASON_HISTORY,
@@ -23,9 +22,9 @@ from app.goals.forecast import (
     forecast,
     weekly_season,
 )
+from app.goals.history import counts_elsewhere, is_whole
 from app.goals.models import Pace
 from app.kpis.contract import DAY, Kpi
-from app.kpis.inputs.joins import HOOK_FAILS, JOINS_MISSED, NO_HOOK
 from app.kpis.values import AddsUp, Direction, Reason, Value
 from app.kpis.windows import Days
 
@@ -55,21 +54,6 @@ class ProgressReason(StrEnum):
     PERIOD_OVER = "period-over"
     VALUE_UNKNOWN = "value-unknown"
     ANOTHER_CURRENCY = "another-currency"
-
-
-_LOST: Final[frozenset[str]] = frozenset(
-    {
-        *(Reason.STALE, Reason.NO_SNAPSHOT, Reason.NOT_MEASURED_YET, Reason.PENDING, Reason.NO_PERMISSION),
-        *(Reason.REAUTH_REQUIRED, Reason.PAUSED, Reason.NOT_COMPUTED, Reason.DISCONNECTED),
-        *(JOINS_MISSED, NO_HOOK, HOOK_FAILS, NONE_SEEN),
-    }
-)
-"""Why something that was promised is missing, or is not there yet. What a platform never gives was never promised."""
-
-
-def is_whole(value: Value) -> bool:
-    """Whether nothing is missing of a value that could still turn it round."""
-    return not any(one.reason in _LOST for one in value.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +117,17 @@ def history_window(period: Days, today: date) -> Days:
     return Days(min(period.first - SEASON_DAYS * DAY, last - (HISTORY_DAYS - 1) * DAY), last)
 
 
-def progress(kpi: Kpi, promise: Promise, *, so_far: Value | None, history: Days, daily: Sequence[Value]) -> Progress:
+def progress(
+    kpi: Kpi, promise: Promise, *, so_far: Value | None, history: Days, whole: Value, daily: Sequence[Value]
+) -> Progress:
     """How far a goal is at the end of the last day of `history`.
 
-    `so_far`: the KPI's value over the days of the period up to then; None: it has not begun. `daily`: its value on
-    each day of `history`.
+    `so_far`: the KPI's value over the days of the period up to then; None: it has not begun. `whole`: its value over
+    all days of `history`; `daily`: on each of them.
     """
     amounts = [_amount(promise, one) for one in daily]
+    if kpi.adds_up is AddsUp.FLOW:
+        amounts = _with_counted_elsewhere(history, whole, daily, amounts)
     season = _season(kpi, promise.period, history, amounts)
     path = PathForm.LINEAR if season is None else PathForm.WEEKLY_SEASON
     if so_far is None:
@@ -170,6 +158,27 @@ def progress(kpi: Kpi, promise: Promise, *, so_far: Value | None, history: Days,
 def _amount(promise: Promise, value: Value) -> float | None:
     """The amount, where it is in the promise's currency."""
     return None if value.amount is None or value.currency != promise.currency else float(value.amount)
+
+
+def _with_counted_elsewhere(
+    history: Days, whole: Value, daily: Sequence[Value], amounts: Sequence[float | None]
+) -> list[float | None]:
+    """The amounts, with 0 on the days whose part is counted on another one: so the weeks are complete.
+
+    Before the first amount nothing is known. What was gathered before the connection is; a growth that is to be
+    counted later is not known before it is.
+    """
+    known = [number for number, amount in enumerate(amounts) if amount is not None]
+    if not known:
+        return list(amounts)
+    gathered = [one for one in whole.missing if one.reason == Reason.GATHERED_BEFORE_CONNECTION]
+    last = max(known[-1], *((one.last - history.first).days for one in gathered), 0)
+    return [
+        0.0
+        if value.amount is None and known[0] < number <= last and counts_elsewhere(whole, history.first + number * DAY)
+        else amount
+        for number, (amount, value) in enumerate(zip(amounts, daily, strict=True))
+    ]
 
 
 def _season(kpi: Kpi, period: Days, history: Days, amounts: Sequence[float | None]) -> list[float] | None:

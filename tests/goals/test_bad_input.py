@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from app.goals.models import Goal, GoalAgreement, GoalRevision
 from app.kit.clock import SetClock
 from app.kit.events import EventRecord
+from app.platforms.contract import Metric
 from tests.conftest import Agency
 from tests.goals.conftest import DAY, NOON, PERIOD, Setup, grow
 
@@ -141,6 +142,25 @@ async def test_days_that_are_not_known_make_no_baseline_smaller(agency: Agency, 
     goal = await setup.goal(kpi="net_growth", target=900, community_ids=[str(place.community_id)])
     assert goal["baseline"]["status"] == "partial"
     assert 180 <= goal["baseline"]["level"] <= 210, "7 a day, in 30 days"
+
+
+async def test_days_without_a_post_before_the_connection_are_days_all_the_same(setup: Setup) -> None:
+    """Of a post a week, read when the community was connected, a month has four and not thirty."""
+    connected = NOON - timedelta(hours=3)
+    place = await setup.client.connect("vk", created_at=connected, backfill_since=NOON - 40 * DAY)
+    posts = [await setup.client.publish(place, NOON - days * DAY) for days in (7, 14, 21, 28)]
+    await setup.client.measure(place, connected, {post: {Metric.REACTIONS: 14} for post in posts})
+    await setup.client.mark_polled(place, NOON - timedelta(hours=1))
+    goal = await setup.goal(type="awareness", kpi="engagement", target=90, community_ids=[str(place.community_id)])
+    baseline = goal["baseline"]
+    assert (baseline["value"], baseline["status"], baseline["known_days"]) == (56, "partial", 28)
+    assert baseline["level"] == 60, "2 a day, in 30 days"
+    short = await setup.client.connect("vk", created_at=connected, backfill_since=NOON - 20 * DAY)
+    post = await setup.client.publish(short, NOON - 10 * DAY)
+    await setup.client.measure(short, connected, {post: {Metric.REACTIONS: 30}})
+    await setup.client.mark_polled(short, NOON - timedelta(hours=1))
+    goal = await setup.goal(type="awareness", kpi="engagement", target=90, community_ids=[str(short.community_id)])
+    assert (goal["baseline"]["known_days"], goal["baseline"]["level"]) == (15, 60), "what was not read is not known"
 
 
 async def test_where_less_is_better_the_target_is_below(setup: Setup) -> None:

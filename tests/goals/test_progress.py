@@ -220,6 +220,7 @@ async def test_nothing_is_missed_of_which_a_part_is_not_known(agency: Agency, se
 PERIOD = Days(date(2026, 10, 1), date(2026, 10, 30))
 HISTORY = progress.history_window(PERIOD, date(2026, 10, 6))
 """Five days of thirty are over."""
+LOST = Missing(Community(None, "vk"), "reauth-required", date(2026, 10, 20), date(2026, 10, 30))
 
 
 def judged(key: str, promise: Promise, so_far: Value, daily: Callable[[int], float | None]) -> progress.Progress:
@@ -230,6 +231,7 @@ def judged(key: str, promise: Promise, so_far: Value, daily: Callable[[int], flo
         promise,
         so_far=so_far,
         history=HISTORY,
+        whole=Value(1, None, [LOST._replace(first=HISTORY.first, last=HISTORY.last)]),
         daily=[Value(daily(number)) for number in range(length)],
     )
 
@@ -260,10 +262,48 @@ def test_a_forecast_is_within_what_the_kpi_can_be(key: str, daily: Callable[[int
     assert made.outlook.high <= (1 if key != "community_size" else 900)
 
 
+GATHERED = LOST._replace(reason="gathered-before-connection", first=HISTORY.first, last=HISTORY.last)
+
+
+BEFORE = GATHERED._replace(reason="before-connection", last=HISTORY.last - 9 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("missing", "weekday", "is_known"),
+    [
+        ([GATHERED], 3, True),
+        ([GATHERED, GATHERED._replace(reason="unsupported")], 3, True),
+        # A growth is counted when the size is read, and not known before.
+        ([], 1, True),
+        ([], 3, False),
+        # Of what was before the backfill, and of what is lost, nothing is known on a day without a value.
+        ([BEFORE, GATHERED._replace(first=HISTORY.last - 8 * DAY)], 3, False),
+        ([GATHERED, GATHERED._replace(reason="reauth-required")], 3, False),
+    ],
+)
+def test_a_day_that_is_counted_on_another_one_breaks_no_history(
+    missing: list[Missing], weekday: int, is_known: bool
+) -> None:
+    """A community that publishes once a week has as many weeks of history as one that does so daily."""
+
+    def made(other_days: float | None) -> progress.Outlook:
+        length = (HISTORY.last - HISTORY.first).days + 1
+        daily = [Value(21.0 if (length - number) % 7 == weekday else other_days) for number in range(length)]
+        whole = Value(1, None, missing)
+        kpi, promise = all_kpis()["engagement"], Promise(100, 50, PERIOD)
+        return progress.progress(kpi, promise, so_far=Value(21), history=HISTORY, whole=whole, daily=daily).outlook
+
+    outlook = made(None)
+    assert outlook.reason == (None if is_known else "unknown-days")
+    if is_known:
+        assert outlook.value is not None
+        assert 21 + 3 * 21 <= outlook.value <= 21 + 4 * 21
+        assert outlook.value == pytest.approx(made(0.0).value)
+
+
 FLOW, STOCK, RATIO = "inquiries_handled", "community_size", "handled_rate"
 LOWER_STOCK, LOWER_RATIO = "open_backlog", "first_response_time"
 END = progress.history_window(PERIOD, date(2026, 10, 31))
-LOST = Missing(Community(None, "vk"), "reauth-required", date(2026, 10, 20), date(2026, 10, 30))
 NEVER = LOST._replace(reason="unsupported")
 ENDS: list[tuple[str, float, float, list[Missing], str]] = [
     *((key, 10, 10, [], "met") for key in (FLOW, STOCK, LOWER_STOCK, LOWER_RATIO)),
@@ -294,7 +334,9 @@ ENDS: list[tuple[str, float, float, list[Missing], str]] = [
 def test_what_is_decided_at_the_end(key: str, target: float, value: float, missing: list[Missing], pace: str) -> None:
     days = [Value(value)] * ((END.last - END.first).days + 1)
     so_far = Value(value, None, missing)
-    made = progress.progress(all_kpis()[key], Promise(target, target, PERIOD), so_far=so_far, history=END, daily=days)
+    made = progress.progress(
+        all_kpis()[key], Promise(target, target, PERIOD), so_far=so_far, history=END, whole=so_far, daily=days
+    )
     assert made.pace == pace
 
 

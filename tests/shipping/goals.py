@@ -50,6 +50,7 @@ def measured(target: float) -> Progress:
         Promise(target, level(), PERIOD),
         so_far=Value(total(Days(PERIOD.first, YESTERDAY))),
         history=history,
+        whole=Value(total(Days(FIRST_DAY, YESTERDAY))),
         daily=daily,
     )
 
