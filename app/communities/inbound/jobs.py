@@ -42,7 +42,7 @@ from app.projects.models import Project
 
 log = structlog.get_logger()
 
-RETRY_UNREAD_AFTER: Final = timedelta(seconds=30)
+RETRY_UNREAD_AFTER: Final = timedelta(seconds=5)
 """A hook is subscribed after its community's first poll, which is waited for in these steps."""
 PROBE_CHECK_INTERVAL: Final = timedelta(hours=1)
 """How often it is checked whether a probe is due; also the silence of a busy hook that makes it due."""
