@@ -16,6 +16,7 @@ from app.kit.compression import Compression
 from app.kit.crypto import Keyring
 from app.kit.db import Database
 from app.kit.doorbell import ArqDoorbell
+from app.kit.page_errors import PageErrors
 from app.kit.registry import rooms
 from app.kit.resources import Doorbell, Resources
 from app.kit.route_index import RouteIndex
@@ -139,4 +140,5 @@ def create_app(
             max_age=600,
         )
     app.add_middleware(web.RequestContext, unlogged_prefixes=("/hooks/", "/live", "/ready", "/metrics"))
+    app.add_middleware(PageErrors, paths=("/account", "/s/", "/r/"))
     return app

@@ -171,8 +171,8 @@ def _with_counted_elsewhere(
     known = [number for number, amount in enumerate(amounts) if amount is not None]
     if not known:
         return list(amounts)
-    gathered = [one for one in whole.missing if one.reason == Reason.GATHERED_BEFORE_CONNECTION]
-    last = max(known[-1], *((one.last - history.first).days for one in gathered), 0)
+    pre_tracking = [one for one in whole.missing if one.reason == Reason.GATHERED_BEFORE_CONNECTION]
+    last = max(known[-1], *((one.last - history.first).days for one in pre_tracking), 0)
     return [
         0.0
         if value.amount is None and known[0] < number <= last and counts_elsewhere(whole, history.first + number * DAY)

@@ -262,23 +262,23 @@ def test_a_forecast_is_within_what_the_kpi_can_be(key: str, daily: Callable[[int
     assert made.outlook.high <= (1 if key != "community_size" else 900)
 
 
-GATHERED = LOST._replace(reason="gathered-before-connection", first=HISTORY.first, last=HISTORY.last)
+PRE_TRACKING = LOST._replace(reason="gathered-before-connection", first=HISTORY.first, last=HISTORY.last)
 
 
-BEFORE = GATHERED._replace(reason="before-connection", last=HISTORY.last - 9 * DAY)
+BEFORE = PRE_TRACKING._replace(reason="before-connection", last=HISTORY.last - 9 * DAY)
 
 
 @pytest.mark.parametrize(
     ("missing", "weekday", "is_known"),
     [
-        ([GATHERED], 3, True),
-        ([GATHERED, GATHERED._replace(reason="unsupported")], 3, True),
+        ([PRE_TRACKING], 3, True),
+        ([PRE_TRACKING, PRE_TRACKING._replace(reason="unsupported")], 3, True),
         # A growth is counted when the size is read, and not known before.
         ([], 1, True),
         ([], 3, False),
         # Of what was before the backfill, and of what is lost, nothing is known on a day without a value.
-        ([BEFORE, GATHERED._replace(first=HISTORY.last - 8 * DAY)], 3, False),
-        ([GATHERED, GATHERED._replace(reason="reauth-required")], 3, False),
+        ([BEFORE, PRE_TRACKING._replace(first=HISTORY.last - 8 * DAY)], 3, False),
+        ([PRE_TRACKING, PRE_TRACKING._replace(reason="reauth-required")], 3, False),
     ],
 )
 def test_a_day_that_is_counted_on_another_one_breaks_no_history(
