@@ -168,14 +168,16 @@ def _with_counted_elsewhere(
     Before the first amount nothing is known. What was gathered before the connection is; a growth that is to be
     counted later is not known before it is.
     """
-    known = [number for number, amount in enumerate(amounts) if amount is not None]
-    if not known:
+    known_days = [number for number, amount in enumerate(amounts) if amount is not None]
+    if not known_days:
         return list(amounts)
     pre_tracking = [one for one in whole.missing if one.reason == Reason.GATHERED_BEFORE_CONNECTION]
-    last = max(known[-1], *((one.last - history.first).days for one in pre_tracking), 0)
+    last = max(known_days[-1], *((one.last - history.first).days for one in pre_tracking), 0)
     return [
         0.0
-        if value.amount is None and known[0] < number <= last and counts_elsewhere(whole, history.first + number * DAY)
+        if value.amount is None
+        and known_days[0] < number <= last
+        and counts_elsewhere(whole, history.first + number * DAY)
         else amount
         for number, (amount, value) in enumerate(zip(amounts, daily, strict=True))
     ]

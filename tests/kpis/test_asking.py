@@ -145,8 +145,8 @@ async def test_only_frequent_statements_are_kept(busy: Client, clock: SetClock) 
         for one in whole[1:]:
             assert await load(connection, request, [whole[0], one])
         # The last one that is not kept is closed once another is prepared.
-        ((after, still_longest),) = await prepared.rows(connection, {})
-        assert still_longest == longest
+        ((after, longest_after),) = await prepared.rows(connection, {})
+        assert longest_after == longest
         assert after <= kept + 1
 
 
