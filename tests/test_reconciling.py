@@ -1,14 +1,20 @@
 """What is kept beside the rows, numbers and words, is compared with them nightly, repaired, counted and logged."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.testing import capture_logs
 
+from app.inquiries import lexemes as inquiry_lexemes
 from app.kit import search, tallies
 from app.kit.clock import SetClock
+from app.links import lexemes as link_lexemes
+from app.posts import lexemes as post_lexemes
 from tests.conftest import Agency
 from tests.inquiries.conftest import InquirySetup
 from tests.inquiries.conftest import post as post
@@ -16,6 +22,12 @@ from tests.inquiries.conftest import setup as setup
 from tests.inquiries.test_counts import counted, recount
 from tests.links.conftest import add_community
 from tests.posts.conftest import remote, store
+
+_LEXEMES: Final[Mapping[str, tuple[search.WordIndex, search.Texts]]] = {
+    "inquiries": (inquiry_lexemes.INQUIRY_LEXEMES, inquiry_lexemes.texts),
+    "posts": (post_lexemes.POST_LEXEMES, post_lexemes.texts),
+    "links": (link_lexemes.LINK_LEXEMES, link_lexemes.texts),
+}
 
 
 async def _execute(agency: Agency, sql: str) -> None:
@@ -79,21 +91,27 @@ async def test_numbers_of_publications(agency: Agency, clock: SetClock) -> None:
     assert await _nightly(agency, *jobs) == []
 
 
+async def _store_searched(agency: Agency, setup: InquirySetup, room: str, number: int) -> None:
+    """Store an inquiry, a post or a link with the text "Где чайник?"."""
+    if room == "inquiries":
+        at, name = setup.agency.resources.clock.now(), str(number)
+        await setup.store_messages(setup.message(name, at, "Где чайник?", thread_id=name))
+    elif room == "posts":
+        await agency.post("/v1/posts", {"community_id": str(setup.ref.community_id), "text": "Где чайник?"})
+    else:
+        project_id = str(setup.ref.project_id)
+        made = {"project_id": project_id, "target": "https://shop.example", "title": "Где чайник?"}
+        await agency.post("/v1/links", made)
+
+
 @pytest.mark.parametrize("room", ["inquiries", "posts", "links"])
 async def test_words(
     room: str, setup: InquirySetup, agency: Agency, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "PAGE", 2)
     owner = {"inquiries": "inquiry", "posts": "post", "links": "link"}[room]
-    community_id, project_id = str(setup.ref.community_id), str(setup.ref.project_id)
     for n in range(5):
-        if room == "inquiries":
-            await setup.store_messages(setup.message(str(n), clock.now(), "Где чайник?", thread_id=str(n)))
-        elif room == "posts":
-            await agency.post("/v1/posts", {"community_id": community_id, "text": "Где чайник?"})
-        else:
-            made = {"project_id": project_id, "target": "https://shop.example", "title": "Где чайник?"}
-            await agency.post("/v1/links", made)
+        await _store_searched(agency, setup, room, n)
     jobs = (f"{room}.reconcile-lexemes", f"{room}.reconcile-lexemes-of-workspace")
 
     async def number_found(q: str) -> int:
@@ -121,3 +139,20 @@ async def test_words(
     assert search.REPAIRED.labels(f"{owner}_lexeme")._value.get() == before + 7
     assert (await number_found("чайник"), await number_found("кофейник")) == (5, 0)
     assert await _nightly(agency, *jobs) == []
+
+
+@pytest.mark.parametrize("room", ["inquiries", "posts", "links"])
+async def test_words_of_a_row_that_is_stored_during_the_comparison_stay(
+    room: str, setup: InquirySetup, agency: Agency
+) -> None:
+    index, texts_of = _LEXEMES[room]
+    await _store_searched(agency, setup, room, 0)
+
+    async def texts(session: AsyncSession, after: UUID, limit: int) -> Mapping[UUID, str]:
+        page = await texts_of(session, after, limit)
+        await _store_searched(agency, setup, room, 1)  # before the words are read
+        return page
+
+    async with agency.resources.transaction(agency.workspace_id) as session:
+        assert await index.reconcile(session, texts, search.FIRST) == (0, None)
+    assert len((await agency.get(f"/v1/{room}", q="чайники"))["data"]) == 2

@@ -39,6 +39,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.types import TypeEngine
 
+from app.kit.bulk import equals_any
 from app.kit.db import workspace_of
 from app.kit.errors import Invalid
 from app.kit.lists import WORKSPACE, Filter
@@ -161,7 +162,7 @@ class WordIndex:
         """`table` has the columns `workspace_id`, `lexeme`, `project_id`, `facets`, and `owner`: the id of the row of
         `source` with that word.
         """
-        self._table, self._columns, self._owner = table, table.c, table.c[owner]
+        self._table, self._columns, self._owner, self._source = table, table.c, table.c[owner], source
         self._facets = facets or Facets()
 
         def statement(sql: str) -> TextClause:
@@ -215,9 +216,22 @@ class WordIndex:
         owners = select(stored).distinct().where(self._columns.workspace_id == workspace_of(session), stored > after)
         if last is not None:
             owners = owners.where(stored <= last)
-        orphans = {one: "" for one in await session.scalars(owners) if one not in page}
+        others = [one for one in await session.scalars(owners) if one not in page]
+        orphans = dict.fromkeys(await self._absent(session, others), "")
         changed = await self.replace(session, {**page, **orphans})
         return changed, last
+
+    async def _absent(self, session: AsyncSession, row_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the ids that no row has.
+
+        A row that is stored meanwhile brings its words: who has read the words before has to look for the row again.
+        """
+        if not row_ids:
+            return set()
+        row_id = self._source.c.id
+        of_workspace = self._source.c.workspace_id == workspace_of(session)
+        present = await session.scalars(select(row_id).where(of_workspace, equals_any(row_id, row_ids)))
+        return set(row_ids).difference(present)
 
     def report(self, changed: int, workspace_id: UUID | None) -> None:
         """Log that words were other than the texts, and count them: after the commit."""
