@@ -14,6 +14,8 @@ import httpx
 import pytest
 import structlog
 from fastapi import FastAPI
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import select
 
 from app.kit import jobs, scheduler
@@ -26,6 +28,12 @@ from app.settings import Settings
 from tests import imports, parameters, slices
 from tests import servers as test_servers
 from tests.declared import DeclaredAnswers
+
+# How long an example takes, or is drawn, says how busy the machine is, and nothing of what is tested.
+hypothesis_settings.register_profile(
+    "any machine", hypothesis_settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 UNDECLARED: Final[list[str]] = []
 """Answers of the test under way that the OpenAPI document does not declare."""

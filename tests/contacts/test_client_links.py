@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 from structlog.testing import capture_logs
@@ -387,8 +387,6 @@ JSON = st.recursive(
 )
 
 
-# On a busy machine the first draw takes over a second, whatever is drawn.
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.text("abc", max_size=3), JSON, max_size=4), st.text("123", min_size=1, max_size=2))
 def test_the_hash_is_the_documented_one_and_of_the_content_alone(content: dict[str, Any], revision: str) -> None:
     subject_id = uuid.UUID(int=7)

@@ -175,7 +175,7 @@ async def test_weeks_are_the_projects_own(team: Team) -> None:
     ]
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     entries=st.lists(
         st.tuples(st.sampled_from(sorted(DEEDS)), st.integers(0, 9 * 7 * 24), st.sampled_from(["user:1", "job:x"])),

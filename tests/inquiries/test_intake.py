@@ -280,7 +280,7 @@ async def _stored_state(setup: InquirySetup) -> Any:
     return inquiries, rows
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(pages=sightings(), data=st.data())
 async def test_any_order_and_any_repetition_give_the_same(
     agency: Agency, post: Post, pages: list[list[RemoteMessage]], data: st.DataObject

@@ -201,7 +201,7 @@ def _empty() -> dict[str, Any]:
     return {"holidays": [], "special_days": []}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(operations=st.lists(OPERATIONS, min_size=4, max_size=14))
 async def test_a_deadline_is_that_of_the_waits(
     agency: Agency, clock: SetClock, post: Post, operations: list[Operation]

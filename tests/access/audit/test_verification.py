@@ -238,7 +238,7 @@ OTHER_VALUES = {
 }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(table=st.sampled_from(sorted(TABLES)), row=st.integers(0, 8), column=st.integers(0, 30))
 async def test_no_change_of_a_row_goes_unnoticed(
     agency: Agency, clock: SetClock, servers: Servers, database: str, table: str, row: int, column: int
