@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-CONDITION_TIMEOUT = 30.0
+CONDITION_TIMEOUT = 90.0
+"""Seconds; an API takes three to start, and over thirty on a machine with six times as much to do as it can."""
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:
