@@ -147,7 +147,7 @@ def progress(
         so_far = Value(None, ProgressReason.ANOTHER_CURRENCY)
     recent = amounts[-HISTORY_DAYS:]
     if kpi.adds_up is AddsUp.FLOW:
-        recent = _of_the_same_communities(daily[-HISTORY_DAYS:], recent)
+        recent = _of_the_same_communities(history, whole, recent)
     late = min(_late_days(daily), elapsed) if kpi.grows_with_days else 0
     outlook = _outlook(kpi, value, recent, elapsed, promise.period.last, length - elapsed, late)
     ahead = (
@@ -191,14 +191,14 @@ def _with_counted_elsewhere(
     ]
 
 
-def _of_the_same_communities(daily: Sequence[Value], amounts: Sequence[float | None]) -> list[float | None]:
-    """The amounts, without those of days before some of the communities were connected that are in the latest."""
-    never = _not_connected(daily[-1])
-    return [amount if _not_connected(value) <= never else None for value, amount in zip(daily, amounts, strict=True)]
+def _of_the_same_communities(history: Days, whole: Value, amounts: Sequence[float | None]) -> list[float | None]:
+    """The amounts of the last days of `history`, without those from before some of the communities were known.
 
-
-def _not_connected(value: Value) -> frozenset[Any]:
-    return frozenset(one.community.id for one in value.missing if one.reason == Reason.BEFORE_CONNECTION)
+    One that is not known yet on the last day is in no amount.
+    """
+    before = [one.last for one in whole.missing if one.reason == Reason.BEFORE_CONNECTION and one.last < history.last]
+    unlike = len(amounts) - (history.last - max(before, default=date.min)).days
+    return [None if number < unlike else amount for number, amount in enumerate(amounts)]
 
 
 def _season(kpi: Kpi, period: Days, history: Days, amounts: Sequence[float | None]) -> list[float] | None:

@@ -34,6 +34,22 @@ async def test_days_without_a_community_say_nothing_of_days_with_it(agency: Agen
     assert (await measured(agency, await setup.goal(title="Alone", **alone)))["forecast"]["value"] == 300
 
 
+async def test_two_that_publish_on_other_days_have_one_history(agency: Agency, setup: Setup) -> None:
+    """Before the connection each has days without a post, on which nothing is known of it, and nothing is missing."""
+    connected, places = NOON - timedelta(hours=3), []
+    for weekday in (1, 4):
+        place = await setup.client.connect("vk", created_at=connected, backfill_since=NOON - 60 * DAY)
+        posts = [await setup.client.publish(place, NOON - (7 * week + weekday) * DAY) for week in range(8)]
+        await setup.client.measure(place, connected, {post: {Metric.REACTIONS: 14} for post in posts})
+        await setup.client.mark_polled(place, NOON - timedelta(hours=1))
+        places.append(str(place.community_id))
+    goal = await setup.goal(kpi="engagement", target=130, community_ids=places)
+    assert goal["baseline"]["level"] == 120, "28 a week, in 30 days"
+    forecast = (await measured(agency, goal))["forecast"]
+    assert forecast["reason"] is None
+    assert forecast["value"] == pytest.approx(28 + 25 * 4, rel=0.15)
+
+
 async def test_what_is_disconnected_starts_nothing(agency: Agency, setup: Setup) -> None:
     """Nothing more comes from it, so it is no part of what is to be surpassed."""
     place = await setup.client.connect("mastodon", created_at=datetime(2026, 9, 1, 9, tzinfo=UTC))
