@@ -315,5 +315,7 @@ def _pace(
         return Pace.AT_RISK if reaches(best, promise.target) else Pace.OFF_TRACK
     if reaches(value, expected):
         return Pace.ON_TRACK
+    if not is_sound and kpi.grows_with_days:
+        return Pace.UNKNOWN
     start = 0.0 if kpi.grows_with_days else promise.level
     return Pace.AT_RISK if abs(expected - value) <= TOLERANCE * abs(expected - start) else Pace.OFF_TRACK
