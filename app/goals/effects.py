@@ -5,17 +5,17 @@ same two windows, moved back day by day. What usually lies between them is taken
 that the past would leave in 80 of 100 cases. It is a comparison, and no experiment: other things change too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from math import ceil
 from statistics import median
 from typing import Any, Final
-from uuid import UUID
 
 from app.campaigns.attribution import SEVERAL_CURRENCIES
 from app.goals.forecast import COVERAGE
+from app.kpis.comparing import gaps, is_cut, why_unlike
 from app.kpis.contract import DAY, Kpi
 from app.kpis.values import Direction, Reason, Value
 from app.kpis.windows import Days
@@ -84,11 +84,6 @@ def _side(days: Days, value: Value) -> dict[str, Any]:
     }
 
 
-def _gaps(value: Value) -> frozenset[tuple[UUID | None, str]]:
-    """Of which communities something is missing, and why. What was only found late is there."""
-    return frozenset((one.community.id, one.reason) for one in value.missing if one.reason != Reason.INBOUND_GAP)
-
-
 def is_early(values: Sequence[Value]) -> bool:
     """Whether something of the days after the change is still to come from a platform that tells it late."""
     return any(one.reason == Reason.PENDING for one in values[1].missing)
@@ -106,21 +101,25 @@ def windows(changed_on: date, review_on: date) -> list[Days]:
     return [*pair(changed_on), *(window for both in moved for window in both)]
 
 
-def effect(kpi: Kpi, changed_on: date, review_on: date, values: Sequence[Value]) -> Effect:
-    """The effect, from the KPI's values over `windows`."""
+def effect(
+    kpi: Kpi, changed_on: date, review_on: date, values: Sequence[Value], ended: Collection[date] = ()
+) -> Effect:
+    """The effect, from the KPI's values over `windows`. `ended`: days on which communities were disconnected."""
     first, second, *past = values
-    before, after, *_ = windows(changed_on, review_on)
+    before, after, *days = windows(changed_on, review_on)
     sides = before, after, first, second
-    usual_gaps, other_gaps = _gaps(first) & _gaps(second), sorted(_gaps(first) ^ _gaps(second), key=str)
+    usual_gaps = gaps(first, before) & gaps(second, after)
+    unlike = why_unlike((before, first), (after, second), ended)
     # What a platform never tells is missing everywhere. Windows of which more is missing, as before the first poll, are
     # smaller than they would be.
     moves = sorted(
         float(later.amount) - float(earlier.amount)
-        for earlier, later in zip(past[::2], past[1::2], strict=True)
+        for earlier, later, of_earlier, of_later in zip(past[::2], past[1::2], days[::2], days[1::2], strict=True)
         if earlier.amount is not None
         and later.amount is not None
         and earlier.currency == later.currency == second.currency
-        and _gaps(earlier) | _gaps(later) <= usual_gaps
+        and gaps(earlier, of_earlier) | gaps(later, of_later) <= usual_gaps
+        and not is_cut(of_earlier, of_later, ended)
     )
     if first.amount is None or second.amount is None:
         side = first if first.amount is None else second
@@ -128,8 +127,8 @@ def effect(kpi: Kpi, changed_on: date, review_on: date, values: Sequence[Value])
     if first.currency != second.currency:
         return _unclear(sides, None, len(moves), SEVERAL_CURRENCIES)
     difference = float(second.amount) - float(first.amount)
-    if other_gaps:
-        return _unclear(sides, difference, len(moves), other_gaps[0][1])
+    if unlike is not None:
+        return _unclear(sides, difference, len(moves), unlike)
     if len(moves) < LEAST_MOVES:
         return _unclear(sides, difference, len(moves), "too-little-history")
     rank = ceil(len(moves) * (1 + COVERAGE) / 2) - 1

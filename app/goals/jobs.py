@@ -89,7 +89,7 @@ async def measure_correction(run: Run, correction_id: UUID) -> Reschedule | None
         )
     if effects.is_early(result.values) and run.now < due + corrections.LATE_FIGURES:
         return Reschedule(run.now + corrections.AGAIN)
-    effect = effects.effect(kpi, correction.changed_on, correction.review_on, result.values)
+    effect = effects.effect(kpi, correction.changed_on, correction.review_on, result.values, result.ended)
     async with run.step() as session:
         await corrections.keep(session, run.actor, correction_id=correction_id, effect=effect.as_json)
         await run.finish(session)

@@ -108,6 +108,7 @@ async def to_measure(session: AsyncSession, project_id: UUID) -> list[GoalToMeas
                     revision.target, baseline.level, Days(revision.first_day, revision.last_day), revision.currency
                 ),
                 [UUID(one["id"]) for one in revision.communities]
+                or baseline.community_ids
                 or await _of_the_level(session, goal, datetime.combine(promised_on + DAY, time(), zone)),
                 promised_on,
                 sorted(days.all()),
@@ -117,7 +118,8 @@ async def to_measure(session: AsyncSession, project_id: UUID) -> list[GoalToMeas
 
 
 async def _of_the_level(session: AsyncSession, goal: Goal, end: datetime) -> Sequence[UUID]:
-    """The communities whose level a goal on all of them promises to move: those that were connected before `end`.
+    """The communities whose level a goal on all of them promises to move, where people stated where it starts from:
+    those that were connected before `end`.
 
     A level that another community is added to has not grown. Empty: all, as elsewhere.
     """

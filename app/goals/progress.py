@@ -54,6 +54,8 @@ class ProgressReason(StrEnum):
     PERIOD_OVER = "period-over"
     VALUE_UNKNOWN = "value-unknown"
     ANOTHER_CURRENCY = "another-currency"
+    DAYS_DO_NOT_ADD_UP = "days-do-not-add-up"
+    """It counts different people: those who come again are none of those to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def progress(
     all days of `history`; `daily`: on each of them.
     """
     amounts = [_amount(promise, one) for one in daily]
-    if kpi.adds_up is AddsUp.FLOW:
+    if kpi.grows_with_days:
         amounts = _with_counted_elsewhere(history, whole, daily, amounts)
     season = _season(kpi, promise.period, history, amounts)
     path = PathForm.LINEAR if season is None else PathForm.WEEKLY_SEASON
@@ -137,15 +139,21 @@ def progress(
         )
     length = (promise.period.last - promise.period.first).days + 1
     elapsed = (history.last - promise.period.first).days + 1
-    line = expected_path(kpi.adds_up, promise.target, length, baseline=promise.level, season=season)
+    form = AddsUp.FLOW if kpi.grows_with_days else kpi.adds_up
+    line = expected_path(form, promise.target, length, baseline=promise.level, season=season)
     expected = line[elapsed - 1]
     value = _amount(promise, so_far)
     if value is None and so_far.amount is not None:
         so_far = Value(None, ProgressReason.ANOTHER_CURRENCY)
     recent = amounts[-HISTORY_DAYS:]
-    outlook = _outlook(kpi, value, recent, elapsed, promise.period.last, length - elapsed)
+    if kpi.adds_up is AddsUp.FLOW:
+        recent = _of_the_same_communities(history, whole, recent)
+    late = min(_late_days(daily), elapsed) if kpi.grows_with_days else 0
+    outlook = _outlook(kpi, value, recent, elapsed, promise.period.last, length - elapsed, late)
     ahead = (
-        _outlook(kpi, value, recent, elapsed, history.last + AHEAD * DAY, AHEAD) if length - elapsed > AHEAD else None
+        _outlook(kpi, value, recent, elapsed, history.last + AHEAD * DAY, AHEAD, late)
+        if length - elapsed > AHEAD
+        else None
     )
     pace = _pace(
         kpi, promise, value, expected, outlook, is_over=elapsed == length, is_sound=value is None or is_whole(so_far)
@@ -183,6 +191,16 @@ def _with_counted_elsewhere(
     ]
 
 
+def _of_the_same_communities(history: Days, whole: Value, amounts: Sequence[float | None]) -> list[float | None]:
+    """The amounts of the last days of `history`, without those from before some of the communities were known.
+
+    One that is not known yet on the last day is in no amount.
+    """
+    before = [one.last for one in whole.missing if one.reason == Reason.BEFORE_CONNECTION and one.last < history.last]
+    unlike = len(amounts) - (history.last - max(before, default=date.min)).days
+    return [None if number < unlike else amount for number, amount in enumerate(amounts)]
+
+
 def _season(kpi: Kpi, period: Days, history: Days, amounts: Sequence[float | None]) -> list[float] | None:
     """The shares of a week's days, that of the period's first day first; None where there is no season to go by."""
     if kpi.adds_up is not AddsUp.FLOW:
@@ -200,21 +218,35 @@ def _unbroken(amounts: Sequence[float | None]) -> list[float]:
     return [amount for amount in amounts[first:] if amount is not None]
 
 
+def _late_days(daily: Sequence[Value]) -> int:
+    """How many of the last days a part is still to come of, from platforms that tell it late."""
+    for number, value in enumerate(reversed(daily)):
+        if not any(one.reason == Reason.PENDING for one in value.missing):
+            return number
+    return len(daily)
+
+
 def _outlook(
-    kpi: Kpi, value: float | None, amounts: Sequence[float | None], elapsed: int, for_day: date, horizon: int
+    kpi: Kpi, value: float | None, amounts: Sequence[float | None], elapsed: int, for_day: date, horizon: int, late: int
 ) -> Outlook:
+    """`late`: so many of the last days have had more than is known of them, and are forecast like those to come."""
     if horizon == 0:
         return Outlook(for_day, reason=ProgressReason.PERIOD_OVER)
     if value is None:
         return Outlook(for_day, reason=ProgressReason.VALUE_UNKNOWN)
-    made = (
-        _ratio_to_come(value, amounts, elapsed, horizon)
-        if kpi.adds_up is AddsUp.RATIO
-        else forecast(kpi.adds_up, amounts, 0, horizon)
-    )
+    if kpi.accrues and kpi.is_distinct_count:
+        return Outlook(for_day, reason=ProgressReason.DAYS_DO_NOT_ADD_UP)
+    if kpi.grows_with_days:
+        settled = amounts[: len(amounts) - late]
+        value -= sum(amount or 0 for amount in amounts[len(settled) :])
+        made = forecast(AddsUp.FLOW, settled, 0, horizon + late)
+    elif kpi.adds_up is AddsUp.RATIO:
+        made = _ratio_to_come(value, amounts, elapsed, horizon)
+    else:
+        made = forecast(kpi.adds_up, amounts, 0, horizon)
     if isinstance(made, NoForecast):
         return Outlook(for_day, reason=made)
-    done = value if kpi.adds_up is AddsUp.FLOW else 0.0
+    done = value if kpi.grows_with_days else 0.0
     value, low, high = (_possible(kpi, done + amount) for amount in (made.amount, made.low, made.high))
     return Outlook(for_day, value, low, high, made.method.value, made.history)
 
@@ -283,5 +315,7 @@ def _pace(
         return Pace.AT_RISK if reaches(best, promise.target) else Pace.OFF_TRACK
     if reaches(value, expected):
         return Pace.ON_TRACK
-    start = 0.0 if kpi.adds_up is AddsUp.FLOW else promise.level
+    if not is_sound and kpi.grows_with_days:
+        return Pace.UNKNOWN
+    start = 0.0 if kpi.grows_with_days else promise.level
     return Pace.AT_RISK if abs(expected - value) <= TOLERANCE * abs(expected - start) else Pace.OFF_TRACK

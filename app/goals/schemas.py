@@ -130,16 +130,22 @@ class GoalBaseline(Output):
     model_config = ConfigDict(populate_by_name=True)
     source: BaselineSource = Field(description="Measured from history, or stated by people.")
     level: float = Field(
-        description="What the target is compared with, in the KPI's unit: of one that adds up, the amount in as many "
-        "days as the period has."
+        description="What the target is compared with, in the KPI's unit: of one that grows with the days, the amount "
+        "in as many days as the period has."
     )
     value: float | None = Field(description="The KPI's value over the measured days; null: it was stated.")
     from_: Day | None = Field(alias="from", description="The first measured day; null: it was stated.")
     to: Day | None = Field(description="The last measured day.")
-    known_days: int | None = Field(description="How many of these days the value is of; null: it was stated.")
+    known_days: int | None = Field(
+        description="How many of these days the value is of, of the community that is known for the fewest; null: it "
+        "was stated."
+    )
     status: ValueStatus | None = Field(description="Whether all inputs of the value were there.")
     as_of: Instant | None = Field(description="When it was measured.")
     reason: str | None = Field(description="Why a stated one is to be believed; null: it was measured.")
+    community_ids: list[Id] | None = Field(
+        None, description="Of a measured level (`adds_up` is `stock`): the communities whose part is in it, and counts."
+    )
 
 
 class GoalChange(Output):

@@ -39,7 +39,7 @@ from app.goals.terms import (
 )
 from app.kit.actors import Actor
 from app.kit.db import fetch, in_workspace, now, workspace_of
-from app.kit.errors import Conflict
+from app.kit.errors import Conflict, invalid_field
 from app.kit.events import publish
 from app.kit.ids import uuid7
 from app.kit.preconditions import require_version
@@ -250,9 +250,20 @@ async def _next_baseline(
     period: Days,
     values: Mapping[str, Any],
 ) -> baselines.Baseline:
-    """The latest revision's baseline, unless it is changed, or what was measured is not what is promised now."""
+    """The latest revision's baseline, unless it is changed, or what was measured is not what is promised now.
+
+    Raises `Invalid` (`baseline-of-another-period`) where it was stated, and of another number of days.
+    """
     current = baselines.stored(latest.baseline)
     stated = values.get("stated", current.as_stated)
+    is_as_long = period.last - period.first == latest.last_day - latest.first_day
+    if "stated" not in values and stated is not None and not is_as_long and all_kpis()[goal.kpi].grows_with_days:
+        raise invalid_field(
+            "stated_baseline",
+            "baseline-of-another-period",
+            f"What was stated is of {(latest.last_day - latest.first_day).days + 1} days, and the period has "
+            f"{(period.last - period.first).days + 1} now: state it anew, or give null to have it measured.",
+        )
     is_other = communities != latest.communities or period != Days(latest.first_day, latest.last_day)
     if stated == current.as_stated and (stated is not None or not is_other):
         return current

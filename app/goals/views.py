@@ -22,7 +22,7 @@ from app.kit.localised import (
 )
 from app.kpis import all_kpis
 from app.kpis.contract import Kpi
-from app.kpis.values import AddsUp, Unit
+from app.kpis.values import Unit
 from app.platforms import adapters
 
 SUBJECT: Final = "goal"
@@ -205,7 +205,7 @@ def _baseline(value: Mapping[str, Any], kpi: Kpi, currency: str | None) -> Displ
     first, last = date.fromisoformat(value["from"]), date.fromisoformat(value["to"])
     days = DayRange(first, last)
     measured = Sentence(_MEASURED, {"amount": amount, "days": days})
-    if kpi.adds_up is AddsUp.FLOW:
+    if kpi.grows_with_days:
         measured = Sentence(
             _MEASURED_FLOW, {"amount": amount, "value": _amount(value["value"], kpi, currency), "days": days}
         )

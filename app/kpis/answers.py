@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from app.kpis import comparing
 from app.kpis.annotations import within
 from app.kpis.arithmetic import Datasets, Values, communities, failed_dataset, values
 from app.kpis.contract import DAY, Kpi, LoadRequest, Project, Window
@@ -173,16 +174,22 @@ def described(kpi: Kpi) -> dict[str, Any]:
 
 
 def previous(kpi: Kpi, query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
-    """The value of the previous window (as many days, directly before), and the relative change since."""
+    """The value of the previous window (as many days, directly before), and the relative change since.
+
+    There is none where not the same is known of both windows: a community that was connected in between is no growth.
+    """
     days = query.days.before
-    change = None
+    change = reason = None
     if value.amount is not None and earlier.amount and value.currency == earlier.currency:
-        change = (value.amount - earlier.amount) / abs(earlier.amount)
+        ended = comparing.ends(kpi, query.datasets)
+        reason = comparing.why_unlike((days, earlier), (query.days, value), ended)
+        change = None if reason is not None else (value.amount - earlier.amount) / abs(earlier.amount)
     return {
         "from": days.first,
         "to": days.last,
         **stated(kpi, earlier),
         "change": change,
+        "change_reason": reason,
     }
 
 

@@ -367,6 +367,18 @@ class Kpi:
     """No value is below it; None: one can be, as what platforms count is taken back too."""
     most: float | None = None
     """No value is above it; None: there is no such limit."""
+    accrues: bool = False
+    """Of a ratio: its value grows with the days that it is of, like that of a flow, although it is no sum of theirs."""
+
+    @property
+    def is_distinct_count(self) -> bool:
+        """Whether it counts different ones: who comes on several days is one of them all."""
+        return self.adds_up is AddsUp.RATIO and self.unit is Unit.COUNT
+
+    @property
+    def grows_with_days(self) -> bool:
+        """Whether a window of more days has more of it: values of windows of unlike lengths do not compare."""
+        return self.adds_up is AddsUp.FLOW or self.accrues
 
     @property
     def is_of_project(self) -> bool:

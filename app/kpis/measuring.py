@@ -1,17 +1,17 @@
 """Values of one KPI over many windows, for rooms above: of all communities of a project, or of some of them."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.kpis import arithmetic, projects
+from app.kpis import arithmetic, comparing, projects
 from app.kpis.arithmetic import Datasets
 from app.kpis.contract import Dataset, Kpi, LoadRequest, Project
-from app.kpis.values import Value
+from app.kpis.values import Community, Value
 from app.kpis.windows import Days
 
 log = structlog.get_logger()
@@ -22,6 +22,10 @@ class Measured(NamedTuple):
 
     project: Project
     values: list[Value]
+    ended: frozenset[date]
+    """Days after which communities do not count any more: see `comparing`."""
+    by_community: dict[Community, list[Value]]
+    """The same of each community by itself, where they were asked for."""
 
 
 async def measure(
@@ -33,10 +37,12 @@ async def measure(
     windows: Sequence[Days],
     now: datetime,
     community_ids: Collection[UUID] = (),
+    by_community: bool = False,
 ) -> Measured:
     """The KPI's values over these windows, as of `now`; of these communities only, or of all where none is named.
 
-    The inputs of all windows are read by one statement. Raises `NotFound` without the project.
+    With `by_community` those of each community by itself, too. The inputs of all windows are read by one statement.
+    Raises `NotFound` without the project.
     """
     first, last = min(one.first for one in windows), max(one.last for one in windows)
     request = LoadRequest(workspace_id, (project_id,), first, last, now)
@@ -47,11 +53,16 @@ async def measure(
     def report(error: Exception) -> None:
         log.error("kpis.not_computed", kpi=kpi.key, project_id=str(project_id), exc_info=error)
 
-    made = arithmetic.values(kpi, datasets, request.windows(windows, project.today), report=report)
-    return Measured(project, [made.whole, *made.others])
+    def values(of: Datasets) -> list[Value]:
+        made = arithmetic.values(kpi, of, request.windows(windows, project.today), report=report)
+        return [made.whole, *made.others]
+
+    each = arithmetic.communities(kpi, datasets) if by_community else ()
+    own = {one: values(_restricted(datasets, {one.id})) for one in each}
+    return Measured(project, values(datasets), comparing.ends(kpi, datasets), own)
 
 
-def _restricted(datasets: Datasets, community_ids: Collection[UUID]) -> Datasets:
+def _restricted(datasets: Datasets, community_ids: Collection[UUID | None]) -> Datasets:
     """The data of these communities alone."""
     return {
         source: Dataset(

@@ -104,7 +104,15 @@ class PreviousValue(StatedAmount):
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
     variants: Variants = Field(description=_VARIANTS)
-    change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
+    change: float | None = Field(
+        description="Relative change since: -0.25 is a fall by a quarter. Null: a value is unknown, the one before is "
+        "0, they are in different currencies, or `change_reason` says why they do not compare."
+    )
+    change_reason: str | None = Field(
+        description="What is missing of one of both windows, and not as much of the other: what came in between is no "
+        "change. `disconnected`: a community was, within these days. Null: they compare, or a value is none.",
+        examples=["before-connection"],
+    )
 
 
 class SeriesPoint(StatedAmount):
@@ -212,7 +220,7 @@ _WITH_EXAMPLE: Final = ConfigDict(
                 "to": "2026-09-30",
                 "value": 2400.0,
                 "status": "partial",
-                "reason": "before-connection",
+                "reason": "stale",
                 "variants": {"wall_clock": 9000.0},
                 "change": -0.2375,
             },
@@ -393,7 +401,15 @@ class PortfolioPrevious(StatedAmount):
     status: ValueStatus = Field(description="Whether the value is known.", examples=["ok"])
     reason: str | None = Field(description=_REASON)
     variants: Variants = Field(description=_VARIANTS)
-    change: float | None = Field(description="Relative change since: -0.25 is a fall by a quarter.")
+    change: float | None = Field(
+        description="Relative change since: -0.25 is a fall by a quarter. Null: a value is unknown, the one before is "
+        "0, they are in different currencies, or `change_reason` says why they do not compare."
+    )
+    change_reason: str | None = Field(
+        description="What is missing of one of both windows, and not as much of the other: what came in between is no "
+        "change. `disconnected`: a community was, within these days. Null: they compare, or a value is none.",
+        examples=["before-connection"],
+    )
 
 
 class PortfolioValue(StatedAmount):

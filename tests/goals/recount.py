@@ -368,6 +368,8 @@ class Recount:
 
     def _change(self, key: str, of: tuple[date, date], before: tuple[date, date]) -> float | None:
         now, earlier = self.kpi(key, *of), self.kpi(key, *before)
+        if self._coverage(key, *of) != self._coverage(key, *before):
+            return None  # not the same is known of both
         return (now - earlier) / abs(earlier) if now is not None and earlier else None
 
     def _lines(self, key: str) -> list[str | None]:

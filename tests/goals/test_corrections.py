@@ -191,7 +191,7 @@ SIBLING = Community(None, None)
 
 def missing(one: Value, reason: str) -> Value:
     """The value, of which something of another community is missing."""
-    return one._replace(missing=[*one.missing, Missing(SIBLING, reason, CHANGED, REVIEW)])
+    return one._replace(missing=[*one.missing, Missing(SIBLING, reason, date.min, date.max)])
 
 
 def test_what_a_platform_never_tells_takes_no_interval_away() -> None:
@@ -226,3 +226,32 @@ def test_without_enough_past_there_is_no_interval() -> None:
     made = effect(all_kpis()["clicks"], CHANGED, REVIEW, values([10.0] * 30, REVIEW - timedelta(days=30)))
     assert made.moves < LEAST_MOVES
     assert (made.difference, made.low, made.high, made.reason) == (0, None, None, "too-little-history")
+
+
+@pytest.mark.parametrize("way", ["connected", "disconnected"])
+async def test_a_community_that_comes_or_goes_is_no_effect(
+    agency: Agency, setup: Setup, clock: SetClock, way: str
+) -> None:
+    """Half of the questions come from another community, which is there for some days of the comparison alone."""
+    start, middle = datetime(2026, 9, 1, 9, tzinfo=UTC), NOON + 3 * DAY
+    is_new = way == "connected"
+    other = await setup.client.connect(
+        "mastodon", created_at=middle if is_new else start, backfill_since=middle if is_new else start
+    )
+    places = [setup.place, other]
+    for number in range(80):
+        at = NOON + (7 - number) * DAY
+        for place in places if (at >= middle) == is_new else places[:1]:
+            await setup.client.ask(place, at)
+    made = await agency.post("/v1/corrections", body(setup, kpi="inquiries_received", review_on="2026-10-22"))
+    clock.at = NOON + 7 * DAY
+    for place in places:
+        await setup.client.mark_polled(place, clock.at)
+    if not is_new:
+        gone = {"status": "disconnected", "disconnected_at": middle}
+        await setup.client.mark_polled(other, middle, **gone)
+    await agency.work("corrections.measure")
+    effect = (await agency.get(f"/v1/corrections/{made['id']}/effect"))["effect"]
+    assert effect["difference"] != 0
+    reason = "before-connection" if is_new else "disconnected"
+    assert (effect["verdict"], effect["reason"]) == ("unclear", reason)

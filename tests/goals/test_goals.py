@@ -19,6 +19,7 @@ async def test_a_goal_is_proposed_with_a_measured_baseline(agency: Agency, setup
         "status": "ok",
         "as_of": "2026-10-15T12:00:00Z",
         "reason": None,
+        "community_ids": [str(setup.place.community_id)],
     }
     assert (made["status"], made["revision"], made["agreed_revision"], made["changes"]) == ("proposed", 1, None, [])
     assert (made["proposed_by"], made["pace"]) == ("Anna", "unknown")

@@ -119,7 +119,7 @@ async def judge(agency: Agency, case: Case) -> None:
     assert kept["expected"] == pytest.approx(expected)
     made = kept["forecast"]
     if made["value"] is None:
-        start = 0 if case.kpi == "net_growth" else level
+        start = level if case.kpi == "community_size" else 0
         is_near = abs(expected - value) <= TOLERANCE * abs(expected - start)
         pace = "on_track" if value >= expected else "at_risk" if is_near else "off_track"
     else:
@@ -133,14 +133,17 @@ async def judge(agency: Agency, case: Case) -> None:
 def _level(case: Case, days: int) -> float:
     last = min(case.first, NOON.date()) - DAY
     first = last - 27 * DAY
+    if case.kpi == "growth_rate":
+        # As often as 28 days have room for as many days as the period has: the mean.
+        times = max(28 // days, 1)
+        begins = [last - number * days * DAY + DAY for number in range(1, times + 1)]
+        return sum(recounted(case, begin, begin + (days - 1) * DAY) for begin in begins) / times
     if case.kpi != "net_growth":
         return recounted(case, first, last)
     return recounted(case, first, last) / 28 * days
 
 
 def _expected(case: Case, path: str, level: float, target: float, elapsed: int, days: int) -> float:
-    if case.kpi == "growth_rate":
-        return target
     if path == "linear":
         start = level if case.kpi == "community_size" else 0
         return start + (target - start) * elapsed / days

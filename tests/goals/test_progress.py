@@ -373,6 +373,24 @@ def test_the_pace_while_it_lasts(
     assert unknown.pace == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("so_far", "missing", "pace"),
+    [
+        (8.9, [LOST], "unknown"),
+        (9.9, [LOST._replace(reason="stale")], "unknown"),
+        (10, [LOST], "on_track"),
+        # What a platform never gives was not promised.
+        (8.9, [NEVER], "off_track"),
+    ],
+)
+def test_an_outage_is_no_delay(so_far: float, missing: list[Missing], pace: str) -> None:
+    """Behind the path by days that could not be read: what came on them is not known."""
+    made = judged(
+        FLOW, Promise(60, 60, PERIOD), Value(so_far, None, missing), lambda number: 2.0 if number > 110 else None
+    )
+    assert (made.outlook.reason, made.pace) == ("unknown-days", pace)
+
+
 async def test_the_version_of_the_kpi_that_was_agreed_and_that_is_measured_by(
     agency: Agency, setup: Setup, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,7 +190,7 @@ PATCHED: dict[str, Patched] = {
         {
             "title": "Many more visitors",
             "target": 500,
-            "period": {"from": "2026-11-02", "to": "2026-11-29"},
+            "period": {"from": "2026-11-02", "to": "2026-12-01"},
             "community_ids": [],
             "stated_baseline": {"value": 130, "reason": "Counted again."},
             "is_main": False,

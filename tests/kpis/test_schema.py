@@ -47,6 +47,7 @@ async def test_every_answer_is_as_documented(app: FastAPI, busy: Client, window:
 
 def test_the_example_is_an_answer(app: FastAPI) -> None:
     example = app.openapi()["components"]["schemas"]["KpiAnswer"]["example"]
+    example["previous"]["change_reason"] = None  # FastAPI drops nulls from examples
     _validator(app, "/v1/projects/{project_id}/kpis/{key}").validate(example)
 
 

@@ -16,6 +16,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "answer-closed": "What the link is about is closed, or somebody of the client has answered it.",
     "api-key-ended": "The API key was revoked or has expired: make another one.",
     "bad-request": "The request is not HTTP, or its head contradicts itself.",
+    "baseline-of-another-period": "The stated baseline is of another number of days than the period: state it anew.",
     "body-too-large": "The body is over the documented size.",
     "bulk-refused": "With `atomic`, one item of the call is refused, so that none was done; `errors` says which.",
     "busy": "Another transaction is changing the same, or too many people sign in: send it again.",

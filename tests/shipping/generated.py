@@ -31,6 +31,11 @@ WRITTEN = """\
 Written from the catalogue by `python -m tests.shipping.generated`; `GET /v1/kpis` says the same.
 A value that is not known is null with a reason, never 0; a value of which some inputs are missing
 is `partial`, and its `coverage` names them."""
+COMPARED = """\
+`previous.change` compares the window with as many days before it, where the same is known of both. Where it is not, as
+in the first weeks after a connection, or where a community was disconnected, it is null and `change_reason` says why:
+what a backfill has not read, and what another community brings, is no growth. A platform that tells its figures late
+(`pending`) takes the comparison with the last days away: let the window end three days ago."""
 PERMISSIONS = """\
 Every operation needs one permission. It is declared where the operation is routed, and is `x-permission` in the
 OpenAPI. Owners and admins of a workspace have all permissions (owners alone make and unmake owners). A member has
@@ -112,6 +117,8 @@ def kpis() -> str:
         "# The KPIs",
         "",
         WRITTEN,
+        "",
+        COMPARED,
     ]
     goal = None
     for kpi in all_kpis().values():
@@ -136,7 +143,8 @@ def _kpi(kpi: Kpi) -> Iterator[str]:
     yield ""
     direction = kpi.direction.replace("_", " ")
     yield f"- Formula: `{kpi.doc.symbols}`, in {kpi.unit.value}, version {kpi.version}; {direction}"
-    yield f"- Over time: {_OVER_TIME[kpi.adds_up]}"
+    grows = "; it grows with the days: compare windows of one length" if kpi.accrues else ""
+    yield f"- Over time: {_OVER_TIME[kpi.adds_up]}{grows}"
     for variant in kpi.variants:
         yield f"- Beside each value, in `variants`: `{variant.key}` — {variant.title}"
     yield f"- Source: {kpi.doc.source}"

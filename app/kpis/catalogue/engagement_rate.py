@@ -25,6 +25,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    accrues=True,
     least=None,
     measures=(Gained(*ENGAGED), AverageSize(empty=EMPTY)),
     value=value,

@@ -24,6 +24,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    accrues=True,
     least=None,
     measures=(SizesOfGrowth(empty=EMPTY),),
     value=value,

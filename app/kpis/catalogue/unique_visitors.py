@@ -21,6 +21,7 @@ KPI: Final = Kpi(
     version=1,
     direction=Direction.HIGHER,
     adds_up=AddsUp.RATIO,
+    accrues=True,
     measures=(DifferentVisitors(),),
     value=value,
     evidence=(VISITS,),
