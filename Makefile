@@ -23,6 +23,9 @@ demo: $(RUN) ## Run Instep with a sandbox social network and a sample agency
 up: $(RUN) ## Run Instep
 	@exec env INSTEP_TIED=1 $(BIN)/instep up $(ARGS)
 
+# Without bytecode each of the many processes that the tests start would compile all of the source anew.
+test test-all: export PYTHONDONTWRITEBYTECODE =
+
 test: $(DEV) ## Run the tests, against a real PostgreSQL and Valkey
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not long" $(ARGS)
 

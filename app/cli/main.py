@@ -87,7 +87,7 @@ def api(
     from app.kit.server import LimitedProtocol
     from app.platforms import adapters
 
-    with errors_as_messages():
+    with gc_freeze.paused(), errors_as_messages():
         configured = environment.load_settings()
         try:
             if fd is None:  # with a socket, it is `instep up` that starts it, and has looked
@@ -128,9 +128,11 @@ def worker() -> None:
     import uvloop
     from arq.worker import run_worker
 
-    from workers.main import worker_settings
+    from app.kit import gc_freeze
 
-    with errors_as_messages():
+    with gc_freeze.paused(), errors_as_messages():
+        from workers.main import worker_settings
+
         environment.load_settings()
         asyncio.set_event_loop(uvloop.new_event_loop())  # arq takes the loop that is set
         run_worker(worker_settings())  # type: ignore[arg-type]  # arq's protocol wants instances of what it reads as a class

@@ -11,9 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.cli.console import done, fail
 from app.cli.environment import SettingsRefused, first_line
-from app.cli.sample_api import SampleError
 from app.cli.servers import EmbeddedError
-from app.cli.track import CannotTrack
 from app.kit.starting import StartRefused
 from migrations.session import MigrationRefused, sqlstate
 
@@ -36,8 +34,6 @@ SuperuserUrl = Annotated[
 EXPECTED = (
     EmbeddedError,
     SettingsRefused,
-    CannotTrack,
-    SampleError,
     MigrationRefused,
     StartRefused,
 )
@@ -48,7 +44,10 @@ NOT_MIGRATED = frozenset({"42P01", "42703"})
 
 
 class CommandFailed(Exception):
-    """A command cannot do what was asked; the message is for people."""
+    """A command cannot do what was asked; the message is for people.
+
+    The errors of one command derive from it: then this module need not load what that command needs.
+    """
 
 
 @contextlib.contextmanager

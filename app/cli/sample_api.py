@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.cli.options import CommandFailed
 from app.kit.http import Client
 
 
-class SampleError(Exception):
+class SampleError(CommandFailed):
     """The sample agency could not be created; the message says which step failed."""
 
 

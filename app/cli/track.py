@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from rich.markup import escape
 
 from app.cli.console import console, step, table
+from app.cli.options import CommandFailed
 from app.kit.http import client
 from app.platforms import adapters
 from app.platforms.contract import (
@@ -23,7 +24,7 @@ from app.settings import Settings
 ENGAGEMENT = (Metric.REACTIONS, Metric.COMMENTS, Metric.SHARES, Metric.QUOTES, Metric.SAVES)
 
 
-class CannotTrack(Exception):
+class CannotTrack(CommandFailed):
     """This address cannot be read; the message says why."""
 
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 
 from sandbox.entities import Community
@@ -47,6 +48,7 @@ def entry_id(rkey: str) -> int | None:
     return None if high > 63 else at << 16 | high << 10 | number & 0x3FF
 
 
+@lru_cache(maxsize=4096)
 def did(number: int) -> str:
     """The DID of a person, or of a community by its profile's number; the two ranges do not overlap."""
     raw = number.to_bytes(8, "big")

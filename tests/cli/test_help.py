@@ -10,7 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from app.cli.main import app
-from tests.cli.processes import ROOT
+from tests.cli.processes import ROOT, clean_environment
 
 
 def commands() -> Iterator[tuple[str, ...]]:
@@ -53,3 +53,12 @@ def test_the_shell_completes_commands_options_and_values() -> None:
 
     assert completed("instep jo") == ["jobs"]
     assert completed("instep jobs list --status ") == ["dead", "running", "waiting"]
+
+
+def test_no_command_waits_for_what_it_does_not_need() -> None:
+    heavy = ["aiohttp", "alembic", "app.platforms", "arq", "fastapi", "httpx"]
+    source = f"import sys, app.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    printed = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.strip() == "[]"

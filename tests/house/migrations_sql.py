@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SQUAWK = Path(sysconfig.get_path("scripts")) / "squawk"
 
 
+@cache
 def rendered() -> dict[str, str]:
     """The SQL of each revision, each on its own: a table of an older revision must not count as new and empty."""
     sql_by_revision = {}

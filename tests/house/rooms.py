@@ -8,6 +8,7 @@ import ast
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,8 +42,13 @@ def sources(root: Path) -> dict[str, Path]:
     return files
 
 
-def _named(tree: ast.Module, package: str) -> Iterator[str]:
+@cache
+def _named(source: str, package: str) -> tuple[str, ...]:
     """The full names that a module imports; of `from a import b` both `a.b` and `a`, the likelier first."""
+    return tuple(_imports(ast.parse(source), package))
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -60,7 +66,7 @@ def module_graph(files: Mapping[str, Path]) -> Graph:
     for module, path in files.items():
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         imported = set()
-        for name in _named(ast.parse(path.read_text()), package):
+        for name in _named(path.read_text(), package):
             target = name if name in files else name.rpartition(".")[0]
             if target in files and target != module:
                 imported.add(target)

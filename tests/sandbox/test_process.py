@@ -1,6 +1,8 @@
 """The sandbox as a process: start, end, errors and webhooks."""
 
 import asyncio
+import gc
+import logging
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from sandbox import __main__ as process
 from sandbox.hooks import Hooks
 from sandbox.ledger import Record, read
 from sandbox.server import build
@@ -312,3 +315,16 @@ async def test_delivery_pauses_after_several_failures_until_resumed(
     await _status(client, "failed")
     await client.http.post("/_sandbox/callbacks/resume", json={"community": "velo_dvor"})
     assert (await server.until(7))[-1]["type"] == "message_new"
+
+
+def test_no_garbage_is_collected_while_the_history_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    meanwhile: list[bool] = []
+
+    def build_nothing(**_: object) -> None:
+        meanwhile.append(gc.isenabled())
+        raise ValueError("nothing was built")
+
+    monkeypatch.setattr(process, "build", build_nothing)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    assert process.main([]) == 2
+    assert (meanwhile, gc.isenabled()) == ([False], True)
