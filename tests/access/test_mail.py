@@ -10,7 +10,7 @@ import httpx
 import pytest
 import structlog
 from fastapi import FastAPI
-from sqlalchemy import event, select, text
+from sqlalchemy import delete, event, select, text
 
 from app.access.accounts import MAIL_RESET
 from app.access.invitations import MAIL
@@ -40,8 +40,10 @@ async def stranger(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def mailing(app: FastAPI, agency: Agency, server: MailServer) -> Resources:
-    """The installation sends mail from now on."""
+async def mailing(app: FastAPI, agency: Agency, server: MailServer) -> Resources:
+    """The installation sends mail from now on; no mail of another test waits, as those for people have no workspace."""
+    async with agency.resources.transaction(None) as session:
+        await session.execute(delete(Job).where(Job.kind == MAIL_RESET))
     resources = dataclasses.replace(agency.resources, settings=server.settings(agency.resources.settings))
     app.state.resources = agency.resources = resources
     return resources
