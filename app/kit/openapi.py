@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.kit.errors import PROBLEM
 from app.kit.idempotency import EXEMPT_PREFIX, HEADER
-from app.kit.openapi_schemas import REF, component, parameter, with_names
+from app.kit.openapi_schemas import REF, component, parameter, with_names, with_nulls
 from app.kit.routing import FieldProblem, Problem, RawRoute, Route, problems
 
 _HEADERS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -124,6 +124,9 @@ def complete(
     components["schemas"] = {names[name]: component(names[name], schema) for name, schema in schemas.items()}
     document = with_names(document, names)
     components = document["components"]
+    for schema in components["schemas"].values():
+        if "example" in schema:
+            schema["example"] = with_nulls(schema["example"], schema, components["schemas"])
     # A `RawRoute` has neither ETags nor the answers to repeats.
     whole = [route for route in operations if not isinstance(route, RawRoute)]
     tagged = {

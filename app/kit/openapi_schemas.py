@@ -34,6 +34,36 @@ def with_names(value: Any, names: Mapping[str, str]) -> Any:
     return made
 
 
+def with_nulls(example: Any, schema: Mapping[str, Any], components: Mapping[str, Any]) -> Any:
+    """The example with null for each required property that it leaves out and that may be null.
+
+    FastAPI drops the nulls of examples as it makes the document.
+    """
+    schema = _of_objects(schema, components)
+    if isinstance(example, list):
+        return [with_nulls(one, schema.get("items", {}), components) for one in example]
+    if not isinstance(example, dict) or "properties" not in schema:
+        return example
+    properties = schema["properties"]
+    made = {name: with_nulls(one, properties.get(name, {}), components) for name, one in example.items()}
+    absent = (name for name in schema.get("required", ()) if name not in made and _may_be_null(properties[name]))
+    return made | dict.fromkeys(absent)
+
+
+def _of_objects(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema, a reference followed; of one that may be null the other."""
+    others = [one for one in schema.get("anyOf", ()) if one != _NULL]
+    if len(others) == 1:
+        schema = others[0]
+    if "$ref" in schema:
+        schema = components[schema["$ref"].removeprefix(REF)]
+    return schema
+
+
+def _may_be_null(schema: Mapping[str, Any]) -> bool:
+    return "null" in schema.get("type", ()) or _NULL in schema.get("anyOf", ())
+
+
 def parameter(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema of a parameter."""
     made = normal(schema)

@@ -195,7 +195,6 @@ class KpiLinks(Output):
     evidence: str = Field(description="Path and query of its evidence.")
 
 
-# Without nulls: FastAPI drops them from examples, which then are none.
 _WITH_EXAMPLE: Final = ConfigDict(
     json_schema_extra={
         "example": {
@@ -223,6 +222,7 @@ _WITH_EXAMPLE: Final = ConfigDict(
                 "reason": "stale",
                 "variants": {"wall_clock": 9000.0},
                 "change": -0.2375,
+                "change_reason": None,
             },
             "series": [
                 {

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 from fastapi import FastAPI
+from jsonschema import Draft202012Validator
 
 from app.kit.openapi_schemas import REF
 from tests.access.people import another_member
@@ -220,6 +221,27 @@ def examples(operation: dict[str, Any]) -> list[Any]:
         return [one["value"] for one in content["examples"].values()]
     in_schema: list[Any] = content["schema"]["examples"]
     return in_schema
+
+
+def faulty_examples(document: dict[str, Any]) -> list[str]:
+    """What is wrong with the examples of components."""
+    return [
+        f"{name}: {error.json_path}: {error.message}"
+        for name, schema in document["components"]["schemas"].items()
+        if "example" in schema
+        for error in Draft202012Validator({"$ref": f"{REF}{name}", "components": document["components"]}).iter_errors(
+            schema["example"]
+        )
+    ]
+
+
+def test_every_example_of_a_component_is_one(document: dict[str, Any]) -> None:
+    assert faulty_examples(document) == []
+    previous = document["components"]["schemas"]["KpiAnswer"]["example"]["previous"]
+    assert previous["change_reason"] is None, "a null is shown, although FastAPI drops it"
+    other = copy.deepcopy(document)
+    del other["components"]["schemas"]["KpiAnswer"]["example"]["previous"]["change_reason"]
+    assert len(faulty_examples(other)) == 1, "control"
 
 
 OF_A_SESSION: Final = frozenset({"me.change-password", "second-factor.confirm", "second-factor.turn-off"})
