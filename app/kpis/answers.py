@@ -176,13 +176,18 @@ def described(kpi: Kpi) -> dict[str, Any]:
 def previous(kpi: Kpi, query: KpiQuery, value: Value, earlier: Value) -> dict[str, Any]:
     """The value of the previous window (as many days, directly before), and the relative change since.
 
-    There is none where not the same is known of both windows: a community that was connected in between is no growth.
+    There is none where not the same is known of both windows: a community that was connected in between is no growth,
+    and half a month no fall by half.
     """
     days = query.days.before
-    change = reason = None
+    change: float | None = None
+    reason: str | None = None
     if value.amount is not None and earlier.amount and value.currency == earlier.currency:
-        ended = comparing.ends(kpi, query.datasets)
-        reason = comparing.why_unlike((days, earlier), (query.days, value), ended)
+        if kpi.grows_with_days and query.days.last > query.project.today:
+            reason = Reason.NOT_YET
+        else:
+            ended = comparing.ends(kpi, query.datasets)
+            reason = comparing.why_unlike((days, earlier), (query.days, value), ended)
         change = None if reason is not None else (value.amount - earlier.amount) / abs(earlier.amount)
     return {
         "from": days.first,

@@ -110,7 +110,8 @@ class PreviousValue(StatedAmount):
     )
     change_reason: str | None = Field(
         description="What is missing of one of both windows, and not as much of the other: what came in between is no "
-        "change. `disconnected`: a community was, within these days. Null: they compare, or a value is none.",
+        "change. `disconnected`: a community was, within these days; `not-yet`: the window has days to come, and grows "
+        "with them. Null: they compare, or a value is none.",
         examples=["before-connection"],
     )
 
@@ -407,7 +408,8 @@ class PortfolioPrevious(StatedAmount):
     )
     change_reason: str | None = Field(
         description="What is missing of one of both windows, and not as much of the other: what came in between is no "
-        "change. `disconnected`: a community was, within these days. Null: they compare, or a value is none.",
+        "change. `disconnected`: a community was, within these days; `not-yet`: the window has days to come, and grows "
+        "with them. Null: they compare, or a value is none.",
         examples=["before-connection"],
     )
 

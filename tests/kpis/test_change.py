@@ -75,3 +75,19 @@ async def test_what_is_never_known_is_missing_of_both(client: Client) -> None:
     assert await changed(client, "inquiries_received") == (14, 14, 0, None)
     window = {"from": str(date(2026, 10, 9)), "to": str(date(2026, 10, 15))}
     assert (await changed(client, "inquiries_received", **window))[3] is None
+
+
+async def test_half_a_month_is_no_fall_by_half(client: Client) -> None:
+    """What grows with the days is not compared before they are over; a level is, and so is a wait."""
+    place = await client.connect("mastodon", created_at=NOW - 70 * DAY)
+    for days in range(1, 65):
+        await client.ask(place, NOW - days * DAY, NOW - days * DAY + timedelta(minutes=10), seconds=600)
+        await client.size(place, NOW - days * DAY, 1000)
+    await client.mark_polled(place)
+    month = {"from": "2026-10-01", "to": "2026-10-31"}
+    assert await changed(client, "inquiries_received", **month) == (14, 31, None, "not-yet")
+    assert await changed(client, "growth_rate", **month) == (0, 0, None, None), "of nothing there is no share"
+    assert await changed(client, "community_size", **month) == (1000, 1000, 0, None)
+    assert await changed(client, "first_response_time", **month) == (600, 600, 0, None)
+    over = {"from": "2026-10-01", "to": "2026-10-14"}
+    assert await changed(client, "inquiries_received", **over) == (14, 14, 0, None)

@@ -35,7 +35,8 @@ COMPARED = """\
 `previous.change` compares the window with as many days before it, where the same is known of both. Where it is not, as
 in the first weeks after a connection, or where a community was disconnected, it is null and `change_reason` says why:
 what a backfill has not read, and what another community brings, is no growth. A platform that tells its figures late
-(`pending`) takes the comparison with the last days away: let the window end three days ago."""
+(`pending`) takes the comparison with the last days away: let the window end three days ago. What grows with the days
+is not compared before all days of the window have come (`not-yet`)."""
 PERMISSIONS = """\
 Every operation needs one permission. It is declared where the operation is routed, and is `x-permission` in the
 OpenAPI. Owners and admins of a workspace have all permissions (owners alone make and unmake owners). A member has
