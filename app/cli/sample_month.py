@@ -5,7 +5,7 @@ other one the client asks for more than what is to be expected, so it is at risk
 one waits for the client, whose page can be opened in a browser.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from math import ceil, floor
@@ -125,14 +125,22 @@ async def _hard_goal(api: SampleApi, project_id: str, contact_id: str, period: d
     )
     forecast = (await _measured(api, goal_id, 1))["forecast"]
     await _answer(api, contact_id, goal_id, "decline", "We hoped for more.")
-    if forecast["value"] is None:  # then a goal is at risk that is a little behind its path
-        target = BEHIND * expected
-    else:
-        target = (forecast["value"] + forecast["high"]) / 2
-    await api.call("PATCH", f"/v1/goals/{goal_id}", {"target": ceil(target)})
+    await api.call("PATCH", f"/v1/goals/{goal_id}", {"target": hard_target(expected, forecast)})
     await _answer(api, contact_id, goal_id, "agree", "Like this.")
     done("the client declined another one, and agreed to its next revision")
     return goal_id
+
+
+def hard_target(expected: float, forecast: Mapping[str, float | None]) -> int:
+    """A target above the forecast; within its interval, where that has room above: then the goal is at risk.
+
+    Of a month in which every week fell behind the one before the interval has none, and the goal is off its path.
+    """
+    value, high = forecast["value"], forecast["high"]
+    if value is None or high is None:  # then a goal is at risk that is a little behind its path
+        return ceil(BEHIND * expected)
+    between = ceil((value + high) / 2)
+    return between if value < between <= high else ceil(BEHIND * value)
 
 
 async def _waiting_goal(api: SampleApi, project_id: str, today: date) -> str:

@@ -284,7 +284,12 @@ def _check_month(api: Api, running: Demo) -> None:
         goal = goals[title]
         assert stands == f"agreed, {goal['pace'].replace('_', ' ')}"
         assert figures == goal_figures(goal["value"], goal["target"], goal["forecast"]["value"])
-    assert [stands for _, stands, _ in (easy, hard)] == ["agreed, on track", "agreed, at risk"]
+    outlook = goals[hard[0]]["forecast"]
+    has_room = outlook["value"] is None or outlook["high"] >= outlook["value"] + 2
+    assert (easy[1], hard[1]) in {
+        ("agreed, on track", "agreed, at risk"),
+        *([] if has_room else [("agreed, on track", "agreed, off track")]),
+    }
     hard_goal = goals[hard[0]]["goal_id"]
     said = [(one["revision"], one["answer"]) for one in api.all(f"/v1/goals/{hard_goal}/agreements")]
     assert {(1, "decline"), (2, "agree")} <= set(said)
