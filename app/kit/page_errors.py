@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.kit.errors import PROBLEM
 from app.kit.i18n import language_of
-from app.kit.pages import FORM, page_response
+from app.kit.pages import is_form, page_response
 
 TEXTS: Final[Mapping[int, tuple[str, str]]] = {
     404: ("There is no such page", "Look whether the address is complete."),
@@ -37,10 +38,11 @@ class PageErrors:
         if scope["type"] != "http" or not scope["path"].startswith(self.paths):
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        if not _is_browser(headers):
+        request = Request(scope)
+        if not _is_browser(request):
             await self.app(scope, receive, send)
             return
+        language = language_of(request.headers.get("accept-language", ""))
         is_replaced = False
 
         async def send_page(message: Message) -> None:
@@ -49,17 +51,17 @@ class PageErrors:
                 received = Headers(raw=message["headers"])
                 is_replaced = received.get("content-type", "").startswith(PROBLEM)
                 if is_replaced:
-                    await _send(send, message["status"], received, language_of(headers.get("accept-language", "")))
+                    await _send(send, message["status"], received, language)
             if not is_replaced:
                 await send(message)
 
         await self.app(scope, receive, send_page)
 
 
-def _is_browser(headers: Headers) -> bool:
+def _is_browser(request: Request) -> bool:
     """Whether a request is a browser's on its way to a page: it asks for HTML, and what it sends is a form."""
-    kind = headers.get("content-type", FORM).partition(";")[0].strip().lower()
-    return "html" in headers.get("accept", "") and kind == FORM
+    sends_form = "content-type" not in request.headers or is_form(request)
+    return "html" in request.headers.get("accept", "") and sends_form
 
 
 async def _send(send: Send, status: int, received: Headers, language: str) -> None:

@@ -17,6 +17,15 @@ _VARIANTS = (
     "The same figure by other definitions, in the KPI's unit: the amount of each of the KPI's `variants` in "
     "`GET /v1/kpis`, null where it is unknown; empty for a KPI without variants."
 )
+_CHANGE = (
+    "Relative change since: -0.25 is a fall by a quarter. Null: a value is unknown, the one before is 0, they are in "
+    "different currencies, or `change_reason` says why they do not compare."
+)
+_CHANGE_REASON = (
+    "What is missing of one of both windows, and not as much of the other: what came in between is no change. "
+    "`disconnected`: a community was, within these days; `not-yet`: the window has days to come, and grows with them. "
+    "Null: they compare, or a value is none."
+)
 _CURRENCY = "ISO 4217, where the KPI's unit is `money`; null where the value is unknown. Left out for other units."
 _EXAMPLE_ID = "01999999-0000-7000-8000-000000000001"
 
@@ -104,16 +113,8 @@ class PreviousValue(StatedAmount):
     status: ValueStatus = Field(description="Whether the value is known.")
     reason: str | None = Field(description=_REASON)
     variants: Variants = Field(description=_VARIANTS)
-    change: float | None = Field(
-        description="Relative change since: -0.25 is a fall by a quarter. Null: a value is unknown, the one before is "
-        "0, they are in different currencies, or `change_reason` says why they do not compare."
-    )
-    change_reason: str | None = Field(
-        description="What is missing of one of both windows, and not as much of the other: what came in between is no "
-        "change. `disconnected`: a community was, within these days; `not-yet`: the window has days to come, and grows "
-        "with them. Null: they compare, or a value is none.",
-        examples=["before-connection"],
-    )
+    change: float | None = Field(description=_CHANGE)
+    change_reason: str | None = Field(description=_CHANGE_REASON, examples=["before-connection"])
 
 
 class SeriesPoint(StatedAmount):
@@ -402,16 +403,8 @@ class PortfolioPrevious(StatedAmount):
     status: ValueStatus = Field(description="Whether the value is known.", examples=["ok"])
     reason: str | None = Field(description=_REASON)
     variants: Variants = Field(description=_VARIANTS)
-    change: float | None = Field(
-        description="Relative change since: -0.25 is a fall by a quarter. Null: a value is unknown, the one before is "
-        "0, they are in different currencies, or `change_reason` says why they do not compare."
-    )
-    change_reason: str | None = Field(
-        description="What is missing of one of both windows, and not as much of the other: what came in between is no "
-        "change. `disconnected`: a community was, within these days; `not-yet`: the window has days to come, and grows "
-        "with them. Null: they compare, or a value is none.",
-        examples=["before-connection"],
-    )
+    change: float | None = Field(description=_CHANGE)
+    change_reason: str | None = Field(description=_CHANGE_REASON, examples=["before-connection"])
 
 
 class PortfolioValue(StatedAmount):
